@@ -1,0 +1,393 @@
+"""The body of the coders: scikit-learn's conventions around the functional core."""
+
+import warnings
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skscn._compat import (
+    CallbackSupportMixin,
+    FitTask,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    fitting,
+    to_sparse_interface,
+)
+from skscn._learning import descend, map_objective
+from skscn._moments import code_moments, data_moments, encode, encode_sparse
+from skscn._online import Stream, advance
+from skscn._parallel import fill_rows, map_rows, sum_rows, workers
+from skscn._priors import MapCode
+from skscn._procrustes import canonical_order, canonical_signs
+from skscn._starts import scatter_fits, start
+from skscn._validation import (
+    check_alpha,
+    check_n_components,
+    check_squares,
+    check_start,
+)
+
+FLOATS = [np.float64, np.float32]
+GATHERED = 2  # rows per component that a stream gathers before it trusts their axes
+
+
+class BaseCoder(
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    """What coders share; a concrete one names its priors and its parameters."""
+
+    _priors: ClassVar[dict]
+    n_iter_: int
+    _gathered: tuple | None
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "center": ["boolean"],
+        "init": [StrOptions({"pca", "dct", "random"}), "array-like"],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "forgetting": [Interval(Real, 0, None, closed="left")],
+        "sparse_output": ["boolean"],
+        "warm_start": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    @fitting
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the dictionary.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data. float32 stays float32, CSR stays sparse, a memmap is read
+            slice by slice.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. An integer weight equals repetition of its sample.
+
+        Returns
+        -------
+        self : object
+            The fitted coder.
+
+        Raises
+        ------
+        ValueError
+            If X is empty, not finite or complex, if n_components exceeds n_features,
+            or if `alpha`, `init` or `sample_weight` have a wrong shape or value.
+        """
+        warm = self.warm_start and hasattr(self, "components_")
+        X = self._validated(X, reset=True)
+        weights = check_sample_weight(sample_weight, X)
+        given = check_start(self.components_ if warm else self.init, X.shape[1])
+        n_components = check_n_components(self.n_components, X.shape[1], given)
+        alpha = check_alpha(self.alpha, n_components, X.dtype)
+        code = self._code(alpha, X.dtype)
+        task = FitTask(self, X, self.max_iter)
+        with workers(X.shape[0], self.n_jobs) as pool:
+            total = partial(sum_rows, pool, X=X, sample_weight=weights)
+            data, mean, origin = self._opening(X, total, given, n_components, code)
+            objective = map_objective(
+                total, data, mean=self._point(mean, X.dtype), code=code, dtype=X.dtype
+            )
+            steps = descend(objective, origin)
+            step = next(steps)
+            path = [step.evaluation.objective]
+
+            def attributes():
+                return self._attributes(
+                    step.components, mean, alpha, list(path), X.dtype
+                )
+
+            done = self.max_iter == 0
+            while not done and len(path) <= self.max_iter:
+                task.begin_iteration()
+                step = next(steps)
+                path.append(step.evaluation.objective)
+                done = step.at_rest(self.tol)
+                done |= task.end_iteration(attributes)
+        components, moments = step.components, step.evaluation.moments
+        if self.max_iter > 0:
+            order, signs = self._canonical(components, moments.cross)
+            components = components[order] * signs[:, None]
+            moments = moments.rearranged(order, signs)
+        self.__dict__.update(
+            self._attributes(components, mean, alpha, path, X.dtype),
+            _stream=Stream(components, mean, data, moments, data.weight),
+            _gathered=None,
+        )
+        task.end()
+        if not done:
+            warnings.warn(
+                f"The objective still falls by more than tol={self.tol} of its value "
+                f"after max_iter={self.max_iter} iterations. Increase either.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        if moments.gain == 0.0 and data.square > 0.0:
+            size = np.sqrt(data.square / data.weight / X.shape[1])
+            warnings.warn(
+                f"All codes of the training data are zero: alpha={self.alpha} is above "
+                f"every projection. The entries of X have root mean square {size:.3g} "
+                "about their mean; choose an alpha of that order or below.",
+                stacklevel=3,
+            )
+        return self
+
+    @fitting
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Learn from one more chunk of a stream, or go on after `fit`.
+
+        Every chunk is coded with the dictionary so far; its moments are added to those
+        of the stream, and the dictionary becomes their polar factor. What came before
+        is first scaled by (n / n')^forgetting for n samples seen before the chunk and
+        n' after it, so that the i-th of n samples weighs (i / n)^forgetting for chunks
+        of any sizes. Repeated over the same data it comes to rest where `fit` does.
+        With `init="pca"` the first rows are gathered until there are two for every
+        component, before the stream starts from their principal axes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The chunk, of any number of rows.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. An integer weight equals repetition of its sample.
+
+        Returns
+        -------
+        self : object
+            The coder, fitted to the stream so far. `objective_path_` gains the
+            objective of the chunk before it was learned, `n_iter_` counts the chunks.
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and if the number of features changes.
+        """
+        first = not hasattr(self, "components_")
+        X = self._validated(X, reset=first)
+        weights = check_sample_weight(sample_weight, X)
+        if first:
+            given = check_start(self.init, X.shape[1])
+            n_components = check_n_components(self.n_components, X.shape[1], given)
+            stream, path = None, []
+            gathered: tuple | None = X[:0], None
+        else:
+            given, n_components = None, len(self.components_)
+            stream, gathered = self._stream, self._gathered
+            path = self.objective_path_
+            X = X.astype(self.components_.dtype, copy=False)
+        alpha = check_alpha(self.alpha, n_components, X.dtype)
+        code = self._code(alpha, X.dtype)
+        anew = gathered is not None
+        if anew:
+            axes = given is None and self.init == "pca"
+            enough = GATHERED * n_components if axes else 0
+            gathered, (X, weights), anew = _gather(gathered, X, weights, enough)
+        with workers(X.shape[0], self.n_jobs) as pool:
+            total = partial(sum_rows, pool, X=X, sample_weight=weights)
+            if anew:
+                opening = self._opening(X, total, given, n_components, code)
+                stream = Stream.opened(*opening[1:])
+            stream, objective = advance(
+                stream,
+                total,
+                code=code,
+                center=self.center,
+                forgetting=self.forgetting,
+                dtype=X.dtype,
+            )
+        path.append(objective)
+        self.__dict__.update(
+            self._attributes(stream.components, stream.mean, alpha, path, X.dtype),
+            n_iter_=1 if first else self.n_iter_ + 1,
+            _stream=stream,
+            _gathered=gathered,
+        )
+        return self
+
+    def transform(self, X):
+        """Return the sparse codes of samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; each is coded by itself, so the result does not depend on the
+            others.
+
+        Returns
+        -------
+        codes : {ndarray, CSR} of shape (n_samples, n_components)
+            Of the dtype of X; CSR with `sparse_output=True`.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite or has another number of features than in `fit`.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        encoder = partial(
+            encode_sparse if self.sparse_output else encode,
+            components=self.components_.astype(X.dtype, copy=False),
+            mean=self._point(self.mean_, X.dtype),
+            code=self._code(self.alpha_, X.dtype),
+        )
+        with workers(X.shape[0], self.n_jobs) as pool:
+            if not self.sparse_output:
+                out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
+                return fill_rows(pool, encoder, X, out)
+            slices = list(map_rows(pool, encoder, X))
+        return to_sparse_interface(sparse.vstack(slices, format="csr"))
+
+    def inverse_transform(self, X):
+        """Return the samples that codes stand for, mean + codes D.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        samples : ndarray of shape (n_samples, n_features)
+            Of the dtype of the codes.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite or has not n_components columns.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=FLOATS, accept_sparse="csr", estimator=self)
+        if X.shape[1] != len(self.components_):
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but there are n_components="
+                f"{len(self.components_)} atoms: inverse_transform takes codes as "
+                "transform returns them."
+            )
+        samples = safe_sparse_dot(X, self.components_.astype(X.dtype, copy=False))
+        samples += self.mean_.astype(X.dtype, copy=False)
+        return samples
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    def _n_features_out(self):
+        return len(self.components_)
+
+    def _validated(self, X, *, reset):
+        return validate_data(self, X, reset=reset, dtype=FLOATS, accept_sparse="csr")
+
+    def _code(self, alpha, dtype):
+        # A number is a faster threshold than an array.
+        uniform = np.all(alpha == alpha[0])
+        threshold = float(alpha[0]) if uniform else alpha.astype(dtype, copy=False)
+        return MapCode(self._priors[self.prior], threshold)
+
+    def _point(self, mean, dtype):
+        return mean.astype(dtype, copy=False) if self.center else None
+
+    def _opening(self, X, total, given, n_components, code):
+        """Return moments of the data about their mean, the mean, and a dictionary."""
+        mean = np.zeros(X.shape[1])
+        if self.center:
+            data = total(data_moments)
+            mean = (data.total / data.weight).astype(X.dtype).astype(np.float64)
+        point = self._point(mean, X.dtype)
+        scatter = given is None and self.init == "pca" and scatter_fits(X.shape[1])
+        data = total(partial(data_moments, mean=point, scatter=scatter))
+        check_squares(data.square, X.dtype)
+        if given is None:
+            given = start(
+                self.init,
+                n_components,
+                data=data,
+                moments=lambda components, code: total(
+                    partial(
+                        code_moments,
+                        components=components.astype(X.dtype),
+                        mean=point,
+                        code=code,
+                    )
+                ),
+                code=code,
+                random_state=check_random_state(self.random_state),
+            )
+        return replace(data, scatter=None), mean, given
+
+    def _canonical(self, components, cross):
+        """Return order and signs of atoms, both as they are where they have a meaning.
+
+        An array of priors belongs to coefficients in their order, and one-sided codes
+        belong to atoms with their sign.
+        """
+        order = np.arange(len(components))
+        signs = np.ones(len(components))
+        if np.ndim(self.alpha) == 0:
+            order = canonical_order(components, cross)
+        if not self._priors[self.prior].one_sided:
+            signs = canonical_signs(components[order])
+        return order, signs
+
+    def _attributes(self, components, mean, alpha, path, dtype):
+        return {
+            "components_": components.astype(dtype),
+            "mean_": mean.astype(dtype),
+            "alpha_": alpha,
+            "objective_path_": path,
+            "n_iter_": len(path) - 1,
+        }
+
+
+def _gather(gathered, X, weights, enough):
+    """Add a chunk to the gathered rows.
+
+    Returns the rows to keep gathering, or None when there are enough; the rows to
+    learn from; and whether to start anew from them. Starting anew each time that the
+    rows have doubled keeps the cost of a stream of single rows in bounds.
+    """
+    before, before_weights = gathered
+    if before_weights is not None or weights is not None:
+        weights_joined = np.concatenate(
+            [
+                np.ones(rows.shape[0], dtype=X.dtype) if w is None else w
+                for rows, w in ((before, before_weights), (X, weights))
+            ]
+        )
+    else:
+        weights_joined = None
+    stack = sparse.vstack if sparse.issparse(X) else np.vstack
+    joined = stack([before, X]), weights_joined
+    n_rows = joined[0].shape[0]
+    if n_rows >= enough:
+        return None, joined, True
+    if n_rows.bit_length() > before.shape[0].bit_length():
+        return joined, joined, True
+    return joined, (X, weights), False

@@ -1,0 +1,307 @@
+"""The public coders: one body, and the priors that tell them apart."""
+
+from typing import ClassVar
+
+from skscn._base_coder import BaseCoder
+from skscn._compat import StrOptions
+from skscn._priors import ONE_SIDED, SIGNED
+
+
+class OrthogonalSparseCoder(BaseCoder):
+    """Sparse coding with orthonormal atoms and signed codes.
+
+    Learns a dictionary D of orthonormal atoms, and codes A, that minimise::
+
+        Σ_i  ½‖x_i − mean − a_i D‖² + Σ_j penalty(a_ij)    subject to  D Dᵀ = I
+
+    With orthonormal atoms this separates, so that the best code of a sample is one
+    matrix product and one scalar function of the projections u = (x − mean) Dᵀ. For the
+    Laplace prior it is the soft threshold sign(u) max(|u| − λ, 0): the solution that
+    the lasso finds by iterating.
+
+    Read more in the :ref:`user guide <model>`.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of atoms, at most n_features. None takes n_features, or as many as
+        there are rows in `init`.
+    prior : {"laplace", "spike_slab"}, default="laplace"
+        What is expected of a coefficient. "laplace" has the penalty λ|a| and shrinks
+        every code by λ (soft threshold). "spike_slab" has the penalty ½λ² 1[a ≠ 0] and
+        keeps projections beyond λ as they are (hard threshold).
+    alpha : float or array-like of shape (n_components,), default=1.0
+        The threshold λ in units of X, as `alpha` of
+        :class:`~sklearn.decomposition.DictionaryLearning`. An array gives one prior per
+        coefficient, and the atoms keep the order of its entries.
+    center : bool, default=True
+        Whether to subtract the mean of X first, as PCA does. CSR input is not made
+        dense: the mean is folded into the projections.
+    init : {"pca", "dct", "random"} or array-like of shape (n_components, n_features), \
+            default="pca"
+        The dictionary to start from: the principal axes of X; the lowest frequencies
+        of the discrete cosine transform (in two dimensions where n_features is a
+        square or three squares, else in one); a uniformly random one; or the given
+        orthonormal rows.
+    max_iter : int, default=100
+        Most learning iterations, each one pass over X. With 0 the start is the
+        dictionary.
+    tol : float, default=1e-4
+        Learning stops when an iteration lowers the objective by no more than this
+        part of it.
+    forgetting : float, default=1.0
+        How fast `partial_fit` forgets: the i-th of n samples weighs (i / n)^forgetting.
+        0 forgets nothing.
+    sparse_output : bool, default=False
+        Whether `transform` returns CSR, built block by block.
+    warm_start : bool, default=False
+        Whether `fit` starts from the dictionary of the fit before.
+    n_jobs : int, default=None
+        Number of workers (threads, unless :func:`joblib.parallel_config` says
+        otherwise). The result has the same bits for every number. None means 1, -1
+        means all cores.
+    random_state : int, RandomState instance or None, default=None
+        For `init="random"`, and for the principal axes of more than 2048 features.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        The atoms, orthonormal rows of the dtype of X, in the order of the energy of
+        their codes; the largest entry of each is positive.
+    mean_ : ndarray of shape (n_features,)
+        Mean of X, zero with `center=False`.
+    alpha_ : ndarray of shape (n_components,)
+        The threshold of every coefficient.
+    objective_path_ : list of float
+        The objective above, in the mean over samples, of the start and after every
+        iteration. It never rises.
+    n_iter_ : int
+        Number of iterations, or of chunks of `partial_fit`.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in `fit`, where X had string column names.
+
+    Raises
+    ------
+    ValueError
+        On `fit`, if n_components exceeds n_features, or if X or a parameter has a wrong
+        shape or value.
+
+    See Also
+    --------
+    NonNegativeSparseCoder : The same with non-negative codes.
+    sklearn.decomposition.DictionaryLearning : Atoms of any angles and number, codes by
+        iteration.
+    sklearn.decomposition.PCA : What remains for `alpha=0`.
+
+    Notes
+    -----
+    The best dictionary for given codes is the polar factor of Aᵀ(X − mean), the
+    orthogonal Procrustes solution [2]_. Learning descends on the objective over all
+    orthonormal dictionaries with that step as its safeguard; see the :ref:`user guide
+    <learning>`.
+
+    References
+    ----------
+    .. [1] J. Bowren, "A Sparse Coding Interpretation of Neural Networks and Theoretical
+       Implications", arXiv:2108.06622, 2021.
+    .. [2] P. Schönemann, "A generalized solution of the orthogonal Procrustes problem",
+       Psychometrika 31, 1966.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skscn import OrthogonalSparseCoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = OrthogonalSparseCoder(n_components=32, alpha=4.0).fit(X)
+    >>> codes = coder.transform(X)
+    >>> codes.shape
+    (1797, 32)
+    >>> print(f"{(codes == 0).mean():.0%} of the codes are zero")
+    69% of the codes are zero
+    """
+
+    _priors = SIGNED
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseCoder._parameter_constraints,
+        "prior": [StrOptions(set(SIGNED))],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        prior="laplace",
+        alpha=1.0,
+        center=True,
+        init="pca",
+        max_iter=100,
+        tol=1e-4,
+        forgetting=1.0,
+        sparse_output=False,
+        warm_start=False,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.prior = prior
+        self.alpha = alpha
+        self.center = center
+        self.init = init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.forgetting = forgetting
+        self.sparse_output = sparse_output
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+
+class NonNegativeSparseCoder(BaseCoder):
+    """Sparse coding with orthonormal atoms and non-negative codes: a ReLU layer.
+
+    Learns a dictionary D of orthonormal atoms, and codes A, that minimise::
+
+        Σ_i  ½‖x_i − mean − a_i D‖² + Σ_j penalty(a_ij)    subject to  D Dᵀ = I, A ≥ 0
+
+    With orthonormal atoms this separates, so that the best code of a sample is one
+    matrix product and one scalar function of the projections u = (x − mean) Dᵀ. For the
+    exponential prior it is max(u − λ, 0): a layer of ReLU units whose weights are the
+    atoms and whose biases are the negative priors.
+
+    Read more in the :ref:`user guide <model>`.
+
+    Parameters
+    ----------
+    n_components : int, default=None
+        Number of atoms, at most n_features. None takes n_features, or as many as
+        there are rows in `init`.
+    prior : {"exponential", "spike_slab"}, default="exponential"
+        What is expected of a coefficient. "exponential" has the penalty λa and shrinks
+        every code by λ (ReLU). "spike_slab" has the penalty ½λ² 1[a ≠ 0] and keeps
+        projections above λ as they are (one-sided hard threshold).
+    alpha : float or array-like of shape (n_components,), default=1.0
+        The threshold λ in units of X, as `alpha` of
+        :class:`~sklearn.decomposition.DictionaryLearning`. An array gives one prior per
+        coefficient, and the atoms keep the order of its entries.
+    center : bool, default=True
+        Whether to subtract the mean of X first, as PCA does. CSR input is not made
+        dense: the mean is folded into the projections.
+    init : {"pca", "dct", "random"} or array-like of shape (n_components, n_features), \
+            default="pca"
+        The dictionary to start from: the principal axes of X; the lowest frequencies
+        of the discrete cosine transform (in two dimensions where n_features is a
+        square or three squares, else in one); a uniformly random one; or the given
+        orthonormal rows.
+    max_iter : int, default=100
+        Most learning iterations, each one pass over X. With 0 the start is the
+        dictionary.
+    tol : float, default=1e-4
+        Learning stops when an iteration lowers the objective by no more than this
+        part of it.
+    forgetting : float, default=1.0
+        How fast `partial_fit` forgets: the i-th of n samples weighs (i / n)^forgetting.
+        0 forgets nothing.
+    sparse_output : bool, default=False
+        Whether `transform` returns CSR, built block by block.
+    warm_start : bool, default=False
+        Whether `fit` starts from the dictionary of the fit before.
+    n_jobs : int, default=None
+        Number of workers (threads, unless :func:`joblib.parallel_config` says
+        otherwise). The result has the same bits for every number. None means 1, -1
+        means all cores.
+    random_state : int, RandomState instance or None, default=None
+        For `init="random"`, and for the principal axes of more than 2048 features.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        The atoms, orthonormal rows of the dtype of X, in the order of the energy of
+        their codes.
+    mean_ : ndarray of shape (n_features,)
+        Mean of X, zero with `center=False`.
+    alpha_ : ndarray of shape (n_components,)
+        The threshold of every coefficient.
+    objective_path_ : list of float
+        The objective above, in the mean over samples, of the start and after every
+        iteration. It never rises.
+    n_iter_ : int
+        Number of iterations, or of chunks of `partial_fit`.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in `fit`, where X had string column names.
+
+    Raises
+    ------
+    ValueError
+        On `fit`, if n_components exceeds n_features, or if X or a parameter has a wrong
+        shape or value.
+
+    See Also
+    --------
+    OrthogonalSparseCoder : The same with signed codes.
+    sklearn.decomposition.NMF : Atoms that are non-negative too, and not orthonormal.
+
+    Notes
+    -----
+    The best dictionary for given codes is the polar factor of Aᵀ(X − mean), the
+    orthogonal Procrustes solution [2]_. Learning descends on the objective over all
+    orthonormal dictionaries with that step as its safeguard; see the :ref:`user guide
+    <learning>`.
+
+    References
+    ----------
+    .. [1] J. Bowren, "A Sparse Coding Interpretation of Neural Networks and Theoretical
+       Implications", arXiv:2108.06622, 2021.
+    .. [2] P. Schönemann, "A generalized solution of the orthogonal Procrustes problem",
+       Psychometrika 31, 1966.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skscn import NonNegativeSparseCoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = NonNegativeSparseCoder(n_components=32, alpha=4.0).fit(X)
+    >>> codes = coder.transform(X)
+    >>> codes.shape
+    (1797, 32)
+    >>> print(f"{(codes == 0).mean():.0%} of the codes are zero")
+    85% of the codes are zero
+    """
+
+    _priors = ONE_SIDED
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseCoder._parameter_constraints,
+        "prior": [StrOptions(set(ONE_SIDED))],
+    }
+
+    def __init__(
+        self,
+        n_components=None,
+        *,
+        prior="exponential",
+        alpha=1.0,
+        center=True,
+        init="pca",
+        max_iter=100,
+        tol=1e-4,
+        forgetting=1.0,
+        sparse_output=False,
+        warm_start=False,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.prior = prior
+        self.alpha = alpha
+        self.center = center
+        self.init = init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.forgetting = forgetting
+        self.sparse_output = sparse_output
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+        self.random_state = random_state

@@ -1,0 +1,125 @@
+"""The only door to scikit-learn's private rooms, and to what only new versions have."""
+
+from functools import wraps
+
+from scipy import sparse
+from sklearn import get_config
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight
+
+try:  # scikit-learn 1.9
+    from sklearn.callback import CallbackSupportMixin
+
+    HAS_CALLBACKS = True
+except ImportError:
+    HAS_CALLBACKS = False
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in for the mixin of scikit-learn 1.9."""
+
+
+__all__ = [
+    "HAS_CALLBACKS",
+    "CallbackSupportMixin",
+    "FitTask",
+    "Interval",
+    "StrOptions",
+    "check_sample_weight",
+    "fitting",
+    "to_sparse_interface",
+]
+
+
+def fitting(method):
+    """Decorate a fitting method: parameters are checked, failure changes nothing.
+
+    Whatever stops the method, an interrupt included, leaves the estimator with the
+    attributes it had. Fitted arrays are replaced and never written into, so a shallow
+    copy is enough to go back to.
+    """
+    checked = _fit_context(prefer_skip_nested_validation=True)(method)
+
+    @wraps(method)
+    def fit(estimator, *args, **kwargs):
+        before = dict(vars(estimator))
+        try:
+            return checked(estimator, *args, **kwargs)
+        except BaseException:
+            vars(estimator).clear()
+            vars(estimator).update(before)
+            raise
+
+    return fit
+
+
+def check_sample_weight(sample_weight, X):
+    """Return weights of the dtype of X, or None; zero weight everywhere is an error."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(
+        sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError(
+            f"Sample weights of all {len(weights)} samples are zero: nothing is left "
+            "to learn from. Give at least one sample a positive weight."
+        )
+    return weights
+
+
+def to_sparse_interface(matrix):
+    """Return a CSR array as the kind of sparse container that scikit-learn is set to.
+
+    Before 1.9 scikit-learn returned matrices, which is still the default.
+    """
+    if get_config().get("sparse_interface", "spmatrix") == "sparray":
+        return matrix
+    return sparse.csr_matrix(matrix)
+
+
+class FitTask:
+    """An iterative fit as the callbacks of scikit-learn 1.9 see it; before, nothing.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+    X : {ndarray, sparse} of shape (n_samples, n_features)
+    max_iter : int
+    """
+
+    def __init__(self, estimator, X, max_iter):
+        self._estimator, self._X = estimator, X
+        self._context = None
+        if HAS_CALLBACKS:
+            self._context = estimator._init_callback_context(max_subtasks=max_iter)
+            self._context.call_on_fit_task_begin(estimator=estimator, X=X)
+
+    def begin_iteration(self):
+        """Tell callbacks that an iteration starts."""
+        if self._context is not None:
+            self._iteration = self._context.subcontext(task_name="iteration")
+            self._iteration.call_on_fit_task_begin(estimator=self._estimator, X=self._X)
+
+    def end_iteration(self, attributes):
+        """Tell callbacks that it ended; return whether one of them asks to stop.
+
+        Parameters
+        ----------
+        attributes : callable
+            Returns the fitted attributes as if the fit stopped here.
+        """
+        if self._context is None:
+            return False
+        return self._iteration.call_on_fit_task_end(
+            estimator=self._estimator,
+            X=self._X,
+            reconstruction_attributes=attributes,
+        )
+
+    def end(self):
+        """Tell callbacks that the fit ended, with all attributes set."""
+        if self._context is not None:
+            self._context.call_on_fit_task_end(
+                estimator=self._estimator, X=self._X, reconstruction_attributes={}
+            )

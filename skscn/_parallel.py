@@ -1,0 +1,128 @@
+"""The only door to joblib and to the threads of BLAS.
+
+Rows are cut into slices by their number alone, and results come back in order, so that
+sums over them have the same bits for every `n_jobs`.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import islice
+
+from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
+from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import ThreadpoolController
+
+SLICE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Workers:
+    """An ordered, lazy map over workers.
+
+    Parameters
+    ----------
+    map : callable
+        Like the built-in `map` over one iterable.
+    share_memory : bool
+        Whether what workers write into arrays is seen here.
+    """
+
+    map: Callable
+    share_memory: bool
+
+
+@contextmanager
+def workers(n_rows, n_jobs=None):
+    """Yield the `Workers` for slices of `n_rows` rows, each with BLAS on one thread.
+
+    joblib says how many there are and of what kind (`parallel_config` is obeyed).
+    Where they are threads of this process, as by default, they are driven by an
+    executor: joblib looks for results every 10 ms, which is as long as a whole pass
+    over 50,000 patches takes.
+    """
+    count = min(effective_n_jobs(n_jobs), len(row_slices(n_rows)))
+    with _one_blas_thread():
+        if count == 1:
+            yield Workers(map, share_memory=True)
+        elif getattr(get_active_backend(prefer="threads")[0], "uses_threads", False):
+            with ThreadPoolExecutor(count) as pool:
+                yield Workers(partial(_map_ahead, pool, 2 * count), share_memory=True)
+        else:
+            with Parallel(n_jobs=n_jobs, return_as="generator") as parallel:
+                yield Workers(partial(_map_joblib, parallel), share_memory=False)
+
+
+def row_slices(n_rows):
+    """Return near-equal slices of at most `SLICE_ROWS` rows, the same anywhere."""
+    count = max(1, -(-n_rows // SLICE_ROWS))
+    size = max(1, -(-n_rows // count))
+    return [slice(start, start + size) for start in range(0, n_rows, size)]
+
+
+def map_rows(workers, function, X, other=None):
+    """Yield function(rows, rows of other or None) for every slice of rows, in order."""
+    return workers.map(
+        partial(_call, function),
+        (
+            (X[part], None if other is None else other[part])
+            for part in row_slices(X.shape[0])
+        ),
+    )
+
+
+def sum_rows(workers, function, X, sample_weight=None):
+    """Return the sum, in order, of function(rows, weights) over slices of rows."""
+    results = map_rows(workers, function, X, sample_weight)
+    total = next(results)
+    for result in results:
+        total = total + result
+    return total
+
+
+def fill_rows(workers, function, X, out):
+    """Write function(rows, rows of out) for every slice of rows into out."""
+    if workers.share_memory:
+        for _ in map_rows(workers, function, X, out):
+            pass
+    else:
+        results = map_rows(workers, function, X)
+        for part, result in zip(row_slices(X.shape[0]), results, strict=True):
+            out[part] = result
+    return out
+
+
+def _call(function, arguments):
+    return function(*arguments)
+
+
+def _map_ahead(pool, ahead, function, items):
+    # Results wait in memory until the ones before them are consumed: only a few may.
+    items = iter(items)
+    waiting = deque(pool.submit(function, item) for item in islice(items, ahead))
+    while waiting:
+        result = waiting.popleft().result()
+        waiting.extend(pool.submit(function, item) for item in islice(items, 1))
+        yield result
+
+
+def _map_joblib(parallel, function, items):
+    return parallel(delayed(_on_one_thread)(function, item) for item in items)
+
+
+def _on_one_thread(function, item):
+    with _one_blas_thread():
+        return function(item)
+
+
+def _one_blas_thread():
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@lru_cache
+def _controller():
+    return ThreadpoolController()  # scanning the loaded libraries takes milliseconds

@@ -1,0 +1,70 @@
+"""What a coder asks of its parameters, and the errors that say so."""
+
+import numpy as np
+from sklearn.utils import check_array
+
+ORTHONORMAL = 1e-4  # how far D Dᵀ of a given dictionary may be from the identity
+
+
+def check_n_components(n_components, n_features, start=None):
+    """Return the number of atoms; None stands for that of a start, or n_features."""
+    if n_components is None:
+        n_components = n_features if start is None else len(start)
+    if n_components > n_features:
+        raise ValueError(
+            f"n_components={n_components} must be at most n_features={n_features}: "
+            "orthonormal atoms cannot outnumber features. Use n_components="
+            f"{n_features} or less, or several coders side by side in a FeatureUnion."
+        )
+    if start is not None and len(start) != n_components:
+        raise ValueError(
+            f"The dictionary to start from has {len(start)} atoms, but n_components="
+            f"{n_components}. Make them equal."
+        )
+    return n_components
+
+
+def check_start(start, n_features):
+    """Return a dictionary that is given as an array, or None for a name."""
+    if isinstance(start, str):
+        return None
+    start = check_array(start, dtype=np.float64, input_name="init")
+    if start.shape[1] != n_features:
+        raise ValueError(
+            f"The dictionary to start from has {start.shape[1]} features, but X has "
+            f"n_features={n_features}."
+        )
+    if len(start) <= n_features:  # else check_n_components has the plainer complaint
+        gap = np.abs(start @ start.T - np.eye(len(start))).max()
+        if gap > ORTHONORMAL:
+            raise ValueError(
+                f"The rows of init must be orthonormal, but init @ init.T differs by "
+                f"{gap:.3g} from the identity. scipy.linalg.polar(init, side='left')[0]"
+                " is the nearest orthonormal dictionary."
+            )
+    return start
+
+
+def check_alpha(alpha, n_components, dtype):
+    """Return one finite, non-negative threshold per coefficient."""
+    alpha = np.asarray(alpha, dtype=np.float64)
+    if alpha.ndim and alpha.shape != (n_components,):
+        raise ValueError(
+            f"alpha has shape {alpha.shape}, but one prior per coefficient has shape "
+            f"(n_components,) = ({n_components},). Give a number or such an array."
+        )
+    if not np.all(np.isfinite(alpha) & (alpha >= 0)):
+        raise ValueError(
+            f"alpha must be finite and not negative, but its entries range from "
+            f"{alpha.min()} to {alpha.max()}."
+        )
+    return np.full(n_components, alpha, dtype=dtype)
+
+
+def check_squares(square, dtype):
+    """Raise where the squares of the data overflow their dtype."""
+    if not np.isfinite(square):
+        raise ValueError(
+            f"The squares of the entries of X overflow {dtype}. Scale X, for instance "
+            "with sklearn.preprocessing.StandardScaler."
+        )

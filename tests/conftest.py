@@ -1,0 +1,24 @@
+"""Data that tests share."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_blas_thread():
+    """Hold BLAS to one thread: its threads cost more than they do on small matrices."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Return handwritten digits as rows of 64 pixels from 0 to 16."""
+    return load_digits(return_X_y=True)[0]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

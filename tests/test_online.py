@@ -1,0 +1,119 @@
+"""Theorems on streams."""
+
+import numpy as np
+import pytest
+from common import gap, planted, recovered
+from scipy import sparse
+
+from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
+
+
+def chunks(X, sizes):
+    start = 0
+    for size in sizes:
+        yield X[start : start + size]
+        start += size
+
+
+@pytest.fixture
+def X():
+    return planted(600, density=0.3, noise=0.1, seed=0, n_components=8, n_features=12)[
+        0
+    ]
+
+
+@pytest.mark.parametrize("forgetting", [0.0, 1.0, 2.5])
+def test_the_i_th_of_n_samples_weighs_its_share_to_the_power(forgetting, X):
+    """However the stream is cut; single rows make every sample a chunk."""
+    coder = OrthogonalSparseCoder(8, init="random", forgetting=forgetting, alpha=0.5)
+    for row in X[:50]:
+        coder.partial_fit(row[None])
+    expected = np.sum((np.arange(1, 51) / 50) ** forgetting)
+    np.testing.assert_allclose(coder._stream.data.weight, expected)
+    np.testing.assert_allclose(coder._stream.code.weight, expected)
+    assert coder._stream.seen == 50
+
+
+def test_the_mean_follows_the_stream(X):
+    coder = OrthogonalSparseCoder(8, forgetting=0.0, alpha=0.5)
+    for chunk in chunks(X + 3, (100, 1, 250, 249)):
+        coder.partial_fit(chunk)
+    np.testing.assert_allclose(coder.mean_, (X + 3).mean(axis=0))
+    np.testing.assert_allclose(coder._stream.data.total, 0, atol=1e-8)
+
+
+@pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
+def test_repeated_over_the_same_data_it_rests_where_fit_does(Coder, X):
+    streamed = Coder(8, alpha=0.5, forgetting=4.0)
+    for _ in range(60):
+        for chunk in chunks(X, (200, 100, 299, 1)):
+            streamed.partial_fit(chunk)
+    onward = Coder(8, alpha=0.5, init=streamed.components_, tol=0, max_iter=50).fit(X)
+    start, *_, end = onward.objective_path_
+    np.testing.assert_allclose(end, start, rtol=6e-3)
+
+
+def test_going_on_from_a_fixed_point_of_fit_stays_there(X):
+    coder = OrthogonalSparseCoder(8, alpha=0.5, tol=1e-12, max_iter=1000).fit(X)
+    components = coder.components_
+    for _ in range(5):
+        coder.partial_fit(X)
+    np.testing.assert_allclose(coder.components_, components, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [3, 10, 100])
+def test_a_planted_dictionary_is_recovered_from_chunks_of_any_size(size):
+    X, atoms = planted(
+        3000, density=0.2, noise=0.05, seed=1, n_components=10, n_features=10
+    )
+    coder = OrthogonalSparseCoder(alpha=0.3, forgetting=3.0)
+    for start in [*range(0, len(X), size)] * (1 if size < 100 else 5):
+        coder.partial_fit(X[start : start + size])
+    assert gap(coder.components_) < 1e-12
+    assert recovered(coder.components_, atoms) == 1.0
+
+
+def test_first_rows_are_gathered_for_their_principal_axes(X):
+    """Any cut of the first rows starts the stream at the same dictionary."""
+    whole, single = OrthogonalSparseCoder(8), OrthogonalSparseCoder(8)
+    whole.partial_fit(X[:16])
+    for row in X[:16]:
+        single.partial_fit(row[None])
+    np.testing.assert_allclose(single.components_, whole.components_, atol=1e-10)
+    assert single._gathered is None
+    assert (single.n_iter_, whole.n_iter_) == (16, 1)
+
+
+def test_weights_are_repetition_while_gathering_and_after(X, rng):
+    weights = rng.integers(1, 4, size=len(X)).astype(float)
+    weighted, repeated = (OrthogonalSparseCoder(8, alpha=0.5) for _ in range(2))
+    for part in (slice(0, 9), slice(9, 300), slice(300, 600)):
+        weighted.partial_fit(X[part], sample_weight=weights[part])
+        repeated.partial_fit(np.repeat(X[part], weights[part].astype(int), axis=0))
+    np.testing.assert_allclose(
+        np.abs(np.sum(weighted.components_ * repeated.components_, axis=1)), 1, atol=0.1
+    )
+    np.testing.assert_allclose(weighted.mean_, repeated.mean_)
+
+
+def test_chunks_may_be_sparse(X):
+    X = X * (np.abs(X) > 0.5)
+    dense, csr = (OrthogonalSparseCoder(8, alpha=0.5) for _ in range(2))
+    for chunk in chunks(X, (5, 7, 300, 288)):
+        dense.partial_fit(chunk)
+        csr.partial_fit(sparse.csr_array(chunk))
+    np.testing.assert_allclose(csr.components_, dense.components_, atol=1e-8)
+
+
+def test_it_keeps_its_dtype_and_the_path_of_objectives(X):
+    coder = OrthogonalSparseCoder(8, alpha=0.5).partial_fit(X[:300].astype(np.float32))
+    coder.partial_fit(X[300:])
+    assert coder.components_.dtype == np.float32
+    assert coder.n_iter_ == len(coder.objective_path_) == 2
+
+
+def test_a_given_dictionary_needs_no_gathering(X):
+    coder = OrthogonalSparseCoder(init=np.eye(12)[:3], alpha=100.0)
+    coder.partial_fit(X[:1])
+    # Without codes there is nothing to learn from.
+    np.testing.assert_allclose(coder.components_, np.eye(12)[:3])

@@ -1,0 +1,108 @@
+"""Workers change nothing but the time."""
+
+from functools import partial
+
+import joblib
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skscn import OrthogonalSparseCoder
+from skscn._parallel import (
+    SLICE_ROWS,
+    fill_rows,
+    map_rows,
+    row_slices,
+    sum_rows,
+    workers,
+)
+
+
+def blas_threads():
+    return {
+        pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"
+    }
+
+
+def total_of(rows, weights):
+    return np.array([rows.sum(), 0 if weights is None else weights.sum()])
+
+
+def double(rows, out):
+    if out is None:
+        return 2 * rows
+    return np.multiply(rows, 2, out=out)
+
+
+@pytest.mark.parametrize("n_rows", [1, SLICE_ROWS, SLICE_ROWS + 1, 50_000])
+def test_slices_cover_all_rows_in_order(n_rows):
+    parts = row_slices(n_rows)
+    joined = np.concatenate([np.arange(n_rows)[part] for part in parts])
+    np.testing.assert_array_equal(joined, np.arange(n_rows))
+    assert max(len(np.arange(n_rows)[part]) for part in parts) <= SLICE_ROWS
+
+
+@pytest.mark.parametrize("backend", [None, "threading", "loky"])
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+def test_every_kind_of_worker_gives_the_same_bits(backend, n_jobs, rng):
+    X, weights = rng.normal(size=(20_000, 3)), rng.random(20_000)
+    with workers(20_000, 1) as pool:
+        expected = sum_rows(pool, total_of, X, weights)
+    chosen = joblib.parallel_config(**({"backend": backend} if backend else {}))
+    with chosen, workers(20_000, n_jobs) as pool:
+        np.testing.assert_array_equal(sum_rows(pool, total_of, X, weights), expected)
+        out = fill_rows(pool, double, X, np.empty_like(X))
+        np.testing.assert_array_equal(out, 2 * X)
+
+
+def test_results_wait_for_those_before_them(rng):
+    """More slices than workers look ahead for come in order too."""
+    X = np.arange(30 * SLICE_ROWS)[:, None]
+    with workers(len(X), 2) as pool:
+        firsts = list(map_rows(pool, lambda rows, _: rows[0, 0], X))
+    assert firsts == [part.start for part in row_slices(len(X))]
+
+
+def test_an_error_in_a_worker_reaches_the_caller():
+    def fail(rows, _):
+        raise ZeroDivisionError(len(rows))
+
+    with workers(20_000, 2) as pool, pytest.raises(ZeroDivisionError):
+        sum_rows(pool, fail, np.zeros((20_000, 1)))
+
+
+def test_blas_has_one_thread_in_there_and_its_own_number_after():
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        with workers(10) as outer, workers(20_000, 2):
+            assert list(outer.map(lambda _: blas_threads(), [None])) == [{1}]
+        assert blas_threads() == before
+        with pytest.raises(KeyError), workers(10):
+            raise KeyError
+        assert blas_threads() == before
+
+
+def test_fitted_state_and_codes_have_the_same_bits_for_every_n_jobs(rng):
+    X = rng.laplace(size=(3 * SLICE_ROWS, 6)).astype(np.float32)
+    fitted = partial(OrthogonalSparseCoder, alpha=0.5, max_iter=5, tol=1)
+    one = fitted(n_jobs=1).fit(X)
+    for n_jobs in (2, 3, -1):
+        many = fitted(n_jobs=n_jobs).fit(X)
+        np.testing.assert_array_equal(many.components_, one.components_)
+        assert many.objective_path_ == one.objective_path_
+        np.testing.assert_array_equal(many.transform(X), one.transform(X))
+        streamed = [
+            fitted(n_jobs=jobs).partial_fit(X).partial_fit(X) for jobs in (1, n_jobs)
+        ]
+        np.testing.assert_array_equal(*(coder.components_ for coder in streamed))
+
+
+def test_n_jobs_none_obeys_the_configuration(rng, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "skscn._parallel.ThreadPoolExecutor",
+        lambda count: seen.append(count) or pytest.fail("reached"),
+    )
+    with joblib.parallel_config(n_jobs=2), pytest.raises(pytest.fail.Exception):
+        OrthogonalSparseCoder().fit(rng.normal(size=(2 * SLICE_ROWS, 2)))
+    assert seen == [2]
