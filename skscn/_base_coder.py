@@ -42,6 +42,7 @@ from skscn._validation import (
 )
 
 FLOATS = [np.float64, np.float32]
+PATIENCE = 2  # small improvements in a row that end learning: one may be a saddle
 GATHERED = 2  # rows per component that a stream gathers before it trusts their axes
 
 
@@ -119,12 +120,13 @@ class BaseCoder(
                     step.components, mean, alpha, list(path), X.dtype
                 )
 
-            done = self.max_iter == 0
+            calm, done = 0, self.max_iter == 0
             while not done and len(path) <= self.max_iter:
                 task.begin_iteration()
                 step = next(steps)
                 path.append(step.evaluation.objective)
-                done = step.at_rest(self.tol)
+                calm = step.calm_since(calm, self.tol)
+                done = calm == PATIENCE
                 done |= task.end_iteration(attributes)
         components, moments = step.components, step.evaluation.moments
         if self.max_iter > 0:
@@ -319,6 +321,7 @@ class BaseCoder(
         mean = np.zeros(X.shape[1])
         if self.center:
             data = total(data_moments)
+            check_squares(data.square, X.dtype)
             mean = (data.total / data.weight).astype(X.dtype).astype(np.float64)
         point = self._point(mean, X.dtype)
         scatter = given is None and self.init == "pca" and scatter_fits(X.shape[1])

@@ -92,11 +92,16 @@ class Step:
     evaluation: Evaluation
     improvement: float | None  # None after a pass that was not accepted
 
-    def at_rest(self, tol):
-        """Return whether the last improvement was at most tol of the objective."""
+    def calm_since(self, calm, tol):
+        """Return how many improvements in a row were at most tol of the objective.
+
+        `calm` is their number before this step; a pass that was not accepted says
+        nothing about rest.
+        """
         if self.improvement is None:
-            return False
-        return self.improvement <= tol * abs(self.evaluation.objective)
+            return calm
+        small = self.improvement <= tol * abs(self.evaluation.objective)
+        return calm + 1 if small else 0
 
 
 def descend(evaluate, components):
@@ -229,8 +234,9 @@ def _curvature(held):
     curvature = moments.curvature * (moments.weight / (moments.sampled or 1.0))
     pairs = curvature[:, :-1]
     alone = energy[:, None] + energy
-    # Atoms without codes have neither gradient nor curvature: any divisor will do.
-    tiny = max(alone.max(initial=0.0), 0.0) * 1e-12 + np.finfo(float).tiny
+    # Atoms without codes have neither gradient nor curvature: any divisor will do that
+    # is well above rounding errors.
+    tiny = max(alone.max(initial=0.0), 0.0) * 1e-6 + np.finfo(float).tiny
     inside = np.maximum(alone - pairs - pairs.T, FLOOR * alone) + tiny
     noise = curvature[:, -1] / max(n_features - n_components, 1)
     outside = np.maximum(energy - noise, FLOOR * energy) + tiny

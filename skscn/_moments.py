@@ -102,8 +102,12 @@ class CodeMoments(Sums):
         )
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def data_moments(rows, weights, *, mean=None, scatter=False):
-    """Return the `DataMoments` of a slice of rows, dense or CSR."""
+    """Return the `DataMoments` of a slice of rows, dense or CSR.
+
+    Squares that overflow leave `square` not finite, for the caller to notice.
+    """
     n_features = rows.shape[1]
     weight = float(len_rows(rows) if weights is None else weights.sum())
     total, square = np.zeros(n_features), 0.0

@@ -139,7 +139,7 @@ def test_rest_is_noticed_and_kept():
     steps = descend(objective_of(X, SIGNED["laplace"], 0.1), np.eye(4))
     held = list(islice(steps, 8))
     assert held[-1].improvement == 0.0
-    assert held[-1].at_rest(0.0)
+    assert held[-1].calm_since(1, 0.0) == 2
     np.testing.assert_array_equal(held[-1].components, np.eye(4))
 
 
@@ -150,7 +150,12 @@ def test_a_pass_that_does_not_improve_is_not_rest(digits):
     steps = list(islice(descend(objective, orthonormal(30, 64)), 60))
     rejected = [step for step in steps[1:] if step.improvement is None]
     assert rejected
-    assert not any(step.at_rest(1.0) for step in rejected)
+    assert {step.calm_since(calm, 1.0) for step in rejected for calm in (0, 1)} == {
+        0,
+        1,
+    }
+    accepted = next(step for step in steps[1:] if step.improvement)
+    assert (accepted.calm_since(1, 0.0), accepted.calm_since(1, 1.0)) == (0, 2)
 
 
 @pytest.mark.parametrize("n_components", [1, 5, 63])

@@ -1,0 +1,100 @@
+"""The callbacks of scikit-learn 1.9; before, fitting goes on without them."""
+
+import io
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, _compat
+
+with_callbacks = pytest.mark.skipif(
+    not _compat.HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on"
+)
+
+
+class Recorder:
+    """Note what happens; stop after some iterations."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.objectives, self.events = stop_after, [], []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.events.append(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        self.events.append(f"end {context.task_name}")
+        if context.task_name == "iteration":
+            self.objectives.append(fitted_estimator.objective_path_[-1])
+            self.codes = fitted_estimator.transform(self.X)
+            return len(self.objectives) == self.stop_after
+        return False
+
+
+@with_callbacks
+@pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
+def test_callbacks_see_every_iteration(Coder, digits):
+    recorder = Recorder()
+    recorder.X = digits[:5]
+    coder = Coder(alpha=3.0).set_callbacks(recorder).fit(digits)
+    assert recorder.objectives == coder.objective_path_[1:]
+    each = ["begin iteration", "end iteration"] * coder.n_iter_
+    assert recorder.events == ["setup", "begin fit", *each, "end fit", "teardown"]
+
+
+@with_callbacks
+def test_a_callback_stops_the_fit(digits):
+    """Without a warning, and with the state that the callback saw."""
+    recorder = Recorder(stop_after=4)
+    recorder.X = digits[:5]
+    coder = OrthogonalSparseCoder(alpha=3.0, tol=0).set_callbacks(recorder).fit(digits)
+    assert coder.n_iter_ == 4
+    np.testing.assert_allclose(
+        np.sort(np.abs(coder.transform(digits[:5]))), np.sort(np.abs(recorder.codes))
+    )
+
+
+@with_callbacks
+def test_a_callback_that_fails_is_torn_down_and_leaves_the_coder_as_it_was(digits):
+    class Failing(Recorder):
+        def on_fit_task_end(self, estimator, context):
+            raise ZeroDivisionError
+
+    failing = Failing()
+    coder = OrthogonalSparseCoder(alpha=3.0).set_callbacks(failing)
+    before = dict(vars(coder))
+    with pytest.raises(ZeroDivisionError):
+        coder.fit(digits)
+    assert failing.events[-1] == "teardown"
+    assert vars(coder) == before
+
+
+@with_callbacks
+def test_the_progress_bar_shows_the_iterations(digits, monkeypatch):
+    pytest.importorskip("rich")
+    from rich import progress
+    from sklearn.callback import ProgressBar
+
+    out = io.StringIO()
+    console = progress.Progress().console.__class__(file=out, force_terminal=True)
+    monkeypatch.setattr("rich.progress.get_console", lambda: console)
+    pipeline = make_pipeline(
+        OrthogonalSparseCoder(alpha=3.0, max_iter=5, tol=0.5), LogisticRegression()
+    )
+    pipeline[0].set_callbacks(ProgressBar())
+    pipeline[0].fit(digits)
+    assert "OrthogonalSparseCoder" in out.getvalue()
+
+
+def test_before_1_9_fitting_goes_on_without(digits, monkeypatch):
+    expected = OrthogonalSparseCoder(alpha=3.0).fit(digits)
+    monkeypatch.setattr(_compat, "HAS_CALLBACKS", False)
+    coder = OrthogonalSparseCoder(alpha=3.0).fit(digits)
+    assert coder.objective_path_ == expected.objective_path_

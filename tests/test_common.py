@@ -1,0 +1,79 @@
+"""scikit-learn's own checks, over every public estimator, with no expected failure."""
+
+import inspect
+
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skscn
+
+ESTIMATORS = [
+    member
+    for name in skscn.__all__
+    if inspect.isclass(member := getattr(skscn, name))
+    and issubclass(member, BaseEstimator)
+]
+# `check_estimator` leaves these out.
+LEFT_OUT = [
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_get_feature_names_out_error",
+    "check_dataframe_column_names_consistency",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_inplace_ensure_writeable",
+    "check_param_validation",
+]
+# Checks fit for a few iterations only, and to data of any scale.
+few_iterations = [
+    pytest.mark.filterwarnings(
+        f"ignore::{ConvergenceWarning.__module__}.{ConvergenceWarning.__qualname__}"
+    ),
+    pytest.mark.filterwarnings("ignore:All codes of the training data are zero"),
+]
+
+
+def with_marks(test):
+    for mark in few_iterations:
+        test = mark(test)
+    return test
+
+
+def variants():
+    """Return every estimator as it comes, and with what changes its code paths."""
+    for Estimator in ESTIMATORS:
+        yield Estimator()
+        yield Estimator(alpha=0.1, init="random", n_jobs=2)
+        yield Estimator(alpha=0.1, prior="spike_slab", init="dct", center=False)
+
+
+def test_every_public_estimator_is_found():
+    assert {Estimator.__name__ for Estimator in ESTIMATORS} >= {
+        "OrthogonalSparseCoder",
+        "NonNegativeSparseCoder",
+    }
+
+
+@with_marks
+@parametrize_with_checks(list(variants()))
+def test_scikit_learn_checks(estimator, check):
+    if getattr(check, "func", check).__name__ == "check_array_api_input":
+        # Without SCIPY_ARRAY_API it does nothing but skip, and the tag makes no claim.
+        assert not estimator.__sklearn_tags__().array_api_support
+        return
+    check(estimator)
+
+
+@with_marks
+# The checks fit to a frame and transform an array, or the other way round.
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+@pytest.mark.parametrize("name", LEFT_OUT)
+@pytest.mark.parametrize("Estimator", ESTIMATORS, ids=lambda cls: cls.__name__)
+def test_checks_that_check_estimator_leaves_out(Estimator, name):
+    getattr(estimator_checks, name)(Estimator.__name__, Estimator())

@@ -1,0 +1,202 @@
+"""Bad input: an error with the numbers and the remedy, and nothing half-written."""
+
+import numpy as np
+import pytest
+from common import orthonormal
+from scipy import sparse
+
+from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
+
+X = np.random.default_rng(0).normal(size=(30, 6))
+each_coder = pytest.mark.parametrize(
+    "Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder]
+)
+
+
+def bad(value):
+    array = X.copy()
+    array[3, 2] = value
+    return array
+
+
+BAD_DATA = {
+    "NaN": (bad(np.nan), "NaN"),
+    "infinity": (bad(np.inf), "infinity"),
+    "sparse NaN": (sparse.csr_array(bad(np.nan)), "NaN"),
+    "one-dimensional": (X[0], "1D array"),
+    "three-dimensional": (X[None], "dim 3"),
+    "no rows": (X[:0], "0 sample"),
+    "no columns": (X[:, :0], "0 feature"),
+    "text": (np.array([["a", "b"]]), "could not convert|dtype"),
+    "objects": (np.array([[{}, 1]], dtype=object), "argument must be|float"),
+    "complex": (X + 1j, "Complex data not supported"),
+    "beyond the square root of the largest": (X * 1e160, "overflow float64.*Scale X"),
+    "the same in float32": ((X * 1e25).astype("f"), "overflow float32.*Scale X"),
+    "near the largest": (X * 1e307, "overflow float64.*Scale X"),
+}
+BAD_PARAMETERS = {
+    "too many atoms": (
+        {"n_components": 7},
+        r"n_components=7 must be at most n_features=6: .* Use n_components=6 or less",
+    ),
+    "no atoms": ({"n_components": 0}, "n_components"),
+    "half an atom": ({"n_components": 1.5}, "n_components"),
+    "unknown prior": ({"prior": "gauss"}, "prior"),
+    "negative alpha": ({"alpha": -1.0}, "alpha"),
+    "alpha not a number": ({"alpha": "auto"}, "alpha"),
+    "infinite alpha": ({"alpha": np.inf}, r"alpha.*Got inf"),
+    "alpha of a wrong length": (
+        {"alpha": np.ones(5)},
+        r"alpha has shape \(5,\).*shape \(n_components,\) = \(6,\)",
+    ),
+    "alpha of too many dimensions": (
+        {"alpha": np.ones((6, 1))},
+        r"alpha has shape \(6, 1\)",
+    ),
+    "one negative alpha": (
+        {"alpha": [1.0, 1, 1, 1, 1, -2]},
+        r"not negative, but its entries range from -2.0 to 1.0",
+    ),
+    "NaN in alpha": ({"alpha": [1.0, 1, 1, 1, 1, np.nan]}, "alpha must be finite"),
+    "unknown start": ({"init": "svd"}, "init"),
+    "start of a wrong width": (
+        {"init": np.eye(5)},
+        "5 features, but X has n_features=6",
+    ),
+    "start of a wrong height": (
+        {"init": np.eye(6)[:2], "n_components": 3},
+        "has 2 atoms, but n_components=3",
+    ),
+    "start with more atoms than features": (
+        {"init": np.ones((7, 6))},
+        "n_components=7 must be at most n_features=6",
+    ),
+    "start that is not orthonormal": (
+        {"init": 2 * np.eye(6)},
+        r"differs by 3 from the identity\. scipy\.linalg\.polar",
+    ),
+    "NaN in the start": ({"init": np.full((6, 6), np.nan)}, "init.*NaN"),
+    "negative iterations": ({"max_iter": -1}, "max_iter"),
+    "negative tolerance": ({"tol": -1e-3}, "tol"),
+    "negative forgetting": ({"forgetting": -1}, "forgetting"),
+    "half a worker": ({"n_jobs": 1.5}, "n_jobs"),
+    "a text for a truth": ({"center": "yes"}, "center"),
+    "a text for a seed": ({"random_state": "now"}, "random_state"),
+}
+BAD_WEIGHTS = {
+    "of a wrong length": (np.ones(29), r"29|shape"),
+    "negative": (-np.ones(30), "[Nn]egative"),
+    "NaN": (np.full(30, np.nan), "NaN"),
+    "all zero": (np.zeros(30), "zero"),
+}
+
+
+def state(coder):
+    return {
+        name: value.copy() if isinstance(value, np.ndarray) else value
+        for name, value in vars(coder).items()
+    }
+
+
+def assert_unchanged(coder, before):
+    assert set(vars(coder)) == set(before)
+    for name, value in before.items():
+        np.testing.assert_array_equal(vars(coder)[name], value)
+
+
+@each_coder
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(("data", "message"), BAD_DATA.values(), ids=list(BAD_DATA))
+def test_bad_data(Coder, method, data, message):
+    coder = Coder(alpha=0.1)
+    before = state(coder)
+    with pytest.raises((ValueError, TypeError), match=message):
+        getattr(coder, method)(data)
+    assert_unchanged(coder, before)
+
+
+@each_coder
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("parameters", "message"), BAD_PARAMETERS.values(), ids=list(BAD_PARAMETERS)
+)
+def test_bad_parameters(Coder, method, parameters, message):
+    coder = Coder(**parameters)
+    before = state(coder)
+    with pytest.raises(ValueError, match=message):
+        getattr(coder, method)(X)
+    assert_unchanged(coder, before)
+
+
+@each_coder
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("weights", "message"), BAD_WEIGHTS.values(), ids=list(BAD_WEIGHTS)
+)
+def test_bad_weights(Coder, method, weights, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(Coder(alpha=0.1), method)(X, sample_weight=weights)
+
+
+@each_coder
+@pytest.mark.parametrize(
+    ("data", "message"), list(BAD_DATA.values())[:10], ids=list(BAD_DATA)[:10]
+)
+def test_bad_data_in_transform(Coder, data, message):
+    coder = Coder(alpha=0.1).fit(X)
+    before = state(coder)
+    with pytest.raises((ValueError, TypeError)):
+        coder.transform(data)
+    assert_unchanged(coder, before)
+
+
+@each_coder
+def test_another_number_of_features(Coder):
+    coder = Coder(alpha=0.1).fit(X)
+    for method in ("transform", "partial_fit"):
+        with pytest.raises(ValueError, match=r"X has 5 features.*expecting 6"):
+            getattr(coder, method)(X[:, :5])
+    with pytest.raises(ValueError, match=r"X has 5 columns.*n_components=6"):
+        coder.inverse_transform(X[:, :5])
+    with pytest.raises(ValueError, match="NaN"):
+        coder.inverse_transform(bad(np.nan))
+
+
+def test_a_warm_start_from_another_width():
+    coder = OrthogonalSparseCoder(alpha=0.1, warm_start=True).fit(X)
+    with pytest.raises(ValueError, match="6 features, but X has n_features=5"):
+        coder.fit(X[:, :5])
+    coder.transform(X)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ZeroDivisionError])
+def test_an_interrupted_fit_leaves_the_coder_as_it_was(method, error, monkeypatch):
+    coder = OrthogonalSparseCoder(alpha=0.1).fit(X)
+    before, codes = state(coder), coder.transform(X)
+    path = list(coder.objective_path_)
+
+    def interrupt(*args, **kwargs):
+        raise error
+
+    name = {"fit": "_base_coder.descend", "partial_fit": "_base_coder.advance"}[method]
+    monkeypatch.setattr(f"skscn.{name}", interrupt)
+    with pytest.raises(error):
+        getattr(coder, method)(np.ones((9, 6)))
+    assert_unchanged(coder, before)
+    assert coder.objective_path_ == path
+    np.testing.assert_array_equal(coder.transform(X), codes)
+
+
+@each_coder
+@pytest.mark.parametrize("dtype", [np.float16, np.int64, np.uint8, bool])
+def test_other_numbers_become_float64(Coder, dtype):
+    coder = Coder(alpha=0.01).fit((X > 0).astype(dtype))
+    assert coder.components_.dtype == np.float64
+
+
+def test_a_nearly_orthonormal_start_is_welcome():
+    """What float32 can hold of an orthonormal dictionary."""
+    start = orthonormal(6, 6).astype(np.float32)
+    coder = OrthogonalSparseCoder(init=start, max_iter=0, alpha=0.1).fit(X)
+    np.testing.assert_array_equal(coder.components_, start)
