@@ -386,8 +386,12 @@ def _gather(gathered, X, weights, enough):
         )
     else:
         weights_joined = None
-    stack = sparse.vstack if sparse.issparse(X) else np.vstack
-    joined = stack([before, X]), weights_joined
+    if sparse.issparse(X):
+        rows_joined = sparse.vstack([sparse.csr_array(before), X], format="csr")
+    else:
+        before = before.toarray() if sparse.issparse(before) else before
+        rows_joined = np.vstack([before, X])
+    joined = rows_joined, weights_joined
     n_rows = joined[0].shape[0]
     if n_rows >= enough:
         return None, joined, True

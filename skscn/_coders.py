@@ -16,8 +16,8 @@ class OrthogonalSparseCoder(BaseCoder):
 
     With orthonormal atoms this separates, so that the best code of a sample is one
     matrix product and one scalar function of the projections u = (x − mean) Dᵀ. For the
-    Laplace prior it is the soft threshold sign(u) max(|u| − λ, 0): the solution that
-    the lasso finds by iterating.
+    Laplace prior it is the soft threshold, ``sign(u) max(|u| − λ, 0)``: the solution
+    that the lasso finds by iterating.
 
     Read more in the :ref:`user guide <model>`.
 
@@ -79,7 +79,7 @@ class OrthogonalSparseCoder(BaseCoder):
         Number of iterations, or of chunks of `partial_fit`.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in `fit`, where X had string column names.
 
     Raises
@@ -230,7 +230,7 @@ class NonNegativeSparseCoder(BaseCoder):
         Number of iterations, or of chunks of `partial_fit`.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in `fit`, where X had string column names.
 
     Raises

@@ -3,14 +3,14 @@
 For fixed codes the best dictionary is the polar factor of the cross moment M = Aᵀ X
 (orthogonal Procrustes), and alternating the two never raises the objective: that step
 is the safeguard here. Alone it crawls, because it ignores that codes change with the
-dictionary. To first order a rotation by the antisymmetric E changes the objective by
+dictionary. To second order a rotation by the antisymmetric E changes the objective by
 Σ_{i<j} g_ij E_ij + ½ q_ij E_ij² with
 
     C = M Dᵀ,   g_ij = C_ji − C_ij,   q_ij = C_ii + C_jj − h_ij − h_ji,
 
 where h_ij = Σ a'(u_i) u_j² is what the alternation leaves out (its step is g / (C_ii +
 C_jj)). Dividing by q, with a few L-BFGS corrections for what couples pairs, reaches in
-a dozen passes what takes the alternation hundreds. Where that asks for turns too large
+a dozen passes what takes the alternation hundreds. Where this asks for turns too large
 for a quadratic model, far from rest, the alternation itself goes farther. This is the
 scheme that Picard (Ablin, Cardoso and Gramfort, 2018) uses for independent components,
 extended to rectangular dictionaries and to priors whose codes are exactly zero.

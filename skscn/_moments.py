@@ -165,7 +165,8 @@ def code_moments(rows, weights, *, components, mean, code):
             curvature[:, :-1] = slope.T @ square
             curvature[:, -1] = np.maximum(outside, 0.0) @ slope
         weighted = codes if w is None else codes * w[:, None]
-        block_total = weighted.sum(axis=0)
+        # A product with ones is several times faster than a sum over the first axis.
+        block_total = np.ones(len(codes), dtype=codes.dtype) @ weighted
         total += block_total
         if sparse.issparse(block):
             cross += (block.T @ weighted).T

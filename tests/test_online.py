@@ -105,6 +105,14 @@ def test_chunks_may_be_sparse(X):
     np.testing.assert_allclose(csr.components_, dense.components_, atol=1e-8)
 
 
+def test_gathered_chunks_may_be_dense_and_sparse_by_turns(X):
+    dense, mixed = (OrthogonalSparseCoder(8, alpha=0.5) for _ in range(2))
+    for i, chunk in enumerate(chunks(X, (5, 2, 3, 290))):
+        dense.partial_fit(chunk)
+        mixed.partial_fit(sparse.csr_matrix(chunk) if i % 2 else chunk)
+    np.testing.assert_allclose(mixed.components_, dense.components_, atol=1e-8)
+
+
 def test_it_keeps_its_dtype_and_the_path_of_objectives(X):
     coder = OrthogonalSparseCoder(8, alpha=0.5).partial_fit(X[:300].astype(np.float32))
     coder.partial_fit(X[300:])
