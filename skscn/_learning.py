@@ -28,7 +28,7 @@ from skscn._procrustes import polar
 HISTORY = 5  # corrections kept; more did not help
 FLOOR = 0.1  # of the alternation's curvature: bounds the step at ten times its own
 WIDEST = 0.5  # turn, in radians, of a pair of atoms or of one away from the others
-LARGEST = 1.0  # turn of the whole dictionary that a quadratic model is trusted for
+LARGEST = 0.5  # turn of the whole dictionary that a quadratic model is trusted for
 FAR = 3.0  # beyond this one it says nothing, and the alternation goes farther
 SHORTER = (1.0, 0.25)  # parts of the step that are tried before the alternation's
 

@@ -253,12 +253,10 @@ def test_a_memmap_is_read_slice_by_slice(tmp_path, rng):
     )
 
 
-def test_sparse_output_of_sparse_input_never_is_dense(rng):
+def test_sparse_output_of_sparse_input_never_is_dense():
     """A dense array of all codes, or of all input, would be 64 MB or more."""
     n_samples = 20_000
-    X = sparse.random_array(
-        (n_samples, 3000), density=0.002, rng=rng, format="csr", dtype=np.float64
-    )
+    X = sparse.random(n_samples, 3000, density=0.002, format="csr", random_state=0)
     coder = NonNegativeSparseCoder(
         400, alpha=2.0, init="dct", max_iter=0, sparse_output=True
     )
