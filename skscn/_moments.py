@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy import sparse
 
-BLOCK_BYTES = 2**18  # of one working array: a few of them fit a core's cache
-BLOCK_ROWS = (256, 2048)  # fewer starve the matrix product, more gain nothing
+BLOCK_BYTES = 2**20  # of a working array: in cache, and long enough for workers to
+BLOCK_ROWS = (512, 4096)  # overlap; fewer rows starve the matrix product
 CURVATURE_ROWS = 512  # of every slice: the curvature only steers the learner's step
 
 
