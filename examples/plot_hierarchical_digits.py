@@ -69,7 +69,8 @@ layer2 = ("layer 2", layer(48, side=7, size=2, pad=0, stride=2))  # 7×7×32 to 
 # %%
 # Learning
 # --------
-# Without labels up to the logistic regression. The codes are counted on digits held out.
+# Without labels, up to the logistic regression. The codes counted are of digits that
+# were held out.
 
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)  # from 0 to 1: λ = 0.1 is a tenth of full ink
@@ -100,7 +101,7 @@ for name, fitted in model.steps[:2]:
 # Accuracy
 # --------
 # Pixels and PCA take the best of a grid on the very folds that judge them; the
-# hierarchy has one setting.
+# hierarchy has one setting, found on other splits of the same digits.
 
 folds = model_selection.RepeatedStratifiedKFold(n_splits=5, n_repeats=3, random_state=1)
 grid = {"classify__C": [1, 3, 10]}
