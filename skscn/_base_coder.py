@@ -200,7 +200,8 @@ class BaseCoder(
             given, n_components = None, len(self.components_)
             stream, gathered = self._stream, self._gathered
             path = self.objective_path_
-            X = X.astype(self.components_.dtype, copy=False)
+            with np.errstate(over="ignore"):  # the check of the squares will tell
+                X = X.astype(self.components_.dtype, copy=False)
         alpha = check_alpha(self.alpha, n_components, X.dtype)
         code = self._code(alpha, X.dtype)
         anew = gathered is not None
@@ -220,8 +221,9 @@ class BaseCoder(
                 center=self.center,
                 forgetting=self.forgetting,
                 dtype=X.dtype,
+                check=partial(check_squares, dtype=X.dtype),
             )
-        path.append(objective)
+        path = [*path, objective]
         self.__dict__.update(
             self._attributes(stream.components, stream.mean, alpha, path, X.dtype),
             n_iter_=1 if first else self.n_iter_ + 1,
@@ -254,8 +256,8 @@ class BaseCoder(
         encoder = partial(
             encode_sparse if self.sparse_output else encode,
             components=self.components_.astype(X.dtype, copy=False),
-            mean=self._point(self.mean_, X.dtype),
-            code=self._code(self.alpha_, X.dtype),
+            mean=self.mean_.astype(X.dtype, copy=False) if self.mean_.any() else None,
+            code=self._code(self.alpha_, X.dtype, self._fitted_prior),
         )
         with workers(X.shape[0], self.n_jobs) as pool:
             if not self.sparse_output:
@@ -307,11 +309,11 @@ class BaseCoder(
     def _validated(self, X, *, reset):
         return validate_data(self, X, reset=reset, dtype=FLOATS, accept_sparse="csr")
 
-    def _code(self, alpha, dtype):
+    def _code(self, alpha, dtype, prior=None):
         # A number is a faster threshold than an array.
         uniform = np.all(alpha == alpha[0])
         threshold = float(alpha[0]) if uniform else alpha.astype(dtype, copy=False)
-        return MapCode(self._priors[self.prior], threshold)
+        return MapCode(self._priors[prior or self.prior], threshold)
 
     def _point(self, mean, dtype):
         return mean.astype(dtype, copy=False) if self.center else None
@@ -364,6 +366,7 @@ class BaseCoder(
             "components_": components.astype(dtype),
             "mean_": mean.astype(dtype),
             "alpha_": alpha,
+            "_fitted_prior": self.prior,
             "objective_path_": path,
             "n_iter_": len(path) - 1,
         }
@@ -392,9 +395,12 @@ def _gather(gathered, X, weights, enough):
         before = before.toarray() if sparse.issparse(before) else before
         rows_joined = np.vstack([before, X])
     joined = rows_joined, weights_joined
-    n_rows = joined[0].shape[0]
-    if n_rows >= enough:
+    weight, weight_before = (
+        int(rows.shape[0] if w is None else w.sum())
+        for rows, w in (joined, (before, before_weights))
+    )
+    if weight >= enough:
         return None, joined, True
-    if n_rows.bit_length() > before.shape[0].bit_length():
+    if weight.bit_length() > weight_before.bit_length() or before.shape[0] == 0:
         return joined, joined, True
     return joined, (X, weights), False

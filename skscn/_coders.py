@@ -74,9 +74,9 @@ class OrthogonalSparseCoder(BaseCoder):
         The threshold of every coefficient.
     objective_path_ : list of float
         The objective above, in the mean over samples, of the start and after every
-        iteration. It never rises.
+        iteration: in `fit` it never rises. `partial_fit` adds that of every chunk.
     n_iter_ : int
-        Number of iterations, or of chunks of `partial_fit`.
+        Number of iterations, plus that of chunks of `partial_fit`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -225,9 +225,9 @@ class NonNegativeSparseCoder(BaseCoder):
         The threshold of every coefficient.
     objective_path_ : list of float
         The objective above, in the mean over samples, of the start and after every
-        iteration. It never rises.
+        iteration: in `fit` it never rises. `partial_fit` adds that of every chunk.
     n_iter_ : int
-        Number of iterations, or of chunks of `partial_fit`.
+        Number of iterations, plus that of chunks of `partial_fit`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -150,12 +150,12 @@ def code_moments(rows, weights, *, components, mean, code):
     total = np.zeros(n_components)
     gain = 0.0
     sampled, curvature = 0.0, np.zeros((n_components, n_components + 1))
-    for block, w, projections in _projected(rows, weights, components, mean):
+    for block, w, projections, scratch in _projected(rows, weights, components, mean):
         first = sampled == 0.0
         if first:
             square = projections[:CURVATURE_ROWS] ** 2
             outside = _row_square(block[:CURVATURE_ROWS], mean) - square.sum(axis=1)
-        codes = code.encode(projections)
+        codes = code.encode(projections, scratch)
         gain += code.gain(codes, w)
         if first:
             slope = code.slope(codes[:CURVATURE_ROWS]).astype(codes.dtype, copy=False)
@@ -182,16 +182,16 @@ def encode(rows, out, *, components, mean, code):
     """Return the codes of a slice of rows, written into `out` where it is given."""
     if out is None:
         out = np.empty((len_rows(rows), len(components)), dtype=components.dtype)
-    for _, _, projections in _projected(rows, None, components, mean, out=out):
-        code.encode(projections)
+    for _, _, projections, scratch in _projected(rows, None, components, mean, out):
+        code.encode(projections, scratch)
     return out
 
 
 def encode_sparse(rows, _, *, components, mean, code):
     """Return the codes of a slice of rows as CSR; no dense array outgrows a block."""
     blocks = [
-        sparse.csr_array(code.encode(projections))
-        for _, _, projections in _projected(rows, None, components, mean)
+        sparse.csr_array(code.encode(projections, scratch))
+        for _, _, projections, scratch in _projected(rows, None, components, mean)
     ]
     return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
 
@@ -215,7 +215,7 @@ def _blocks(rows, width):
 
 
 def _projected(rows, weights, components, mean, out=None):
-    """Yield blocks with their weights and projections (x − m) Dᵀ.
+    """Yield blocks with their weights, projections (x − m) Dᵀ, and working memory.
 
     Dense blocks come centred, in a buffer that the next block overwrites: subtracting
     first keeps float32 exact for data far from the origin. CSR blocks come as they are
@@ -225,8 +225,10 @@ def _projected(rows, weights, components, mean, out=None):
     n_components, n_features = components.shape
     blocks = _blocks(rows, max(n_components, n_features))
     n_most = blocks[0].stop
+    # Memory is asked for once: workers that each ask again and again wait in line.
+    scratch = np.empty((n_most, n_components), dtype=components.dtype)
     if out is None:
-        scratch = np.empty((n_most, n_components), dtype=components.dtype)
+        coded = np.empty_like(scratch)
     dense = not sparse.issparse(rows)
     if dense and mean is not None:
         centred = np.empty((n_most, n_features), dtype=components.dtype)
@@ -237,14 +239,15 @@ def _projected(rows, weights, components, mean, out=None):
     for part in blocks:
         block = rows[part]
         n_rows = len_rows(block)
-        projections = scratch[:n_rows] if out is None else out[part]
+        projections = coded[:n_rows] if out is None else out[part]
         if not dense:
             np.subtract(block @ transposed, offset, out=projections)
         else:
             if mean is not None:
                 block = np.subtract(block, shift[:n_rows], out=centred[:n_rows])
             np.matmul(block, components.T, out=projections)
-        yield block, None if weights is None else weights[part], projections
+        w = None if weights is None else weights[part]
+        yield block, w, projections, scratch[:n_rows]
 
 
 def _tiled(vector, n_rows):

@@ -52,7 +52,7 @@ class Stream:
         )
 
 
-def advance(stream, total, *, code, center, forgetting, dtype):
+def advance(stream, total, *, code, center, forgetting, dtype, check):
     """Return the stream after one more chunk, and the mean objective of that chunk.
 
     Before the chunk is added, what came before is scaled by (seen / seen')^forgetting,
@@ -70,8 +70,11 @@ def advance(stream, total, *, code, center, forgetting, dtype):
         Whether the mean follows the stream.
     forgetting : float
     dtype : dtype of the chunk
+    check : callable
+        Takes the squared size of the chunk, and raises where it is not finite.
     """
     chunk = total(partial(data_moments, mean=stream.mean))
+    check(chunk.square)
     seen = stream.seen + chunk.weight
     discount = (stream.seen / seen) ** forgetting
     data = stream.data * discount + chunk

@@ -19,7 +19,7 @@ class Prior(ABC):
     one_sided: bool
 
     @abstractmethod
-    def mode(self, projections, threshold):
+    def mode(self, projections, threshold, scratch=None):
         """Overwrite projections with the codes that minimise the objective.
 
         Parameters
@@ -28,6 +28,8 @@ class Prior(ABC):
             u = (x − mean) Dᵀ; overwritten.
         threshold : float or ndarray of shape (n_components,)
             λ ≥ 0, in the units of the projections.
+        scratch : ndarray of the shape and dtype of projections, default=None
+            Working memory; without it a new array serves.
 
         Returns
         -------
@@ -55,11 +57,11 @@ class Laplace(Prior):
 
     one_sided: bool = False
 
-    def mode(self, projections, threshold):
+    def mode(self, projections, threshold, scratch=None):
         if np.ndim(threshold) == 0:
-            inside = np.clip(projections, -threshold, threshold)
+            inside = np.clip(projections, -threshold, threshold, out=scratch)
         else:  # NumPy clips by arrays several times slower than it takes extrema
-            inside = np.minimum(projections, threshold)
+            inside = np.minimum(projections, threshold, out=scratch)
             np.maximum(inside, -threshold, out=inside)
         projections -= inside
         return projections
@@ -71,7 +73,7 @@ class Exponential(Prior):
 
     one_sided: bool = True
 
-    def mode(self, projections, threshold):
+    def mode(self, projections, threshold, scratch=None):
         projections -= threshold
         return np.maximum(projections, 0, out=projections)
 
@@ -82,8 +84,8 @@ class SpikeSlab(Prior):
 
     one_sided: bool
 
-    def mode(self, projections, threshold):
-        size = projections if self.one_sided else np.abs(projections)
+    def mode(self, projections, threshold, scratch=None):
+        size = projections if self.one_sided else np.abs(projections, out=scratch)
         projections *= size > threshold
         projections += 0.0  # no negative zeros
         return projections
@@ -123,9 +125,9 @@ class MapCode:
     prior: Prior
     threshold: float | np.ndarray
 
-    def encode(self, projections):
+    def encode(self, projections, scratch=None):
         """Overwrite projections with codes."""
-        return self.prior.mode(projections, self.threshold)
+        return self.prior.mode(projections, self.threshold, scratch)
 
     def gain(self, codes, weights=None):
         """Return the sum over samples of what the codes take off the objective."""

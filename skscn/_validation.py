@@ -58,7 +58,14 @@ def check_alpha(alpha, n_components, dtype):
             f"alpha must be finite and not negative, but its entries range from "
             f"{alpha.min()} to {alpha.max()}."
         )
-    return np.full(n_components, alpha, dtype=dtype)
+    with np.errstate(over="ignore"):
+        cast = np.full(n_components, alpha, dtype=dtype)
+        if not np.isfinite(cast**2).all():
+            raise ValueError(
+                f"The square of alpha, up to {alpha.max():.3g}, overflows "
+                f"{cast.dtype}, the type of X: choose a smaller alpha."
+            )
+    return cast
 
 
 def check_squares(square, dtype):

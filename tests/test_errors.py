@@ -57,6 +57,7 @@ BAD_PARAMETERS = {
         {"alpha": [1.0, 1, 1, 1, 1, -2]},
         r"not negative, but its entries range from -2.0 to 1.0",
     ),
+    "alpha beyond squares": ({"alpha": 1e200}, "square of alpha.*overflows float64"),
     "NaN in alpha": ({"alpha": [1.0, 1, 1, 1, 1, np.nan]}, "alpha must be finite"),
     "unknown start": ({"init": "svd"}, "init"),
     "start of a wrong width": (
@@ -185,6 +186,24 @@ def test_an_interrupted_fit_leaves_the_coder_as_it_was(method, error, monkeypatc
         getattr(coder, method)(np.ones((9, 6)))
     assert_unchanged(coder, before)
     assert coder.objective_path_ == path
+    np.testing.assert_array_equal(coder.transform(X), codes)
+
+
+@each_coder
+def test_a_chunk_that_overflows_in_the_middle_of_a_stream(Coder):
+    for start, chunk in ((X, X * 1e200), (X.astype(np.float32), X * 1e60)):
+        coder = Coder(3, alpha=0.1).fit(start)
+        before = state(coder)
+        with pytest.raises(ValueError, match=r"overflow.*Scale X"):
+            coder.partial_fit(chunk)
+        assert_unchanged(coder, before)
+
+
+@each_coder
+def test_parameters_set_after_fit_wait_for_the_next_fit(Coder):
+    coder = Coder(3, alpha=0.1).fit(X + 5)
+    codes = coder.transform(X)
+    coder.set_params(prior="spike_slab", center=False, alpha=9.0)
     np.testing.assert_array_equal(coder.transform(X), codes)
 
 

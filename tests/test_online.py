@@ -1,5 +1,7 @@
 """Theorems on streams."""
 
+import copy
+
 import numpy as np
 import pytest
 from common import gap, planted, recovered
@@ -94,6 +96,19 @@ def test_weights_are_repetition_while_gathering_and_after(X, rng):
         np.abs(np.sum(weighted.components_ * repeated.components_, axis=1)), 1, atol=0.1
     )
     np.testing.assert_allclose(weighted.mean_, repeated.mean_)
+
+
+def test_weights_count_among_the_gathered_rows(X):
+    weighted, repeated = (OrthogonalSparseCoder(5, alpha=0.1) for _ in range(2))
+    weighted.partial_fit(X[:6], sample_weight=np.full(6, 3)).partial_fit(X[6:12])
+    repeated.partial_fit(np.repeat(X[:6], 3, axis=0)).partial_fit(X[6:12])
+    np.testing.assert_allclose(weighted.components_, repeated.components_, atol=1e-6)
+
+
+def test_a_copy_keeps_its_own_path(X):
+    coder = OrthogonalSparseCoder(8, alpha=0.5).partial_fit(X)
+    copy.copy(coder).partial_fit(X)
+    assert len(coder.objective_path_) == 1
 
 
 def test_chunks_may_be_sparse(X):
