@@ -1,6 +1,20 @@
 """Sparse coding networks for scikit-learn."""
 
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._convolution import ConvSparseCoder
+from skscn._heads import FlooredScaler, StreamingRidgeClassifier
+from skscn._network import SparseCodingNetwork
+from skscn._pooling import SpatialPool
+from skscn._presets import make_sparse_coding_network
 
-__all__ = ["NonNegativeSparseCoder", "OrthogonalSparseCoder"]
+__all__ = [
+    "ConvSparseCoder",
+    "FlooredScaler",
+    "NonNegativeSparseCoder",
+    "OrthogonalSparseCoder",
+    "SparseCodingNetwork",
+    "SpatialPool",
+    "StreamingRidgeClassifier",
+    "make_sparse_coding_network",
+]
 __version__ = "0.1.0.dev0"

@@ -1,11 +1,14 @@
 """The only door to scikit-learn's private rooms, and to what only new versions have."""
 
+from contextlib import contextmanager
 from functools import wraps
 
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 
 try:  # scikit-learn 1.9
@@ -21,24 +24,26 @@ except ImportError:
 
 __all__ = [
     "HAS_CALLBACKS",
+    "BaseComposition",
     "CallbackSupportMixin",
     "FitTask",
     "Interval",
     "StrOptions",
+    "check_feature_names_in",
     "check_sample_weight",
     "fitting",
     "to_sparse_interface",
 ]
 
 
-def fitting(method):
+def fitting(method, *, skip_nested=True):
     """Decorate a fitting method: parameters are checked, failure changes nothing.
 
     Whatever stops the method, an interrupt included, leaves the estimator with the
     attributes it had. Fitted arrays are replaced and never written into, so a shallow
     copy is enough to go back to.
     """
-    checked = _fit_context(prefer_skip_nested_validation=True)(method)
+    checked = _fit_context(prefer_skip_nested_validation=skip_nested)(method)
 
     @wraps(method)
     def fit(estimator, *args, **kwargs):
@@ -116,6 +121,18 @@ class FitTask:
             X=self._X,
             reconstruction_attributes=attributes,
         )
+
+    @contextmanager
+    def subtask(self, name, estimator):
+        """Run a part of the fit that is the fit of another estimator."""
+        if self._context is None:
+            yield
+            return
+        part = self._context.subcontext(task_name=name)
+        with part.propagate_callback_context(estimator):
+            part.call_on_fit_task_begin(estimator=self._estimator, X=self._X)
+            yield
+            part.call_on_fit_task_end(estimator=self._estimator, X=self._X)
 
     def end(self):
         """Tell callbacks that the fit ended, with all attributes set."""

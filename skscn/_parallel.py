@@ -37,7 +37,7 @@ class Workers:
 
 
 @contextmanager
-def workers(n_rows, n_jobs=None):
+def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
     """Yield the `Workers` for slices of `n_rows` rows, each with BLAS on one thread.
 
     joblib says how many there are and of what kind (`parallel_config` is obeyed).
@@ -45,8 +45,8 @@ def workers(n_rows, n_jobs=None):
     executor: joblib looks for results every 10 ms, which is as long as a whole pass
     over 50,000 patches takes.
     """
-    count = min(effective_n_jobs(n_jobs), len(row_slices(n_rows)))
-    with _one_blas_thread():
+    count = min(effective_n_jobs(n_jobs), len(row_slices(n_rows, size)))
+    with one_blas_thread():
         if count == 1:
             yield Workers(map, share_memory=True)
         elif getattr(get_active_backend(prefer="threads")[0], "uses_threads", False):
@@ -57,20 +57,20 @@ def workers(n_rows, n_jobs=None):
                 yield Workers(partial(_map_joblib, parallel), share_memory=False)
 
 
-def row_slices(n_rows):
-    """Return near-equal slices of at most `SLICE_ROWS` rows, the same anywhere."""
-    count = max(1, -(-n_rows // SLICE_ROWS))
+def row_slices(n_rows, size=SLICE_ROWS):
+    """Return near-equal slices of at most `size` rows, the same anywhere."""
+    count = max(1, -(-n_rows // size))
     size = max(1, -(-n_rows // count))
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def map_rows(workers, function, X, other=None):
+def map_rows(workers, function, X, other=None, size=SLICE_ROWS):
     """Yield function(rows, rows of other or None) for every slice of rows, in order."""
     return workers.map(
         partial(_call, function),
         (
             (X[part], None if other is None else other[part])
-            for part in row_slices(X.shape[0])
+            for part in row_slices(X.shape[0], size)
         ),
     )
 
@@ -84,14 +84,15 @@ def sum_rows(workers, function, X, sample_weight=None):
     return total
 
 
-def fill_rows(workers, function, X, out):
+def fill_rows(workers, function, X, out, size=SLICE_ROWS):
     """Write function(rows, rows of out) for every slice of rows into out."""
     if workers.share_memory:
-        for _ in map_rows(workers, function, X, out):
+        for _ in map_rows(workers, function, X, out, size):
             pass
     else:
-        results = map_rows(workers, function, X)
-        for part, result in zip(row_slices(X.shape[0]), results, strict=True):
+        results = map_rows(workers, function, X, size=size)
+        parts = row_slices(X.shape[0], size)
+        for part, result in zip(parts, results, strict=True):
             out[part] = result
     return out
 
@@ -115,11 +116,12 @@ def _map_joblib(parallel, function, items):
 
 
 def _on_one_thread(function, item):
-    with _one_blas_thread():
+    with one_blas_thread():
         return function(item)
 
 
-def _one_blas_thread():
+def one_blas_thread():
+    """Return a context in which BLAS uses one thread: small matrices lose by more."""
     return _controller().limit(limits=1, user_api="blas")
 
 

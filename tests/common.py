@@ -1,6 +1,29 @@
-"""What tests build: orthonormal atoms and planted data."""
+"""What tests build: estimators, orthonormal atoms and planted data."""
+
+import inspect
 
 import numpy as np
+from sklearn.base import BaseEstimator
+
+import skscn
+
+ESTIMATORS = [
+    member
+    for name in skscn.__all__
+    if inspect.isclass(member := getattr(skscn, name))
+    and issubclass(member, BaseEstimator)
+]
+
+
+def instance(Estimator):
+    """Return an estimator with what it cannot do without."""
+    if Estimator is skscn.SparseCodingNetwork:
+        layers = [
+            ("conv", skscn.ConvSparseCoder(kernel_size=3)),
+            ("pool", skscn.SpatialPool(grid=2)),
+        ]
+        return Estimator(layers)
+    return Estimator()
 
 
 def orthonormal(n_components, n_features, seed=0):

@@ -10,15 +10,20 @@ import skscn
 # From the top to the ground: a module imports from lower floors alone.
 FLOORS = (
     ("__init__",),
-    ("_coders",),
+    ("_presets",),
+    ("_network",),
+    ("_convolution", "_pooling", "_heads"),
+    ("_coders", "_base_images"),
     ("_base_coder",),
-    ("_compat", "_parallel", "_validation"),
-    ("_online",),
-    ("_learning", "_starts"),
-    ("_moments",),
-    ("_priors", "_procrustes"),
+    ("_compat", "_parallel", "_validation", "_image_validation"),
+    ("_online", "_composition"),
+    ("_learning", "_starts", "_layers"),
+    ("_moments", "_patches", "_correlation", "_whitening", "_axes"),
+    ("_priors", "_procrustes", "_scratch"),
 )
-GROUND = FLOORS.index(("_online",))  # from here down: NumPy and SciPy only
+GROUND = FLOORS.index(
+    ("_online", "_composition")
+)  # from here down: NumPy and SciPy only
 PRIVATE_DOOR = "_compat"
 JOBLIB_DOOR = "_parallel"
 PACKAGE = Path(skscn.__file__).parent

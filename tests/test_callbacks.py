@@ -7,7 +7,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, _compat
+from skscn import (
+    ConvSparseCoder,
+    NonNegativeSparseCoder,
+    OrthogonalSparseCoder,
+    SparseCodingNetwork,
+    SpatialPool,
+    _compat,
+)
 
 with_callbacks = pytest.mark.skipif(
     not _compat.HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on"
@@ -98,3 +105,35 @@ def test_before_1_9_fitting_goes_on_without(digits, monkeypatch):
     monkeypatch.setattr(_compat, "HAS_CALLBACKS", False)
     coder = OrthogonalSparseCoder(alpha=3.0).fit(digits)
     assert coder.objective_path_ == expected.objective_path_
+
+
+@with_callbacks
+def test_callbacks_follow_a_network_layer_by_layer(digits):
+    class Tasks(Recorder):
+        max_propagation_depth = None
+
+        def on_fit_task_begin(self, estimator, context):
+            path = [context.task_name]
+            while (context := context.parent) is not None:
+                path.append(context.task_name)
+            self.events.append((type(estimator).__name__, *path))
+
+        def on_fit_task_end(self, estimator, context):
+            return False
+
+    layers = [
+        ("conv1", ConvSparseCoder(4, kernel_size=3, random_state=0)),
+        ("pool1", SpatialPool()),
+        ("conv2", ConvSparseCoder(2, kernel_size=3, depthwise=True, random_state=0)),
+    ]
+    tasks = Tasks()
+    network = SparseCodingNetwork(layers).set_callbacks(tasks)
+    network.fit(digits.reshape(-1, 8, 8))
+    fits = [event for event in tasks.events if event[1] == "fit"]
+    names = [event[0] for event in fits]
+    assert names.count("OrthogonalSparseCoder") == 1 + 8
+    assert names.count("SparseCodingNetwork") == 1
+    iterations = [event for event in tasks.events if event[1] == "iteration"]
+    assert len(iterations) >= sum(
+        layer.n_iter_ for _, layer in network.layers_ if hasattr(layer, "n_iter_")
+    )

@@ -1,0 +1,23 @@
+"""Working memory that is asked for once."""
+
+import numpy as np
+
+
+class Scratch:
+    """Working memory by name, asked for once and used again by every block."""
+
+    def __init__(self):
+        self._arrays = {}
+        self._rooms = {}
+
+    def of(self, room):
+        """Return the working memory of a part, apart from that of the others."""
+        return self._rooms.setdefault(room, Scratch())
+
+    def __call__(self, name, shape, dtype):
+        """Return an array of the shape; what it holds is left from its last use."""
+        size = int(np.prod(shape))
+        held = self._arrays.get(name)
+        if held is None or held.size < size or held.dtype != dtype:
+            held = self._arrays[name] = np.zeros(size, dtype=dtype)
+        return held[:size].reshape(shape)

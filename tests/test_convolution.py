@@ -1,0 +1,326 @@
+"""The convolutional layer: a coder at every place, and nothing but a convolution."""
+
+import numpy as np
+import pytest
+from scipy.signal import correlate
+from sklearn.base import clone
+
+from skscn import ConvSparseCoder, NonNegativeSparseCoder, OrthogonalSparseCoder
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Return smooth random images of two channels."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(30, 12, 15, 2))
+    return noise + np.roll(noise, 1, axis=1) + np.roll(noise, 1, axis=2)
+
+
+def normalised_patches(conv, images):
+    """Return every normalised patch of images without padding, a patch a row."""
+    kernel = conv.atoms_.shape[1:3]
+    views = np.lib.stride_tricks.sliding_window_view(images, kernel, axis=(1, 2))
+    rows = np.moveaxis(views, 3, -1).reshape(-1, np.prod(conv.atoms_.shape[1:]))
+    if conv.center_patches:
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    if conv.eps_:
+        rows = rows / np.sqrt(rows.var(axis=1, keepdims=True) + conv.eps_)
+    return rows
+
+
+@pytest.mark.parametrize("split_sign", [True, False])
+@pytest.mark.parametrize("padding", ["same", "valid", 1])
+def test_maps_are_relu_of_correlation_plus_bias(images, split_sign, padding):
+    conv = ConvSparseCoder(
+        7, kernel_size=(3, 4), padding=padding, split_sign=split_sign, random_state=0
+    ).fit(images)
+    maps = conv.transform(images[:2])
+    pads = {"same": ((1, 1), (1, 2)), "valid": ((0, 0), (0, 0)), 1: ((1, 1), (1, 1))}
+    wide = np.pad(images[:2], ((0, 0), *pads[padding], (0, 0)))
+    for k, (kernel, bias) in enumerate(zip(conv.filters_, conv.bias_, strict=True)):
+        for image, found in zip(wide, maps, strict=True):
+            expected = correlate(image, kernel, mode="valid")[..., 0] + bias
+            np.testing.assert_allclose(
+                found[..., k], np.maximum(expected, 0), atol=1e-9
+            )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_torch_agrees(images, stride, depthwise):
+    torch = pytest.importorskip("torch")
+    X = images.astype(np.float32)
+    conv = ConvSparseCoder(
+        8, kernel_size=5, stride=stride, padding=2, depthwise=depthwise, random_state=0
+    ).fit(X)
+    maps = torch.nn.functional.conv2d(
+        torch.tensor(X).permute(0, 3, 1, 2),
+        torch.tensor(conv.filters_).permute(0, 3, 1, 2),
+        torch.tensor(conv.bias_),
+        stride=stride,
+        padding=2,
+        groups=2 if depthwise else 1,
+    ).relu()
+    expected = maps.permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(conv.transform(X), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("prior", ["exponential", "spike_slab"])
+@pytest.mark.parametrize("split_sign", [True, False])
+def test_stride_of_a_patch_codes_tiles(prior, split_sign, rng):
+    # Without normalisation and whitening the layer is the coder of the tiles' rows.
+    images = rng.normal(size=(40, 8, 8, 1)) @ np.ones((1, 1))
+    tiles = images.reshape(40, 2, 4, 2, 4).transpose(0, 1, 3, 2, 4).reshape(-1, 16)
+    conv = ConvSparseCoder(
+        16,
+        kernel_size=4,
+        stride=4,
+        padding="valid",
+        prior=prior,
+        split_sign=split_sign,
+        center_patches=False,
+        whiten=None,
+    ).fit(images)
+    Coder = OrthogonalSparseCoder if split_sign else NonNegativeSparseCoder
+    name = "laplace" if split_sign and prior == "exponential" else prior
+    coder = Coder(
+        prior=name, alpha=0.5, init=conv.atoms_.reshape(16, 16), max_iter=0
+    ).fit(tiles)
+    codes = coder.transform(tiles).reshape(40, 2, 2, 16)
+    maps = conv.transform(images)
+    if split_sign:
+        maps = maps[..., :16] - maps[..., 16:]
+    np.testing.assert_allclose(maps, codes, atol=1e-9)
+
+
+@pytest.mark.parametrize("contrast", [None, 0.1])
+@pytest.mark.parametrize("center_patches", [True, False])
+def test_filters_and_biases_hold_all_that_comes_before(
+    images, contrast, center_patches
+):
+    # The unfolded computation: normalise, whiten, project, threshold.
+    conv = ConvSparseCoder(
+        6,
+        kernel_size=3,
+        padding="valid",
+        contrast=contrast,
+        center_patches=center_patches,
+        random_state=0,
+    ).fit(images)
+    rows = normalised_patches(conv, images[:3]) - conv.mean_.ravel()
+    atoms = conv.atoms_.reshape(6, -1)
+    # The atoms are D B and the whitening W B⁺: projections come by pseudo-inverse.
+    ((whitening, coder),) = conv._groups
+    codes = coder.transform(rows @ whitening.forward.T)
+    maps = conv.transform(images[:3]).reshape(len(rows), 12)
+    np.testing.assert_allclose(maps[:, :6] - maps[:, 6:], codes, atol=1e-9)
+    np.testing.assert_allclose(
+        atoms, coder.components_ @ whitening.backward, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("contrast", [None, 0.1])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_all_atoms_without_threshold_rebuild_images(images, contrast, depthwise):
+    conv = ConvSparseCoder(
+        kernel_size=3, alpha=0.0, contrast=contrast, depthwise=depthwise, random_state=0
+    ).fit(images)
+    np.testing.assert_allclose(conv.reconstruct(images), images, atol=1e-9)
+
+
+def test_inverse_transform_undoes_what_keeps_the_means(images):
+    conv = ConvSparseCoder(kernel_size=3, alpha=0.0, center_patches=False).fit(images)
+    maps = conv.transform(images)
+    np.testing.assert_allclose(conv.inverse_transform(maps), images, atol=1e-9)
+    rows = conv.inverse_transform(maps.reshape(len(maps), -1))
+    np.testing.assert_allclose(rows, images.reshape(len(images), -1), atol=1e-9)
+
+
+def test_sparser_codes_rebuild_less(images):
+    errors = []
+    for alpha in (0.0, 0.5, 1.0, 2.0):
+        conv = ConvSparseCoder(8, kernel_size=3, alpha=alpha, random_state=0)
+        errors.append(np.square(conv.fit(images).reconstruct(images) - images).mean())
+    assert errors == sorted(errors)
+
+
+def test_depthwise_is_a_layer_for_every_channel(images):
+    parameters = {"kernel_size": 3, "contrast": None, "max_patches": 10**6}
+    both = ConvSparseCoder(4, depthwise=True, **parameters).fit_transform(images)
+    alone = [
+        ConvSparseCoder(4, **parameters).fit_transform(images[..., [c]]) for c in (0, 1)
+    ]
+    np.testing.assert_allclose(both, np.concatenate(alone, axis=-1), atol=1e-9)
+
+
+def test_priors_are_in_units_of_whitened_projections(images):
+    conv = ConvSparseCoder(8, kernel_size=3, alpha=0.0, whiten=0.0, random_state=0)
+    maps = conv.set_params(padding="valid", max_patches=10**6).fit_transform(images)
+    codes = maps[..., :8] - maps[..., 8:]
+    np.testing.assert_allclose(codes.std(axis=(0, 1, 2)), 1.0, rtol=1e-6)
+
+
+def test_one_prior_per_filter_keeps_its_place(images):
+    alpha = np.linspace(0.1, 2.0, 6)
+    conv = ConvSparseCoder(6, kernel_size=3, alpha=alpha, random_state=0).fit(images)
+    shift = (conv.bias_[:6] - conv.bias_[6:]) / 2
+    np.testing.assert_allclose(conv.bias_[:6], shift - alpha, atol=1e-12)
+    np.testing.assert_allclose(conv.bias_[6:], -shift - alpha, atol=1e-12)
+    active = (conv.transform(images) > 0).mean(axis=(0, 1, 2))
+    assert active[0] > active[5]
+
+
+def test_flat_rows_images_and_channels_are_the_same(images):
+    grey = images[..., 0]
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
+    maps = conv.fit_transform(grey)
+    np.testing.assert_array_equal(clone(conv).fit_transform(grey[..., None]), maps)
+    rows = grey.reshape(len(grey), -1)
+    flat = clone(conv).set_params(image_shape=(12, 15)).fit(rows)
+    np.testing.assert_array_equal(flat.transform(rows), maps.reshape(len(maps), -1))
+    np.testing.assert_array_equal(flat.transform(grey), maps)
+
+
+def test_names_tell_map_and_place(images):
+    rows = images.reshape(30, -1)
+    conv = ConvSparseCoder(4, image_shape=(12, 15, 2), stride=5, random_state=0)
+    codes = conv.fit_transform(rows)
+    names = list(conv.get_feature_names_out())
+    column = names.index("convsparsecoder_map6_y2_x1")
+    maps = conv.transform(images)
+    np.testing.assert_array_equal(codes[:, column], maps[:, 2, 1, 6])
+
+
+def test_a_signal_is_an_image_of_one_row(rng):
+    X = rng.normal(size=(20, 40)).cumsum(axis=1)
+    conv = ConvSparseCoder(4, kernel_size=7, stride=2, random_state=0).fit(X)
+    assert conv.filters_.shape == (8, 1, 7, 1)
+    assert conv.map_shape_ == (1, 20, 8)
+    assert conv.transform(X).shape == (20, 160)
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+@pytest.mark.parametrize("contrast", [None, 0.1])
+def test_the_same_bits_for_every_n_jobs(n_jobs, contrast):
+    images = np.random.default_rng(0).random((3000, 8, 8), dtype=np.float32)
+    conv = ConvSparseCoder(8, contrast=contrast, random_state=0)
+    alone = conv.fit(images).transform(images)
+    together = clone(conv).set_params(n_jobs=n_jobs).fit(images)
+    np.testing.assert_array_equal(together.filters_, conv.filters_)
+    np.testing.assert_array_equal(together.transform(images), alone)
+
+
+def test_an_image_is_coded_by_itself(images):
+    conv = ConvSparseCoder(8, contrast=0.1, random_state=0).fit(images)
+    one_by_one = [conv.transform(image[None])[0] for image in images]
+    np.testing.assert_allclose(conv.transform(images), one_by_one, atol=1e-12)
+
+
+@pytest.mark.parametrize("contrast", [None, 0.1])
+def test_float32_and_bytes_are_computed_in_float32(contrast):
+    images = np.random.default_rng(0).integers(0, 256, (50, 10, 10), dtype=np.uint8)
+    conv = ConvSparseCoder(8, contrast=contrast, random_state=0)
+    conv = conv.fit(images.astype(np.float64))
+    exact = conv.transform(images.astype(np.float64))
+    assert exact.dtype == np.float64
+    for kind in (np.uint8, np.float32):
+        maps = conv.transform(images.astype(kind))
+        assert maps.dtype == np.float32
+        np.testing.assert_allclose(maps, exact, atol=1e-5)
+        learned = clone(conv).fit(images.astype(kind))
+        assert learned.filters_.dtype == learned.bias_.dtype == np.float32
+
+
+@pytest.mark.parametrize("init", ["pca", "random", "patches"])
+def test_without_iterations_the_start_is_the_dictionary(images, init):
+    conv = ConvSparseCoder(
+        6, kernel_size=3, init=init, max_iter=0, whiten=None, random_state=0
+    ).fit(images)
+    atoms = conv.atoms_.reshape(6, -1)
+    np.testing.assert_allclose(atoms @ atoms.T, np.eye(6), atol=1e-12)
+    assert conv.n_iter_ == 0
+    learned = clone(conv).set_params(max_iter=30).fit(images)
+    assert learned.objective_path_[-1] < conv.objective_path_[0]
+
+
+def test_learning_takes_a_bounded_sample(images):
+    few = ConvSparseCoder(4, kernel_size=3, max_patches=80, random_state=0)
+    few._learn(
+        few._source(images.view(np.ndarray)), np.random.RandomState(0), fresh=True
+    )
+    assert few._groups[0][1].components_.shape == (4, 4)
+    assert few.objective_path_[-1] <= few.objective_path_[0]
+
+
+def test_a_stream_goes_where_fit_goes():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(400, 12, 12))
+    images = noise + np.roll(noise, 1, axis=1) + 0.5 * np.roll(noise, 1, axis=2) ** 2
+    stream = ConvSparseCoder(6, kernel_size=3, random_state=0)
+    for _ in range(3):
+        for chunk in np.split(images, 4):
+            stream = stream.partial_fit(chunk)
+    ((whitening, coder),) = stream._groups
+    rows = whitening(normalised_patches(stream, images[..., None]))
+    best = OrthogonalSparseCoder(alpha=0.5, center=False).fit(rows)
+    codes = coder.transform(rows)
+    error = np.square(rows - coder.inverse_transform(codes)).sum(axis=1)
+    reached = np.mean(0.5 * error + 0.5 * np.abs(codes).sum(axis=1))
+    assert reached < 1.01 * best.objective_path_[-1]
+
+
+def test_partial_fit_begins_as_fit(images):
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
+    chunk = clone(conv).partial_fit(images)
+    np.testing.assert_array_equal(chunk.filters_, conv.fit(images).filters_)
+
+
+def test_a_failed_fit_changes_nothing(images):
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0).fit(images)
+    before = dict(vars(conv))
+    bad = images.copy()
+    bad[3, 2, 1, 0] = np.nan
+    for method in (conv.fit, conv.partial_fit):
+        with pytest.raises(ValueError, match="NaN"):
+            method(bad)
+        assert vars(conv).keys() == before.keys()
+        assert all(vars(conv)[name] is value for name, value in before.items())
+
+
+def test_constant_images_have_zero_codes():
+    maps = ConvSparseCoder(
+        4, kernel_size=3, padding="valid", contrast=0.1
+    ).fit_transform(np.ones((20, 6, 6)))
+    assert np.isfinite(maps).all()
+    assert not maps.any()
+
+
+ERRORS = [
+    ({"n_components": 50}, "must be at most 17"),
+    ({"n_components": 17, "alpha": np.ones(3)}, r"alpha has shape \(3,\)"),
+    ({"kernel_size": 16, "padding": "valid"}, "does not fit in images"),
+    ({"kernel_size": (3, 3, 3)}, "kernel_size"),
+    ({"kernel_size": 1, "depthwise": True}, "center_patches=False"),
+    ({"padding": (1, -1)}, "padding"),
+    ({"stride": (0, 1)}, "stride"),
+    ({"image_shape": (5, 5)}, "image_shape"),
+    ({"init": "dct"}, "init"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "message"), ERRORS, ids=str)
+def test_errors_name_the_numbers(images, parameters, message):
+    conv = ConvSparseCoder(**{"kernel_size": 3, **parameters})
+    with pytest.raises((ValueError, TypeError), match=message):
+        conv.fit(images)
+    assert not hasattr(conv, "filters_")
+
+
+def test_images_of_another_shape_are_refused(images):
+    conv = ConvSparseCoder(4, kernel_size=3).fit(images)
+    with pytest.raises(ValueError, match=r"fitted to images of shape \(12, 15, 2\)"):
+        conv.transform(images[:, :8])
+    with pytest.raises(ValueError, match="transform returns maps of shape"):
+        conv.inverse_transform(images)
+    with pytest.raises(ValueError, match="dimensions"):
+        conv.fit(images[None])

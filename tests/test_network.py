@@ -1,0 +1,282 @@
+"""Networks: the same as their layers by hand, streamed, named, learned in order."""
+
+import pickle
+import tracemalloc
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from skscn import ConvSparseCoder, SparseCodingNetwork, SpatialPool
+
+
+def conv(n_components, **parameters):
+    return ConvSparseCoder(n_components, kernel_size=3, random_state=0, **parameters)
+
+
+def two_layers(**parameters):
+    layers = [
+        ("conv1", conv(4)),
+        ("pool1", SpatialPool("max")),
+        ("conv2", conv(6, contrast=0.1)),
+        ("pool2", SpatialPool("gaussian", grid=2, power=0.5)),
+    ]
+    return SparseCodingNetwork(layers, **parameters)
+
+
+def branches(**parameters):
+    layers = [
+        (
+            f"size{size}",
+            SparseCodingNetwork(
+                [
+                    ("conv", ConvSparseCoder(4, kernel_size=size, random_state=size)),
+                    ("pool", SpatialPool("gaussian", grid=2)),
+                ]
+            ),
+        )
+        for size in (3, 4, 5)
+    ]
+    return SparseCodingNetwork(layers, arrangement="parallel", **parameters)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load_digits().images[:200]
+
+
+def test_a_stack_is_its_layers_in_a_pipeline(images):
+    network = two_layers().fit(images)
+    steps = [(name, clone(layer)) for name, layer in network.layers]
+    expected = Pipeline(steps).fit_transform(images)
+    assert expected.shape == (200, *network.map_shape_)
+    found = network.transform(images)
+    np.testing.assert_allclose(found, expected.reshape(200, -1), atol=1e-9)
+
+
+def test_branches_are_a_feature_union(images):
+    network = branches(image_shape=(8, 8))
+    rows = images.reshape(200, -1)
+    union = FeatureUnion(
+        [
+            (name, clone(layer).set_params(image_shape=(8, 8)))
+            for name, layer in network.layers
+        ]
+    )
+    assert network.fit(rows).map_shape_ == (2, 2, 24)
+    found = network.transform(rows).reshape(200, 4, 3, 8).swapaxes(1, 2)
+    expected = union.fit_transform(rows).reshape(200, 3, 4, 8)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_maps_of_several_sizes_are_rows(images):
+    layers = [("fine", SpatialPool(grid=4)), ("coarse", SpatialPool(grid=2))]
+    network = SparseCodingNetwork(layers, arrangement="parallel").fit(images)
+    assert network.map_shape_ == (20,)
+    expected = [
+        layer.fit_transform(images).reshape(200, -1) for _, layer in network.layers
+    ]
+    np.testing.assert_allclose(network.transform(images), np.hstack(expected))
+    after = SparseCodingNetwork([("both", network), ("conv", conv(2))])
+    with pytest.raises(ValueError, match="rows of 20 numbers"):
+        after.fit(images)
+
+
+def test_a_stack_of_branches_and_a_pool(images):
+    both = SparseCodingNetwork(
+        [("a", conv(3)), ("b", conv(5, depthwise=True))], arrangement="parallel"
+    )
+    network = SparseCodingNetwork(
+        [("both", both), ("pool", SpatialPool("max", grid=2))]
+    )
+    found = network.fit_transform(images)
+    maps = [
+        conv(3).fit_transform(images),
+        conv(5, depthwise=True).fit_transform(images),
+    ]
+    expected = np.concatenate(maps, axis=-1).reshape(200, 2, 4, 2, 4, 16).max((2, 4))
+    np.testing.assert_allclose(found, expected.reshape(200, -1), atol=1e-9)
+
+
+def test_all_pools_can_be_returned(images):
+    network = two_layers(outputs="pools").fit(images)
+    both = network.transform(images)
+    first = SparseCodingNetwork(network.layers[:2]).fit_transform(images)
+    last = two_layers().fit_transform(images)
+    np.testing.assert_allclose(both, np.hstack([first, last]), atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [two_layers, branches])
+@pytest.mark.parametrize("outputs", ["last", "pools"])
+def test_names_tell_layer_map_and_place(images, make, outputs):
+    network = make(outputs=outputs).fit(images)
+    features = network.transform(images)
+    names = list(network.get_feature_names_out())
+    assert len(set(names)) == features.shape[1]
+    if make is branches:
+        name, layer = "size3_pool_map7_y1_x0", network.named_layers_["size3"]
+        expected = layer.transform(images).reshape(200, 2, 2, 8)[:, 1, 0, 7]
+    else:
+        name = "pool2_map7_y1_x0"
+        expected = two_layers().fit_transform(images).reshape(200, 2, 2, 12)[:, 1, 0, 7]
+    np.testing.assert_allclose(features[:, names.index(name)], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [two_layers, branches])
+def test_the_same_bits_for_every_n_jobs(make):
+    images = np.random.default_rng(0).random((2500, 8, 8), dtype=np.float32)
+    alone = make(n_jobs=1).fit(images).transform(images)
+    assert alone.dtype == np.float32
+    for n_jobs in (2, 3):
+        together = make(n_jobs=n_jobs).fit(images).transform(images)
+        np.testing.assert_array_equal(together, alone)
+
+
+def test_memory_does_not_grow_with_the_images():
+    network = two_layers().fit(np.random.default_rng(0).random((100, 24, 24)))
+    peaks = []
+    for n_images in (1000, 3000):
+        images = np.random.default_rng(0).random((n_images, 24, 24), dtype=np.float32)
+        tracemalloc.start()
+        features = network.transform(images)
+        peaks.append(tracemalloc.get_traced_memory()[1] - features.nbytes)
+        tracemalloc.stop()
+    # The maps of one image of the first layer alone are 18 kB.
+    assert peaks[1] < peaks[0] + 2**20
+    assert peaks[1] < 2**24
+
+
+def test_nested_parameters(images):
+    network = SparseCodingNetwork(
+        [("deep", two_layers()), ("pool", SpatialPool(grid=1))]
+    )
+    assert network.get_params()["deep__conv2__contrast"] == 0.1
+    copy = clone(network).set_params(deep__conv2__alpha=2.0, pool=SpatialPool(grid=2))
+    assert copy.layers[0][1].layers[2][1].alpha == 2.0
+    assert copy.fit(images).map_shape_ == (2, 2, 12)
+    assert network.layers[0][1].layers[2][1].alpha == 0.5
+
+
+def test_fitting_leaves_the_layers_that_were_given(images):
+    network = two_layers().fit(images)
+    assert not any(vars(layer).keys() & {"map_shape_"} for _, layer in network.layers)
+    assert network.named_layers_.conv1.map_shape_ == (8, 8, 8)
+
+
+def test_grid_search_over_priors():
+    X, y = load_digits(return_X_y=True)
+    model = Pipeline(
+        [
+            ("network", two_layers(image_shape=(8, 8))),
+            ("classify", LogisticRegression(max_iter=2000)),
+        ]
+    )
+    grid = {"network__conv1__alpha": [0.5, 2.0]}
+    search = GridSearchCV(model, grid, cv=2).fit(X[:600], y[:600])
+    assert search.best_params_ == {"network__conv1__alpha": 0.5}
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_layers_are_learned_from_the_codes_below(images):
+    network = two_layers().fit(images)
+    below = SparseCodingNetwork(network.layers[:2]).fit(images)
+    maps = below.transform(images).reshape(200, 4, 4, 8)
+    alone = clone(network.layers[2][1]).fit(maps)
+    np.testing.assert_allclose(
+        network.named_layers_.conv2.filters_, alone.filters_, atol=1e-7
+    )
+
+
+def test_what_pools_keep_is_rebuilt(images):
+    lossless = SparseCodingNetwork(
+        [
+            ("conv", ConvSparseCoder(kernel_size=3, alpha=0.0)),
+            ("pool", SpatialPool(window=1)),
+        ]
+    ).fit(images)
+    np.testing.assert_allclose(lossless.reconstruct(images), images, atol=1e-9)
+    plain = two_layers().fit(images)
+    error = np.square(plain.reconstruct(images) - images).mean()
+    assert error < images.var()
+    rows = plain.inverse_transform(plain.transform(images))
+    assert rows.shape == (200, 64)
+    error = [
+        np.square(network.fit(images).reconstruct(images) - images).mean()
+        for network in (branches(), branches(outputs="pools"))
+    ]
+    assert max(error) < images.var()
+    assert np.isfinite(
+        two_layers(outputs="pools").fit(images).reconstruct(images)
+    ).all()
+
+
+def test_a_report_tells_of_every_convolution(images):
+    network = SparseCodingNetwork(
+        [("deep", two_layers()), ("conv3", conv(2, alpha=50.0))]
+    )
+    with pytest.warns(UserWarning, match="All codes of the training data are zero"):
+        network.fit(images)
+    rows = network.report(images)
+    assert [row["layer"] for row in rows] == ["deep__conv1", "deep__conv2", "conv3"]
+    maps = conv(4).fit_transform(images)
+    assert rows[0]["active"] == pytest.approx((maps > 0).mean())
+    assert rows[0]["objective"] < rows[0]["objective_start"]
+    assert rows[0]["dead"] == 0
+    assert rows[2] == {**rows[2], "active": 0.0, "dead": 4, "map_shape": (2, 2, 4)}
+
+
+def test_a_stream_begins_as_fit_and_goes_on(images):
+    network = two_layers().fit(images)
+    stream = two_layers().partial_fit(images)
+    np.testing.assert_array_equal(stream.transform(images), network.transform(images))
+    before = stream.layers_
+    filters = before[0][1].filters_
+    stream.partial_fit(images[100:])
+    assert stream.layers_[0][1].filters_ is not filters
+    assert before[0][1].filters_ is filters
+    assert stream.layers_[2][1].n_iter_ == before[2][1].n_iter_ + 1
+
+
+def test_a_failed_fit_changes_nothing(images):
+    network = two_layers().fit(images)
+    before = dict(vars(network))
+    bad = images.copy()
+    bad[3, 2, 1] = np.inf
+    for method in (
+        network.fit,
+        network.partial_fit,
+        network.set_params(conv1__n_components=9).fit,
+    ):
+        with pytest.raises(ValueError, match=r"infinity|must be at most 8"):
+            method(bad if method != network.fit else images)
+        assert vars(network) == before
+
+
+def test_it_can_be_pickled(images):
+    network = branches().fit(images)
+    again = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(again.transform(images), network.transform(images))
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "message"),
+    [
+        ([], ValueError, "empty"),
+        ([("a", SpatialPool()), ("a", SpatialPool())], ValueError, "not unique"),
+        ([("a", LogisticRegression())], TypeError, "Pipeline"),
+        ([SpatialPool()], TypeError, "not \\(name, layer\\)"),
+        ([("p", SpatialPool(window=4)), ("c", conv(9))], ValueError, "at most 8"),
+        (
+            [("p", SpatialPool(window=4)), ("q", SpatialPool(window=3))],
+            ValueError,
+            "does not fit",
+        ),
+    ],
+)
+def test_errors_come_before_any_work(images, layers, error, message):
+    with pytest.raises(error, match=message):
+        SparseCodingNetwork(layers).fit(images)

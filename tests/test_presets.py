@@ -1,0 +1,74 @@
+"""The hierarchical model as a Pipeline."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+
+from skscn import (
+    ConvSparseCoder,
+    SparseCodingNetwork,
+    SpatialPool,
+    StreamingRidgeClassifier,
+    make_sparse_coding_network,
+)
+
+
+@pytest.fixture(scope="module")
+def split():
+    X, y = load_digits(return_X_y=True)
+    return train_test_split(X, y, random_state=0, stratify=y)
+
+
+def test_it_reads_digits(split):
+    X_train, X_test, y_train, y_test = split
+    model = make_sparse_coding_network(image_shape=(8, 8), random_state=0)
+    assert isinstance(model[-1], LogisticRegression)
+    assert model.fit(X_train, y_train).score(X_test, y_test) > 0.985
+    images = clone(model).set_params(network__image_shape=None)
+    images.fit(X_train.reshape(-1, 8, 8), y_train)
+    np.testing.assert_array_equal(
+        images.predict(X_test.reshape(-1, 8, 8)), model.predict(X_test)
+    )
+
+
+def test_photographs_in_colour():
+    images = np.random.default_rng(0).random((40, 16, 20, 3), dtype=np.float32)
+    y = np.arange(40) % 2
+    model = make_sparse_coding_network(
+        "natural", classifier=StreamingRidgeClassifier(), random_state=0
+    )
+    features = model.fit(images, y)[:-1].transform(images)
+    assert features.shape == (40, 2 * (32 + 56 + 72 + 96) * 9)
+    assert features.dtype == np.float32
+
+
+def test_a_list_is_a_stack_and_a_network_is_cloned(split):
+    layers = [("conv", ConvSparseCoder(4)), ("pool", SpatialPool(grid=2))]
+    by_list = make_sparse_coding_network(layers, image_shape=(8, 8), n_jobs=2)
+    network = SparseCodingNetwork(layers)
+    by_network = make_sparse_coding_network(network, image_shape=(8, 8), n_jobs=2)
+    assert by_network["network"] is not network
+    assert str(by_list) == str(by_network)
+    assert by_list["network"].n_jobs == 2
+    X_train, X_test, y_train, y_test = split
+    assert by_list.fit(X_train, y_train).score(X_test, y_test) > 0.85
+
+
+def test_random_state_tells_the_layers(split):
+    X_train, _, y_train, _ = (part[:500] for part in split)
+    first, again, other = (
+        make_sparse_coding_network(image_shape=(8, 8), random_state=seed)
+        .fit(X_train, y_train)
+        .decision_function(X_train)
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_an_unknown_name_is_answered_by_the_known_ones():
+    with pytest.raises(ValueError, match=r"\['digits', 'natural'\]"):
+        make_sparse_coding_network("imagenet")
