@@ -72,6 +72,10 @@ class BaseCoder(
         "random_state": ["random_state"],
     }
 
+    # What warnings say; a layer that learns with a coder has other words.
+    _remedy = "Increase max_iter or tol."
+    _entries = "The entries of X"
+
     @fitting
     def fit(self, X, y=None, sample_weight=None):
         """Learn the dictionary.
@@ -141,8 +145,8 @@ class BaseCoder(
         task.end()
         if not done:
             warnings.warn(
-                f"The objective still falls by more than tol={self.tol} of its value "
-                f"after max_iter={self.max_iter} iterations. Increase either.",
+                f"The objective still falls by more than {self.tol:g} of its value "
+                f"after max_iter={self.max_iter} iterations. {self._remedy}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -150,7 +154,7 @@ class BaseCoder(
             size = np.sqrt(data.square / data.weight / X.shape[1])
             warnings.warn(
                 f"All codes of the training data are zero: alpha={self.alpha} is above "
-                f"every projection. The entries of X have root mean square {size:.3g} "
+                f"every projection. {self._entries} have root mean square {size:.3g} "
                 "about their mean; choose an alpha of that order or below.",
                 stacklevel=3,
             )

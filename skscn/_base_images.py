@@ -191,6 +191,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         Returns
         -------
         names : ndarray of str objects
+            One for every column.
         """
         check_is_fitted(self)
         check_feature_names_in(self, input_features, generate_names=False)

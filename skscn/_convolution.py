@@ -349,6 +349,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
             n_jobs=self.n_jobs,
             random_state=rng.randint(2**31 - 1),
         )
+        coder._remedy = "Increase max_iter."
+        coder._entries = "The numbers in whitened patches"
         with task.subtask("learn dictionary", coder):
             coder.fit(rows)
         return whitening, coder

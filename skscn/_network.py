@@ -290,7 +290,9 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
                 raise TypeError(f"layers holds {item!r}, which is not (name, layer).")
         self._validate_names([name for name, _ in self.layers])
         for name, layer in self.layers:
-            if not isinstance(layer, ConvSparseCoder | SpatialPool | type(self)):
+            if not isinstance(
+                layer, ConvSparseCoder | SpatialPool | SparseCodingNetwork
+            ):
                 raise TypeError(
                     f"Layer {name!r} is {layer!r}: a network streams ConvSparseCoder, "
                     "SpatialPool and networks. Chain other transformers by "
@@ -349,7 +351,8 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
             parts = self.layers_
         names = [_layer_names(f"{prefix}{name}", layer) for name, layer in parts]
         if len(parts) > 1 and len(shape) == 3:  # joined along the channels
-            by_place = [np.reshape(part, (shape[0] * shape[1], -1)) for part in names]
+            rows = [np.array(part, dtype=object) for part in names]
+            by_place = [row.reshape(shape[0] * shape[1], -1) for row in rows]
             return list(np.concatenate(by_place, axis=1).ravel())
         return [name for part in names for name in part]
 

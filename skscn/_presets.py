@@ -10,17 +10,26 @@ from skscn._heads import FlooredScaler
 from skscn._network import SparseCodingNetwork
 from skscn._pooling import SpatialPool
 
-# Patch sizes and atoms of the branches, and what all of them share.
+# Patch sizes and atoms of the branches, what all of them share, and the inverse
+# strength of the penalty on a logistic regression that reads them.
 PRESETS: dict = {
     "digits": {
         "sizes": {3: 8, 5: 16, 7: 24, 9: 32},
         "layer": {"padding": "same", "contrast": 0.1, "alpha": 0.5},
         "grid": 4,
+        "C": 0.01,
     },
     "natural": {
         "sizes": {4: 32, 6: 56, 8: 72, 12: 96},
         "layer": {"padding": "valid", "contrast": 0.05, "alpha": 0.4},
         "grid": 3,
+        "C": 0.01,
+    },
+    "signals": {
+        "sizes": {5: 4, 9: 6, 15: 8, 23: 8},
+        "layer": {"padding": "same", "center_patches": False, "alpha": 0.5},
+        "grid": 8,
+        "C": 0.3,
     },
 }
 
@@ -43,19 +52,21 @@ def make_sparse_coding_network(
 
     Parameters
     ----------
-    layers : {"digits", "natural"}, list of (str, layer) or SparseCodingNetwork, \
-            default="digits"
+    layers : {"digits", "natural", "signals"}, list of (str, layer) or \
+            SparseCodingNetwork, default="digits"
         The network, or the layers of a stack. "digits" are patches of 3 to 9 pixels
         side by side, on a Gaussian grid of 4 × 4, for small images of lines; "natural"
         are patches of 4 to 12 pixels on a grid of 3 × 3, for photographs of at least
-        12 × 12. The square root is taken of all pooled codes.
+        12 × 12; "signals" are windows of 5 to 23 samples on a grid of 8, for rows. The
+        square root is taken of all pooled codes.
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels) of the images in flat rows. Image
         arrays need none.
     classifier : estimator, default=None
         What reads the features. None takes
-        :class:`~sklearn.linear_model.LogisticRegression` with ``C=0.01``;
-        :class:`StreamingRidgeClassifier` is faster where there are many.
+        :class:`~sklearn.linear_model.LogisticRegression` with ``C=0.01``, for "signals"
+        with ``C=0.3``. :class:`StreamingRidgeClassifier` is faster where there are many
+        images, and :class:`~sklearn.svm.SVC` often better where there are few.
     n_jobs : int, default=None
         Number of workers of the network. None means 1, -1 means all cores.
     random_state : int, RandomState instance or None, default=None
@@ -102,7 +113,8 @@ def make_sparse_coding_network(
     if n_jobs is not None:
         network.set_params(n_jobs=n_jobs)
     if classifier is None:
-        classifier = LogisticRegression(C=0.01, max_iter=300)
+        named = PRESETS[layers if isinstance(layers, str) else "digits"]
+        classifier = LogisticRegression(C=named["C"], max_iter=300)
     steps = [
         ("network", network),
         ("scale", FlooredScaler(copy=False)),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from skscn import ConvSparseCoder, NonNegativeSparseCoder, OrthogonalSparseCoder
 
@@ -324,3 +325,10 @@ def test_images_of_another_shape_are_refused(images):
         conv.inverse_transform(images)
     with pytest.raises(ValueError, match="dimensions"):
         conv.fit(images[None])
+
+
+def test_warnings_speak_of_parameters_of_the_layer(images):
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=1 .* Increase max_iter\.$"):
+        ConvSparseCoder(8, kernel_size=3, max_iter=1, random_state=0).fit(images)
+    with pytest.warns(UserWarning, match="alpha=9.0 is above .* whitened patches"):
+        ConvSparseCoder(4, kernel_size=3, alpha=9.0, random_state=0).fit(images)

@@ -36,13 +36,23 @@ def test_it_reads_digits(split):
 
 def test_photographs_in_colour():
     images = np.random.default_rng(0).random((40, 16, 20, 3), dtype=np.float32)
-    y = np.arange(40) % 2
     model = make_sparse_coding_network(
         "natural", classifier=StreamingRidgeClassifier(), random_state=0
     )
-    features = model.fit(images, y)[:-1].transform(images)
+    assert isinstance(model[-1], StreamingRidgeClassifier)
+    features = model[:-1].fit_transform(images)
     assert features.shape == (40, 2 * (32 + 56 + 72 + 96) * 9)
     assert features.dtype == np.float32
+
+
+def test_signals_are_rows():
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    bumps = np.exp(-((np.linspace(-4, 4, 80) - rng.uniform(-1, 1, (90, 1))) ** 2))
+    X = bumps * (y[:, None] - 1) + rng.normal(scale=0.2, size=bumps.shape)
+    model = make_sparse_coding_network("signals", random_state=0).fit(X[:45], y[:45])
+    assert model[:-1].transform(X).shape == (90, 2 * (4 + 6 + 8 + 8) * 8)
+    assert model.score(X[45:], y[45:]) > 0.9
 
 
 def test_a_list_is_a_stack_and_a_network_is_cloned(split):
@@ -70,5 +80,5 @@ def test_random_state_tells_the_layers(split):
 
 
 def test_an_unknown_name_is_answered_by_the_known_ones():
-    with pytest.raises(ValueError, match=r"\['digits', 'natural'\]"):
+    with pytest.raises(ValueError, match=r"\['digits', 'natural', 'signals'\]"):
         make_sparse_coding_network("imagenet")
