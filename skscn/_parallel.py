@@ -58,8 +58,12 @@ def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
 
 
 def row_slices(n_rows, size=SLICE_ROWS):
-    """Return near-equal slices of at most `size` rows, the same anywhere."""
+    """Return near-equal slices of at most `size` rows, the same anywhere.
+
+    They are one or even in number, so that two workers end together.
+    """
     count = max(1, -(-n_rows // size))
+    count += count > 1 and count % 2
     size = max(1, -(-n_rows // count))
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
