@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
 # to these of its pages. This site has no glossary: every term is scikit-learn's.
 SKLEARN = "https://scikit-learn.org/stable/"
 SKLEARN_PAGES = {
+    "accuracy_score": "modules/model_evaluation.html#accuracy-score",
     "df_output_transform": "modules/df_output_transform.html",
     "metadata_routing": "metadata_routing.html",
     "sphx_glr_auto_examples_miscellaneous_plot_set_output.py": (

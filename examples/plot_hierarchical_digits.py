@@ -27,7 +27,8 @@ from skscn import ConvSparseCoder, SpatialPool, make_sparse_coding_network
 # Learning
 # --------
 # "digits" is a network by name: patches of four sizes side by side, the codes of each
-# pooled on a Gaussian grid of 4 × 4. Logistic regression reads them all.
+# pooled on a Gaussian grid of 4 × 4, and beside them a deep branch, which codes the
+# maps of one layer once more. Logistic regression reads them all.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = model_selection.train_test_split(
@@ -54,8 +55,8 @@ for row in model["network"].report(X_test):
 # Accuracy
 # --------
 # The same split says little, so all models meet the same 15 splits. Pixels and PCA take
-# the best of a grid on the very folds that judge them. Beside the four sizes stand one
-# of them alone, and a second layer that codes the pooled codes of the first.
+# the best of a grid on the very folds that judge them. Beside the network by name stand
+# a single layer, and two that code one after the other.
 
 conv, pool = ConvSparseCoder(16, contrast=0.1, random_state=0), SpatialPool("gaussian")
 pool.set_params(grid=4, power=0.5)
@@ -76,7 +77,7 @@ candidates = {
     ),
     "one layer": (make_sparse_coding_network(one, image_shape=(8, 8)), {}),
     "two layers": (make_sparse_coding_network(two, image_shape=(8, 8)), {}),
-    "four sizes": (
+    "by name": (
         make_sparse_coding_network("digits", image_shape=(8, 8), random_state=0),
         {},
     ),
@@ -96,8 +97,8 @@ for name, (estimator, grid) in candidates.items():
         f"{name:20}{accuracy[name].mean():7.2f} ± {accuracy[name].std():.2f}"
         f"{best['mean_fit_time']:7.2f} s{1000 * best['mean_score_time']:10.1f} ms"
     )
-wins = accuracy["four sizes"] > accuracy["pixels"]
-print(f"Four sizes beat pixels on {wins.sum()} of {len(wins)} splits.")
+wins = accuracy["by name"] > accuracy["pixels"]
+print(f"The network by name beats pixels on {wins.sum()} of {len(wins)} splits.")
 
 # %%
 # A picture

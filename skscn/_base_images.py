@@ -105,7 +105,8 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        maps : ndarray of shape (n_images, *map_shape) or (n_images, n_features_out)
+        maps : ndarray of shape (n_images, map_height, map_width, n_maps) or \
+                (n_images, n_features_out)
             Maps of images, rows of rows. Networks, and pools with `flatten`, return
             rows of both.
 
@@ -127,7 +128,8 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_images, *map_shape) or (n_images, n_features_out)
+        X : array-like of shape (n_images, map_height, map_width, n_maps) or \
+                (n_images, n_features_out)
             Maps as `transform` returns them.
 
         Returns

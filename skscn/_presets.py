@@ -10,25 +10,30 @@ from skscn._heads import FlooredScaler
 from skscn._network import SparseCodingNetwork
 from skscn._pooling import SpatialPool
 
-# Patch sizes and atoms of the branches, what all of them share, and the inverse
-# strength of the penalty on a logistic regression that reads them.
+# Patch sizes and atoms of the branches, what all of them share, the deep branch, and
+# the inverse strength of the penalty on a logistic regression that reads them. The deep
+# branch is two layers: patches of the first size with so many atoms and, on every map
+# of theirs alone, patches of the second.
 PRESETS: dict = {
     "digits": {
         "sizes": {3: 8, 5: 16, 7: 24, 9: 32},
         "layer": {"padding": "same", "contrast": 0.1, "alpha": 0.5},
         "grid": 4,
+        "deep": {"sizes": [(5, 8), (5, 8)], "stride": 1, "grid": 3},
         "C": 0.01,
     },
     "natural": {
         "sizes": {4: 32, 6: 56, 8: 72, 12: 96},
         "layer": {"padding": "valid", "contrast": 0.05, "alpha": 0.4},
         "grid": 3,
+        "deep": {"sizes": [(6, 12), (5, 8)], "stride": 2, "grid": 2},
         "C": 0.01,
     },
     "signals": {
         "sizes": {5: 4, 9: 6, 15: 8, 23: 8},
         "layer": {"padding": "same", "center_patches": False, "alpha": 0.5},
         "grid": 8,
+        "deep": None,
         "C": 0.3,
     },
 }
@@ -57,8 +62,9 @@ def make_sparse_coding_network(
         The network, or the layers of a stack. "digits" are patches of 3 to 9 pixels
         side by side, on a Gaussian grid of 4 × 4, for small images of lines; "natural"
         are patches of 4 to 12 pixels on a grid of 3 × 3, for photographs of at least
-        12 × 12; "signals" are windows of 5 to 23 samples on a grid of 8, for rows. The
-        square root is taken of all pooled codes.
+        12 × 12. Beside them both have a deep branch, of two layers. "signals" are
+        windows of 5 to 23 samples on a grid of 8, for rows. The square root is taken of
+        all pooled codes.
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels) of the images in flat rows. Image
         arrays need none.
@@ -131,15 +137,30 @@ def _named(name, random_state):
         )
     preset = PRESETS[name]
     rng = check_random_state(random_state)
-    branches = []
-    for size, n_components in preset["sizes"].items():
-        conv = ConvSparseCoder(
+
+    def conv(size, n_components, **options):
+        return ConvSparseCoder(
             n_components,
             kernel_size=size,
             random_state=rng.randint(2**31 - 1),
-            **preset["layer"],
+            **{**preset["layer"], **options},
         )
+
+    branches = []
+    for size, n_components in preset["sizes"].items():
         pool = SpatialPool("gaussian", grid=preset["grid"], power=0.5)
-        branch = SparseCodingNetwork([("conv", conv), ("pool", pool)])
+        branch = SparseCodingNetwork(
+            [("conv", conv(size, n_components)), ("pool", pool)]
+        )
         branches.append((f"size{size}", branch))
+    deep = preset["deep"]
+    if deep is not None:
+        first, second = deep["sizes"]
+        layers = [
+            ("conv1", conv(*first)),
+            ("pool1", SpatialPool("average", window=2, stride=deep["stride"])),
+            ("conv2", conv(*second, padding="same", contrast=0.1, depthwise=True)),
+            ("pool2", SpatialPool("gaussian", grid=deep["grid"], power=0.5)),
+        ]
+        branches.append(("deep", SparseCodingNetwork(layers)))
     return SparseCodingNetwork(branches, arrangement="parallel")

@@ -145,9 +145,9 @@ def test_memory_does_not_grow_with_the_images():
         features = network.transform(images)
         peaks.append(tracemalloc.get_traced_memory()[1] - features.nbytes)
         tracemalloc.stop()
-    # The maps of one image of the first layer alone are 18 kB.
+    # The maps of one image of the first layer alone are 18 kB, of all of them 55 MB.
     assert peaks[1] < peaks[0] + 2**20
-    assert peaks[1] < 2**24
+    assert peaks[1] < 2**25
 
 
 def test_nested_parameters(images):

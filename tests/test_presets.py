@@ -41,7 +41,8 @@ def test_photographs_in_colour():
     )
     assert isinstance(model[-1], StreamingRidgeClassifier)
     features = model[:-1].fit_transform(images)
-    assert features.shape == (40, 2 * (32 + 56 + 72 + 96) * 9)
+    flat, deep = 2 * (32 + 56 + 72 + 96) * 9, (2 * 12) * (2 * 8) * 4
+    assert features.shape == (40, flat + deep)
     assert features.dtype == np.float32
 
 

@@ -55,6 +55,20 @@ def measure(contenders, repeats):
     return {c.name: median(seconds[c.name]) / c.share for c in contenders}, results
 
 
+def peak_memory():
+    """Return the most megabytes that this process ever had, or NaN.
+
+    Linux' own count for the process: `getrusage` counts what the process that started
+    it had before, too.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    return np.nan
+
+
 def table(title, columns, rows):
     """Print rows of cells as Markdown; a row of one cell is a package not installed."""
     rows = [row if len(row) > 1 else [*row, MISSING] for row in rows]

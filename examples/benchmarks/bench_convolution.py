@@ -17,6 +17,7 @@ from _measure import (
     measure,
     note,
     optional,
+    peak_memory,
     print_machine,
     table,
 )
@@ -26,7 +27,7 @@ from skscn import ConvSparseCoder, SparseCodingNetwork, SpatialPool
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 BATCH = 250  # images that torch gets at a time: its maps would not fit otherwise
 
-torch, resource = optional("torch"), optional("resource")
+torch = optional("torch")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ LAYERS = (
     Layer("28×28, 5×5, 16 atoms", 2000, (28, 28, 1), 16, 5),
     Layer("28×28, 9×9, 48 atoms", 2000, (28, 28, 1), 48, 9),
     Layer("32×32×3, 7×7, 56 atoms", 1000, (32, 32, 3), 56, 7),
-    Layer("32×32×3, 12×12, 96 atoms", 500, (32, 32, 3), 96, 12),
+    Layer("32×32×3, 11×11, 96 atoms", 500, (32, 32, 3), 96, 11),
     Layer("14×14×32, 5×5, 48 atoms", 1000, (14, 14, 32), 48, 5),
     Layer("256×256×3, 7×7, 32 atoms", 20, (256, 256, 3), 32, 7),
 )
@@ -113,10 +114,9 @@ def memory(layer, n_images):
     """Return megabytes that transform takes beyond its input and its output."""
     network, X = fitted(layer, 2, contrast=0.1), images(layer, n_images)
     network.transform(X[:1])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     output = network.transform(X)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (after - before) / 2**10 - output.nbytes / 2**20
+    return peak_memory() - before - output.nbytes / 2**20
 
 
 def main():
@@ -140,13 +140,12 @@ def main():
     at_most(1, worst[1], "time by that of torch, 2 workers and 2 threads, at worst")
     speedup = np.min(np.array(ratios)[:, 2])
     at_least(1.6, speedup, "times faster with 2 workers, at worst")
-    if resource is not None:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-            for layer in (LAYERS[1], LAYERS[3], LAYERS[5]):
-                n_images = 4 if quick else 10 * layer.n_images
-                extra = pool.submit(memory, layer, n_images).result()
-                at_most(200, extra, f"MB beside input and output, {layer.name}")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+        for layer in (LAYERS[1], LAYERS[3], LAYERS[5]):
+            n_images = 4 if quick else 10 * layer.n_images
+            extra = pool.submit(memory, layer, n_images).result()
+            at_most(200, extra, f"MB beside input and output, {layer.name}")
     note(
         "torch reads images channel by channel, as it likes them best, and "
         f"{BATCH} at a time. skscn reads and returns them channels last."
