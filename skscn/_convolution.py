@@ -22,7 +22,7 @@ from skscn._parallel import one_blas_thread
 from skscn._patches import sample_patches
 from skscn._priors import ONE_SIDED
 from skscn._procrustes import polar
-from skscn._validation import check_alpha
+from skscn._validation import check_alpha, check_squares
 from skscn._whitening import Whitening, normalised
 
 # The signed prior whose codes, split by sign, are those of the one-sided prior.
@@ -304,6 +304,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
             patches = sample_patches(
                 source.take, source.n_images, geometry, self.max_patches, dtype, rng
             )
+            with np.errstate(over="ignore"):
+                check_squares(np.vdot(patches, patches), dtype)
             n_patches = len(patches)
             if self.depthwise:
                 patches = np.moveaxis(patches, -1, 0)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skscn._compat import Interval, check_sample_weight, fitting
 from skscn._moments import data_moments
 from skscn._parallel import one_blas_thread, sum_rows, workers
+from skscn._validation import check_squares
 
 FLOATS = [np.float64, np.float32]
 ORIGIN_ROWS = 1024
@@ -309,6 +310,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         with workers(len(X), self.n_jobs) as pool:
             sums = partial(_sums, origin=origin.astype(X.dtype))
             moments = sum_rows(pool, sums, X, np.column_stack([weights, targets]))
+        check_squares(np.trace(moments.scatter), X.dtype)
         if seen is not None:
             moments = seen + moments
         self._moments = origin, moments

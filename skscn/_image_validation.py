@@ -89,10 +89,15 @@ def check_n_atoms(n_components, geometry, centred):
             "center_patches=False, or a larger kernel_size."
         )
     if n_components is not None and n_components > most:
+        signals = (
+            " X was read as signals, images of one row: if its rows are images, give "
+            "their image_shape."
+        )
         raise ValueError(
             f"n_components={n_components} must be at most {most}: patches of {size} "
             f"numbers{', whose mean is removed,' if centred else ''} have no more "
             f"orthogonal directions. Use n_components={most} or less, a larger "
             "kernel_size, or several layers side by side."
+            f"{signals if geometry.image_shape[0] == 1 else ''}"
         )
     return n_components or most

@@ -317,6 +317,18 @@ def test_errors_name_the_numbers(images, parameters, message):
     assert not hasattr(conv, "filters_")
 
 
+def test_rows_of_images_without_their_shape(images):
+    rows = images[..., 0].reshape(len(images), -1)
+    with pytest.raises(ValueError, match=r"at most 2.*give their image_shape"):
+        ConvSparseCoder(8, kernel_size=3).fit(rows)
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [(np.float32, 1e30), (float, 1e200)])
+def test_patches_whose_squares_overflow(images, dtype, factor):
+    with pytest.raises(ValueError, match=r"overflow float.*Scale X"):
+        ConvSparseCoder(4, kernel_size=3).fit(images.astype(dtype) * dtype(factor))
+
+
 def test_images_of_another_shape_are_refused(images):
     conv = ConvSparseCoder(4, kernel_size=3).fit(images)
     with pytest.raises(ValueError, match=r"fitted to images of shape \(12, 15, 2\)"):

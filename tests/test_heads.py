@@ -109,4 +109,6 @@ def test_errors(labelled):
         clone(classifier).fit(X, y).partial_fit(X, y, classes=["a", "b"])
     with pytest.raises(ValueError, match="features"):
         classifier.partial_fit(X[:, :5], y)
+    with pytest.raises(ValueError, match="overflow"):
+        classifier.partial_fit(X * 1e200, y)
     assert vars(classifier) == before

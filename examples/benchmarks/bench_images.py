@@ -133,6 +133,10 @@ def models(name):
         chosen.append(Model("the same, trained with flips", ours, flips=True))
     else:
         chosen.append(Model("two skscn layers, a stack", partial(stack, head)))
+        ridge = StreamingRidgeClassifier(n_jobs=-1)
+        chosen.append(
+            Model(f'skscn, "{preset}", ridge', partial(network, preset, ridge))
+        )
     if name == "synthetic":
         del chosen[4]  # slow on however few images
     if name in ("digits", "usps"):
