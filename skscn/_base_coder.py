@@ -18,6 +18,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skscn._codes import MapCode
 from skscn._compat import (
     CallbackSupportMixin,
     FitTask,
@@ -27,11 +28,12 @@ from skscn._compat import (
     fitting,
     to_sparse_interface,
 )
-from skscn._learning import descend, map_objective
+from skscn._inference import Exact, Hard
+from skscn._learning import descend
+from skscn._likelihood import Likelihood
 from skscn._moments import code_moments, data_moments, encode, encode_sparse
-from skscn._online import Stream, advance
+from skscn._online import Stream, advance, gather
 from skscn._parallel import fill_rows, map_rows, sum_rows, workers
-from skscn._priors import MapCode
 from skscn._procrustes import canonical_order, canonical_signs
 from skscn._starts import scatter_fits, start
 from skscn._validation import (
@@ -47,6 +49,7 @@ GATHERED = 2  # rows per component that a stream gathers before it trusts their 
 
 
 class BaseCoder(
+    Likelihood,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -60,7 +63,12 @@ class BaseCoder(
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "alpha": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+            "array-like",
+        ],
+        "inference": [StrOptions({"map", "mean"})],
         "center": ["boolean"],
         "init": [StrOptions({"pca", "dct", "random"}), "array-like"],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -106,22 +114,20 @@ class BaseCoder(
         weights = check_sample_weight(sample_weight, X)
         given = check_start(self.components_ if warm else self.init, X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], given)
-        alpha = check_alpha(self.alpha, n_components, X.dtype)
-        code = self._code(alpha, X.dtype)
+        inference = self._inference(n_components, X.dtype)
         task = FitTask(self, X, self.max_iter)
         with workers(X.shape[0], self.n_jobs) as pool:
             total = partial(sum_rows, pool, X=X, sample_weight=weights)
-            data, mean, origin = self._opening(X, total, given, n_components, code)
-            objective = map_objective(
-                total, data, mean=self._point(mean, X.dtype), code=code, dtype=X.dtype
-            )
-            steps = descend(objective, origin)
+            data, mean, origin = self._opening(X, total, given, inference.code)
+            known = self._known.belief if warm and self._goes_on(n_components) else None
+            steps = descend(*inference.problem(total, data, mean, origin, known))
             step = next(steps)
             path = [step.evaluation.objective]
 
             def attributes():
+                known = inference.measured(step.state, total, data, mean)
                 return self._attributes(
-                    step.components, mean, alpha, list(path), X.dtype
+                    step.components, mean, inference, known, list(path)
                 )
 
             calm, done = 0, self.max_iter == 0
@@ -132,25 +138,27 @@ class BaseCoder(
                 calm = step.calm_since(calm, self.tol)
                 done = calm == PATIENCE
                 done |= task.end_iteration(attributes)
-        components, moments = step.components, step.evaluation.moments
-        if self.max_iter > 0:
-            order, signs = self._canonical(components, moments.cross)
-            components = components[order] * signs[:, None]
-            moments = moments.rearranged(order, signs)
+            state, moments = step.state, step.evaluation.moments
+            if self.max_iter > 0:
+                order, signs = self._canonical(state.components, moments.cross)
+                state = inference.rearranged(state, order, signs)
+                moments = moments.rearranged(order, signs)
+            known = inference.measured(state, total, data, mean)
         self.__dict__.update(
-            self._attributes(components, mean, alpha, path, X.dtype),
-            _stream=Stream(components, mean, data, moments, data.weight),
+            self._attributes(state.components, mean, inference, known, path),
+            _stream=Stream(state.components, mean, data, moments, known, data.weight),
             _gathered=None,
         )
         task.end()
         if not done:
+            unit = "nats a feature" if inference.n_sums else "of its value"
             warnings.warn(
-                f"The objective still falls by more than {self.tol:g} of its value "
+                f"The objective still falls by more than {self.tol:g} {unit} "
                 f"after max_iter={self.max_iter} iterations. {self._remedy}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        if moments.gain == 0.0 and data.square > 0.0:
+        if not moments.total.any() and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
             warnings.warn(
                 f"All codes of the training data are zero: alpha={self.alpha} is above "
@@ -206,30 +214,33 @@ class BaseCoder(
             path = self.objective_path_
             with np.errstate(over="ignore"):  # the check of the squares will tell
                 X = X.astype(self.components_.dtype, copy=False)
-        alpha = check_alpha(self.alpha, n_components, X.dtype)
-        code = self._code(alpha, X.dtype)
+        inference = self._inference(n_components, X.dtype)
         anew = gathered is not None
         if anew:
             axes = given is None and self.init == "pca"
-            enough = GATHERED * n_components if axes else 0
-            gathered, (X, weights), anew = _gather(gathered, X, weights, enough)
+            enough = GATHERED * n_components if axes or inference.n_sums else 0
+            gathered, (X, weights), anew = gather(gathered, X, weights, enough)
+        if stream is not None and not anew and not inference.goes_on(stream):
+            given, anew = stream.components, True
         with workers(X.shape[0], self.n_jobs) as pool:
             total = partial(sum_rows, pool, X=X, sample_weight=weights)
             if anew:
-                opening = self._opening(X, total, given, n_components, code)
-                stream = Stream.opened(*opening[1:])
+                data, mean, origin = self._opening(X, total, given, inference.code)
+                known = inference.opened(origin, total, data, mean)
+                stream = Stream.opened(mean, origin, known, inference.n_sums)
             stream, objective = advance(
                 stream,
                 total,
-                code=code,
+                inference=inference,
                 center=self.center,
                 forgetting=self.forgetting,
-                dtype=X.dtype,
                 check=partial(check_squares, dtype=X.dtype),
             )
         path = [*path, objective]
         self.__dict__.update(
-            self._attributes(stream.components, stream.mean, alpha, path, X.dtype),
+            self._attributes(
+                stream.components, stream.mean, inference, stream.known, path
+            ),
             n_iter_=1 if first else self.n_iter_ + 1,
             _stream=stream,
             _gathered=gathered,
@@ -260,8 +271,12 @@ class BaseCoder(
         encoder = partial(
             encode_sparse if self.sparse_output else encode,
             components=self.components_.astype(X.dtype, copy=False),
-            mean=self.mean_.astype(X.dtype, copy=False) if self.mean_.any() else None,
-            code=self._code(self.alpha_, X.dtype, self._fitted_prior),
+            mean=self._shift(X.dtype),
+            code=(
+                self._mean_code()
+                if self.inference == "mean"
+                else self._map_code(X.dtype)
+            ),
         )
         with workers(X.shape[0], self.n_jobs) as pool:
             if not self.sparse_output:
@@ -313,30 +328,43 @@ class BaseCoder(
     def _validated(self, X, *, reset):
         return validate_data(self, X, reset=reset, dtype=FLOATS, accept_sparse="csr")
 
-    def _code(self, alpha, dtype, prior=None):
+    def _inference(self, n_components, dtype):
+        prior = self._priors[self.prior]
+        if isinstance(self.alpha, str):
+            return Exact(prior, self.center, dtype)
+        alpha = check_alpha(self.alpha, n_components, dtype)
+        return Hard(prior, alpha, self.center, dtype)
+
+    def _goes_on(self, n_components):
+        """Return whether what is known of the prior can be learned on."""
+        known = self.prior == self._fitted_prior and len(self.alpha_) == n_components
+        return known and isinstance(self.alpha, str)
+
+    def _map_code(self, dtype):
         # A number is a faster threshold than an array.
+        alpha, shrinkage = self.alpha_, self._shrinkage
         uniform = np.all(alpha == alpha[0])
-        threshold = float(alpha[0]) if uniform else alpha.astype(dtype, copy=False)
-        return MapCode(self._priors[prior or self.prior], threshold)
+        return MapCode(
+            self._priors[self._fitted_prior],
+            float(alpha[0]) if uniform else alpha.astype(dtype, copy=False),
+            None if shrinkage is None else shrinkage.astype(dtype, copy=False),
+        )
 
-    def _point(self, mean, dtype):
-        return mean.astype(dtype, copy=False) if self.center else None
-
-    def _opening(self, X, total, given, n_components, code):
+    def _opening(self, X, total, given, code):
         """Return moments of the data about their mean, the mean, and a dictionary."""
         mean = np.zeros(X.shape[1])
         if self.center:
             data = total(data_moments)
             check_squares(data.square, X.dtype)
             mean = (data.total / data.weight).astype(X.dtype).astype(np.float64)
-        point = self._point(mean, X.dtype)
+        point = mean.astype(X.dtype) if self.center else None
         scatter = given is None and self.init == "pca" and scatter_fits(X.shape[1])
         data = total(partial(data_moments, mean=point, scatter=scatter))
         check_squares(data.square, X.dtype)
         if given is None:
             given = start(
                 self.init,
-                n_components,
+                check_n_components(self.n_components, X.shape[1]),
                 data=data,
                 moments=lambda components, code: total(
                     partial(
@@ -359,52 +387,27 @@ class BaseCoder(
         """
         order = np.arange(len(components))
         signs = np.ones(len(components))
-        if np.ndim(self.alpha) == 0:
+        if np.ndim(self.alpha) == 0:  # a number, or "auto"
             order = canonical_order(components, cross)
         if not self._priors[self.prior].one_sided:
             signs = canonical_signs(components[order])
         return order, signs
 
-    def _attributes(self, components, mean, alpha, path, dtype):
+    def _attributes(self, components, mean, inference, known, path):
+        dtype, exact = inference.dtype, isinstance(inference, Exact)
+        if exact:
+            mean = mean + known.shift(components)
+            alpha, shrinkage = inference.prior.rule(known.parameters, known.noise)
+        else:
+            alpha, shrinkage = inference.alpha, None
         return {
             "components_": components.astype(dtype),
             "mean_": mean.astype(dtype),
-            "alpha_": alpha,
+            "alpha_": alpha.astype(dtype),
+            "_shrinkage": shrinkage,
+            "_known": known,
+            "_learned_prior": exact,
             "_fitted_prior": self.prior,
             "objective_path_": path,
             "n_iter_": len(path) - 1,
         }
-
-
-def _gather(gathered, X, weights, enough):
-    """Add a chunk to the gathered rows.
-
-    Returns the rows to keep gathering, or None when there are enough; the rows to
-    learn from; and whether to start anew from them. Starting anew each time that the
-    rows have doubled keeps the cost of a stream of single rows in bounds.
-    """
-    before, before_weights = gathered
-    if before_weights is not None or weights is not None:
-        weights_joined = np.concatenate(
-            [
-                np.ones(rows.shape[0], dtype=X.dtype) if w is None else w
-                for rows, w in ((before, before_weights), (X, weights))
-            ]
-        )
-    else:
-        weights_joined = None
-    if sparse.issparse(X):
-        rows_joined = sparse.vstack([sparse.csr_array(before), X], format="csr")
-    else:
-        before = before.toarray() if sparse.issparse(before) else before
-        rows_joined = np.vstack([before, X])
-    joined = rows_joined, weights_joined
-    weight, weight_before = (
-        int(rows.shape[0] if w is None else w.sum())
-        for rows, w in (joined, (before, before_weights))
-    )
-    if weight >= enough:
-        return None, joined, True
-    if weight.bit_length() > weight_before.bit_length() or before.shape[0] == 0:
-        return joined, joined, True
-    return joined, (X, weights), False

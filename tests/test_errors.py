@@ -43,7 +43,8 @@ BAD_PARAMETERS = {
     "half an atom": ({"n_components": 1.5}, "n_components"),
     "unknown prior": ({"prior": "gauss"}, "prior"),
     "negative alpha": ({"alpha": -1.0}, "alpha"),
-    "alpha not a number": ({"alpha": "auto"}, "alpha"),
+    "alpha not a number": ({"alpha": "much"}, "alpha"),
+    "another inference": ({"inference": "median"}, "inference"),
     "infinite alpha": ({"alpha": np.inf}, r"alpha.*Got inf"),
     "alpha of a wrong length": (
         {"alpha": np.ones(5)},

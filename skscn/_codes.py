@@ -1,0 +1,158 @@
+"""Maps from projections to codes: the most probable, and the mean.
+
+Both are told of in sums over samples: `expect` encodes and returns what the codes gain,
+and what learning a prior needs of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skscn._priors import Prior
+from skscn._tails import Room
+
+CHUNK = 8192  # entries whose working arrays fit the cache
+
+
+@dataclass(frozen=True)
+class MapCode:
+    """The map from projections to codes that maximises the posterior.
+
+    Parameters
+    ----------
+    prior : Prior
+    threshold : float or ndarray of shape (n_components,)
+        λ of every coefficient, or of each.
+    shrinkage : ndarray of shape (n_components,), default=None
+        What codes beyond the threshold are multiplied by; None stands for one.
+    """
+
+    prior: Prior
+    threshold: float | np.ndarray
+    shrinkage: np.ndarray | None = None
+
+    # Rows of a slice that the curvature is taken from: it only steers a learner's step.
+    sampled_rows = 512
+
+    def encode(self, projections, scratch=None):
+        """Overwrite projections with codes."""
+        codes = self.prior.mode(projections, self.threshold, scratch)
+        if self.shrinkage is not None:
+            codes *= self.shrinkage
+        return codes
+
+    def expect(self, projections, scratch=None, weights=None):
+        """Overwrite projections with codes; return what these take off the objective.
+
+        Returns
+        -------
+        gain : float
+        sums : None
+        """
+        codes = self.encode(projections, scratch)
+        return self.gain(codes, weights), None
+
+    def gain(self, codes, weights=None):
+        """Return the sum over samples of what the codes take off the objective."""
+        return self.prior.gain(codes, self.threshold, weights)
+
+    def slope(self, projections):
+        """Return the derivative of the codes by their projections, overwritten."""
+        return self.encode(projections) != 0
+
+
+@dataclass(frozen=True)
+class MeanCode:
+    """The map from projections to the posterior means of their coefficients.
+
+    Parameters
+    ----------
+    prior : Prior
+    parameters : ndarray of shape (n_parameters, n_components)
+    noise : float
+        σ².
+    """
+
+    prior: Prior
+    parameters: np.ndarray
+    noise: float
+
+    sampled_rows = 256
+
+    def encode(self, projections, scratch=None):
+        """Overwrite projections with codes."""
+        for _ in self._chunks(projections):
+            pass
+        return projections
+
+    def expect(self, projections, scratch=None, weights=None):
+        """Overwrite projections with codes; return sums over samples.
+
+        Returns
+        -------
+        gain : float
+            Σ w Σ_j log p(u_j).
+        sums : ndarray of shape (1 + n_parameters, n_components)
+            Σ w u², and Σ w of the posterior means that the M-step of the prior needs.
+        """
+        w = np.ones(len(projections)) if weights is None else weights
+        w = w.astype(projections.dtype, copy=False)
+        n_components = projections.shape[1]
+        sums = np.zeros((1 + len(self.prior.units), n_components))
+        gain = 0.0
+        square = np.empty_like(projections[: self._rows(projections)])
+        for part, chunk in self._parts(projections):
+            sums[0] += w[part] @ np.square(chunk, out=square[: len(chunk)])
+        for part, _, log_density, statistics in self._chunks(projections):
+            gain += float(w[part] @ log_density.sum(axis=1))
+            for total, statistic in zip(sums[1:], statistics, strict=True):
+                total += w[part] @ statistic
+        powers = np.array(self.prior.units)[:, None]
+        sums[1:] *= np.sqrt(self.noise) ** powers
+        return gain, sums
+
+    def log_density(self, projections):
+        """Return Σ_j log p(u_j) of every sample; overwrites projections."""
+        total = np.empty(len(projections), dtype=projections.dtype)
+        for part, _, log_density, _ in self._chunks(projections):
+            log_density.sum(axis=1, out=total[part])
+        return total
+
+    def variance(self, projections):
+        """Return the posterior variances of the coefficients."""
+        z = projections.astype(np.float64) / np.sqrt(self.noise)
+        scalars, _ = self.prior.scalars(self.parameters, self.noise)
+        return self.noise * self.prior.variance(z, scalars)
+
+    def slope(self, projections):
+        """Return the derivative of the codes by their projections: σ⁻² variance."""
+        return self.variance(projections) / self.noise
+
+    def _rows(self, projections):
+        return min(len(projections), max(1, CHUNK // projections.shape[1]))
+
+    def _parts(self, projections):
+        size = self._rows(projections)
+        for start in range(0, len(projections), size):
+            part = slice(start, start + size)
+            yield part, projections[part]
+
+    def _chunks(self, projections):
+        """Encode part by part; yield each with its log densities and statistics."""
+        dtype, sigma = projections.dtype, float(np.sqrt(self.noise))
+        scalars, constant = self.prior.scalars(self.parameters, self.noise)
+        size = self._rows(projections)
+        # NumPy pays per row for broadcasting: that costs more than memory.
+        tiles = [np.tile(row.astype(dtype), (size, 1)) for row in scalars]
+        shift = np.tile(constant.astype(dtype), (size, 1))
+        room = Room((size, projections.shape[1]), dtype)
+        for part, z in self._parts(projections):
+            if len(z) < size:
+                room = Room(z.shape, dtype)
+            z *= 1.0 / sigma
+            log_density, statistics = self.prior.posterior(
+                z, [tile[: len(z)] for tile in tiles], room
+            )
+            log_density += shift[: len(z)]
+            yield part, z, log_density, statistics
+            z *= sigma
