@@ -4,7 +4,7 @@ import warnings
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -18,7 +18,6 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skscn._codes import MapCode
 from skscn._compat import (
     CallbackSupportMixin,
     FitTask,
@@ -31,6 +30,7 @@ from skscn._compat import (
 from skscn._inference import Exact, Hard
 from skscn._learning import descend
 from skscn._likelihood import Likelihood
+from skscn._missing import Gaps
 from skscn._moments import code_moments, data_moments, encode, encode_sparse
 from skscn._online import Stream, advance, gather
 from skscn._parallel import fill_rows, map_rows, sum_rows, workers
@@ -117,10 +117,20 @@ class BaseCoder(
         inference = self._inference(n_components, X.dtype)
         task = FitTask(self, X, self.max_iter)
         with workers(X.shape[0], self.n_jobs) as pool:
+            gaps = None
+            if self._has_missing(X):
+                gaps = Gaps(X, weights, partial(fill_rows, pool))
+                X = gaps.filled
             total = partial(sum_rows, pool, X=X, sample_weight=weights)
             data, mean, origin = self._opening(X, total, given, inference.code)
             known = self._known.belief if warm and self._goes_on(n_components) else None
-            steps = descend(*inference.problem(total, data, mean, origin, known))
+            evaluate, start, limits = inference.problem(
+                total, data, mean, origin, known
+            )
+            if gaps is not None:
+                reader = inference.reader(mean, data)
+                evaluate = gaps.profiled(evaluate, reader, total, mean)
+            steps = descend(evaluate, start, limits)
             step = next(steps)
             path = [step.evaluation.objective]
 
@@ -144,6 +154,9 @@ class BaseCoder(
                 state = inference.rearranged(state, order, signs)
                 moments = moments.rearranged(order, signs)
             known = inference.measured(state, total, data, mean)
+            if gaps is not None:
+                data = total(partial(data_moments, mean=mean.astype(X.dtype)))
+                data = replace(data, missing=gaps.n_missing)
         self.__dict__.update(
             self._attributes(state.components, mean, inference, known, path),
             _stream=Stream(state.components, mean, data, moments, known, data.weight),
@@ -201,12 +214,13 @@ class BaseCoder(
             As `fit`, and if the number of features changes.
         """
         first = not hasattr(self, "components_")
+        stream: Any = None
         X = self._validated(X, reset=first)
         weights = check_sample_weight(sample_weight, X)
         if first:
             given = check_start(self.init, X.shape[1])
             n_components = check_n_components(self.n_components, X.shape[1], given)
-            stream, path = None, []
+            path: list = []
             gathered: tuple | None = X[:0], None
         else:
             given, n_components = None, len(self.components_)
@@ -223,11 +237,20 @@ class BaseCoder(
         if stream is not None and not anew and not inference.goes_on(stream):
             given, anew = stream.components, True
         with workers(X.shape[0], self.n_jobs) as pool:
+            gaps, missing = None, 0.0
+            if self._has_missing(X):
+                gaps = Gaps(X, weights, partial(fill_rows, pool), empty=not anew)
+                X, missing = gaps.filled, gaps.n_missing
             total = partial(sum_rows, pool, X=X, sample_weight=weights)
             if anew:
                 data, mean, origin = self._opening(X, total, given, inference.code)
                 known = inference.opened(origin, total, data, mean)
                 stream = Stream.opened(mean, origin, known, inference.n_sums)
+            if gaps is not None:
+                point, code = inference.reading(
+                    stream.components, stream.mean, stream.known
+                )
+                gaps.refill(components=stream.components, mean=point, code=code)
             stream, objective = advance(
                 stream,
                 total,
@@ -235,6 +258,7 @@ class BaseCoder(
                 center=self.center,
                 forgetting=self.forgetting,
                 check=partial(check_squares, dtype=X.dtype),
+                missing=missing,
             )
         path = [*path, objective]
         self.__dict__.update(
@@ -281,7 +305,14 @@ class BaseCoder(
         with workers(X.shape[0], self.n_jobs) as pool:
             if not self.sparse_output:
                 out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
-                return fill_rows(pool, encoder, X, out)
+                codes = fill_rows(pool, encoder, X, out)
+                # What is missing shows in every code of its row.
+                gaps = np.flatnonzero(np.isnan(codes[:, 0]))
+                if len(gaps):
+                    codes[gaps] = encoder(self._completed(X[gaps], encoder), None)
+                return codes
+            if self._has_missing(X):
+                X = self._completed(X, encoder)
             slices = list(map_rows(pool, encoder, X))
         return to_sparse_interface(sparse.vstack(slices, format="csr"))
 
@@ -318,6 +349,7 @@ class BaseCoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -326,7 +358,14 @@ class BaseCoder(
         return len(self.components_)
 
     def _validated(self, X, *, reset):
-        return validate_data(self, X, reset=reset, dtype=FLOATS, accept_sparse="csr")
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=FLOATS,
+            accept_sparse="csr",
+            ensure_all_finite=True if sparse.issparse(X) else "allow-nan",
+        )
 
     def _inference(self, n_components, dtype):
         prior = self._priors[self.prior]
@@ -339,16 +378,6 @@ class BaseCoder(
         """Return whether what is known of the prior can be learned on."""
         known = self.prior == self._fitted_prior and len(self.alpha_) == n_components
         return known and isinstance(self.alpha, str)
-
-    def _map_code(self, dtype):
-        # A number is a faster threshold than an array.
-        alpha, shrinkage = self.alpha_, self._shrinkage
-        uniform = np.all(alpha == alpha[0])
-        return MapCode(
-            self._priors[self._fitted_prior],
-            float(alpha[0]) if uniform else alpha.astype(dtype, copy=False),
-            None if shrinkage is None else shrinkage.astype(dtype, copy=False),
-        )
 
     def _opening(self, X, total, given, code):
         """Return moments of the data about their mean, the mean, and a dictionary."""

@@ -90,13 +90,16 @@ class Coordinates:
         return np.concatenate([*parts, [noise]])
 
 
-def noise_cost(outside, shape, weight, noise):
-    """Return minus the log-likelihood of what no atom reaches, of energy `outside`."""
+def noise_cost(outside, shape, weight, missing, noise):
+    """Return minus the log-likelihood of what no atom reaches, of energy `outside`.
+
+    Every entry that is missing integrates to √(2πσ²).
+    """
     n_free = shape[1] - shape[0]
+    constant = (weight * n_free - missing) / 2 * np.log(2 * np.pi * noise)
     if n_free == 0:  # what is there is rounding error
-        return 0.0
-    constant = n_free / 2 * np.log(2 * np.pi * noise)
-    return max(outside, 0.0) / (2 * noise) + weight * constant
+        return constant
+    return max(outside, 0.0) / (2 * noise) + constant
 
 
 def first_belief(coordinates, energies, square, n_features):

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from skscn._beliefs import Belief, Coordinates, first_belief
-from skscn._codes import MapCode
+from skscn._codes import MapCode, MeanCode
 from skscn._moments import CodeMoments, DataMoments, code_moments
 from skscn._objectives import (
     State,
@@ -105,10 +105,19 @@ class Hard:
         )
         return evaluate, State(components), None
 
+    def reader(self, mean, data):
+        """Return the function from states to the mean of their model and their code."""
+        return lambda state: (mean, self.code)
+
+    def reading(self, components, mean, known):
+        """Return the mean of the model and the code that completes samples."""
+        return mean, self.code
+
     def measured(self, state, total, data, mean):
         """Return what the dictionary says of noise and prior."""
         size = size_of(data)
         counted = self._counted(state.components, total, mean, size)
+        counted = replace(counted, missing=data.missing)
         return Measured(self.prior, self.alpha, counted, size, len(mean))
 
     def rearranged(self, state, order, signs):
@@ -142,9 +151,9 @@ class Hard:
         )
         moments = stream.code.about(chunk.shift) * chunk.discount + encoded
         components = polar(moments.cross, stream.components)
-        counted = stream.known.spectrum * chunk.discount + self._counted(
-            components, chunk.total, chunk.mean, stream.known.size
-        )
+        counted = self._counted(components, chunk.total, chunk.mean, stream.known.size)
+        counted = replace(counted, missing=chunk.data.missing)
+        counted = stream.known.spectrum * chunk.discount + counted
         known = replace(
             stream.known, prior=self.prior, threshold=self.alpha, spectrum=counted
         )
@@ -201,6 +210,20 @@ class Exact:
         )
         numbers = coordinates.numbers(belief)
         return evaluate, State(components, numbers), coordinates.limits
+
+    def reader(self, mean, data):
+        """Return the function from states to the mean of their model and their code."""
+
+        def read(state):
+            belief = self.measured(state, None, data, mean)
+            return self.reading(state.components, mean, belief)
+
+        return read
+
+    def reading(self, components, mean, known):
+        """Return the mean of the model and the code that completes samples."""
+        code = MeanCode(self.prior, known.parameters, known.noise)
+        return mean + known.shift(components), code
 
     def measured(self, state, total, data, mean):
         """Return what was learned of noise and prior."""

@@ -5,13 +5,15 @@ from functools import partial
 from typing import ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._beliefs import Belief
-from skscn._codes import MeanCode
+from skscn._codes import MapCode, MeanCode
+from skscn._missing import complete, has_missing, log_volumes, wider
 from skscn._moments import deviations, log_likelihoods
-from skscn._parallel import fill_rows, workers
+from skscn._parallel import fill_rows, row_slices, workers
 from skscn._spectrum import Measured
 
 
@@ -22,6 +24,7 @@ class Likelihood:
     _known: Measured | Belief
     _fitted_prior: str
     _learned_prior: bool
+    _shrinkage: np.ndarray | None
     _validated: Callable
     components_: np.ndarray
     mean_: np.ndarray
@@ -76,7 +79,14 @@ class Likelihood:
                 mean=self._shift(np.float64),
                 code=self._mean_code(),
             )
-            return fill_rows(pool, likelihood, X, np.empty(X.shape[0]))
+            found = fill_rows(pool, likelihood, X, np.empty(X.shape[0]))
+        gaps = np.flatnonzero(np.isnan(found))
+        if len(gaps):
+            filled, volumes = log_volumes(
+                X[gaps].astype(np.float64), **likelihood.keywords
+            )
+            found[gaps] = likelihood(filled, None) + volumes
+        return found
 
     def score(self, X, y=None):
         """Return the log-likelihood of a sample in the mean, in nats.
@@ -182,7 +192,38 @@ class Likelihood:
                 code=self._mean_code(),
             )
             out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
-            return fill_rows(pool, deviation, X, out)
+            found = fill_rows(pool, deviation, X, out)
+        gaps = np.flatnonzero(np.isnan(found[:, 0]))
+        if len(gaps):
+            filled = self._completed(X[gaps], deviation)
+            found[gaps] = wider(filled, X[gaps], **deviation.keywords)
+        return found
+
+    def impute(self, X):
+        """Return samples with missing entries completed by what the model expects.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples; NaN stands for what is missing.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            A copy without NaN. What was missing is mean + codes D, with the posterior
+            mean of the code; what was measured is as it was.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        if not self._has_missing(X):
+            return X.copy()
+        reader = partial(
+            log_likelihoods,
+            components=self.components_.astype(X.dtype, copy=False),
+            mean=self._shift(X.dtype),
+            code=self._mean_code(),
+        )
+        return self._completed(X, reader)
 
     def _believed(self, name):
         if "_known" not in vars(self):
@@ -190,6 +231,26 @@ class Likelihood:
                 f"{type(self).__name__} has no attribute {name!r} before it is fitted."
             )
         return self._known.belief
+
+    def _has_missing(self, X):
+        return not issparse(X) and has_missing(X, row_slices(X.shape[0]))
+
+    def _completed(self, X, reader):
+        """Return rows with what is missing completed, for a reader of rows."""
+        completer = partial(complete, **reader.keywords)
+        with workers(X.shape[0], self.n_jobs) as pool:
+            out = np.where(np.isnan(X), self.mean_.astype(X.dtype), X)
+            return fill_rows(pool, completer, X, out)
+
+    def _map_code(self, dtype):
+        # A number is a faster threshold than an array.
+        alpha, shrinkage = self.alpha_, self._shrinkage
+        uniform = np.all(alpha == alpha[0])
+        return MapCode(
+            self._priors[self._fitted_prior],
+            float(alpha[0]) if uniform else alpha.astype(dtype, copy=False),
+            None if shrinkage is None else shrinkage.astype(dtype, copy=False),
+        )
 
     def _mean_code(self):
         belief = self._known.belief

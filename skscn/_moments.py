@@ -40,12 +40,15 @@ class DataMoments(Sums):
         Σ w ‖x − m‖².
     scatter : ndarray of shape (n_features, n_features) or None
         Σ w (x − m)ᵀ(x − m), where it was asked for.
+    missing : float
+        Σ w of entries that were not measured and stand for what the model expects.
     """
 
     weight: float
     total: np.ndarray
     square: float
     scatter: np.ndarray | None
+    missing: float = 0.0
 
     def about(self, shift):
         """Return the moments about the point m + shift."""
@@ -56,6 +59,7 @@ class DataMoments(Sums):
             self.total - self.weight * shift,
             self.square - 2 * shift @ self.total + self.weight * shift @ shift,
             None,
+            self.missing,
         )
 
 

@@ -85,7 +85,7 @@ def map_objective(total, data, *, mean, code, dtype):
     dtype : dtype of the data
     """
 
-    def evaluate(state):
+    def evaluate(state, data=data):
         moments = total(
             partial(
                 code_moments,
@@ -119,7 +119,7 @@ def evidence_objective(total, data, *, mean, coordinates, dtype):
     coordinates : Coordinates
     """
 
-    def evaluate(state):
+    def evaluate(state, data=data):
         belief = coordinates.belief(state.numbers)
         moments = belief_moments(
             total, mean, state.components, belief, coordinates, dtype
@@ -168,9 +168,8 @@ def evidence(data, moments, components, belief, coordinates):
     n_components, n_features = components.shape
     weight, squares, statistics = moments.weight, moments.sums[1], moments.sums[2:]
     about = data.about(belief.shift(components))
-    objective = noise_cost(
-        about.square - moments.sums[0].sum(), components.shape, weight, noise
-    )
+    outside = about.square - moments.sums[0].sum()
+    objective = noise_cost(outside, components.shape, weight, data.missing, noise)
     # Σ u E a of every coefficient, u about the mean of the model.
     inner = np.einsum("ij,ij->i", moments.cross, components)
     offset = np.zeros(n_components) if belief.offset is None else belief.offset
@@ -178,7 +177,7 @@ def evidence(data, moments, components, belief, coordinates):
     lost = about.square - 2 * explained.sum() + squares.sum()
     gradient, curvature = prior.slopes(belief.parameters, statistics, weight)
     drift = weight * offset - moments.total + components @ data.total
-    size = weight * n_features
+    size = weight * n_features - data.missing
     unit = coordinates.unit
     # An offset moves projections and, by their slope, codes.
     slope = moments.curvature[:, -1] / (moments.sampled or 1.0)

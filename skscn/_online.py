@@ -1,6 +1,6 @@
 """Learning from a stream: moments that forget, one Procrustes step a chunk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -51,7 +51,7 @@ class Stream:
         )
 
 
-def advance(stream, total, *, inference, center, forgetting, check):
+def advance(stream, total, *, inference, center, forgetting, check, missing=0.0):
     """Return the stream after one more chunk, and the mean objective of that chunk.
 
     Before the chunk is added, what came before is scaled by (seen / seen')^forgetting,
@@ -71,8 +71,11 @@ def advance(stream, total, *, inference, center, forgetting, check):
     forgetting : float
     check : callable
         Takes the squared size of the chunk, and raises where it is not finite.
+    missing : float, default=0.0
+        Σ w of the entries of the chunk that were completed.
     """
     chunk = total(partial(data_moments, mean=stream.mean))
+    chunk = replace(chunk, missing=missing)
     check(chunk.square)
     seen = stream.seen + chunk.weight
     discount = (stream.seen / seen) ** forgetting

@@ -37,11 +37,14 @@ class Spectrum(Sums):
     outside : float
         Σ w of the energy that no atom reaches.
     weight : float
+    missing : float
+        As of `DataMoments`.
     """
 
     counts: np.ndarray
     outside: float
     weight: float
+    missing: float = 0.0
 
 
 def spectrum(rows, weights, *, components, mean, size, one_sided, pooled):
@@ -217,7 +220,8 @@ class _Cost:
         )
         lost = square - 2 * explained.sum() + squares.sum()
         gradient, _ = self.prior.slopes(belief.parameters, statistics, weight)
-        by_noise = (weight * self.shape[1] - lost / noise) / 2
+        measured = weight * self.shape[1] - self.spectrum.missing
+        by_noise = (measured - lost / noise) / 2
         size = weight * self.shape[1]
         return value / size, np.append(gradient.ravel(), by_noise) / size
 
@@ -228,8 +232,9 @@ class _Cost:
         scalars, constant = self.prior.scalars(belief.parameters, belief.noise)
         scalars = [np.broadcast_to(row, z.shape) for row in scalars]
         log_density, statistics = self.prior.posterior(z, scalars, Room(z.shape, float))
+        found = self.spectrum
         cost = noise_cost(
-            self.spectrum.outside, self.shape, self.spectrum.weight, belief.noise
+            found.outside, self.shape, found.weight, found.missing, belief.noise
         )
         cost -= np.vdot(self.counts, log_density) + self.counts.sum(axis=0) @ constant
         sums = [

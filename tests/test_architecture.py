@@ -19,7 +19,7 @@ FLOORS = (
     ("_compat", "_parallel", "_validation", "_image_validation"),
     ("_online", "_composition"),
     ("_learning", "_inference", "_layers"),
-    ("_objectives", "_spectrum", "_starts"),
+    ("_missing", "_objectives", "_spectrum", "_starts"),
     ("_beliefs", "_codes"),
     ("_moments", "_patches", "_correlation", "_whitening", "_axes"),
     ("_priors", "_procrustes", "_scratch"),
