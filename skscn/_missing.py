@@ -92,7 +92,9 @@ def log_volumes(rows, *, components, mean, code):
     u = (filled if mean is None else filled - mean) @ components.T
     gaps = np.isnan(rows)
     volumes = gaps.sum(axis=1) / 2 * np.log(2 * np.pi * code.noise)
-    for i, (values, _) in enumerate(couplings(code.slope(u), gaps, components)):
+    for i, (values, _) in enumerate(
+        couplings(code.variance(u) / code.noise, gaps, components)
+    ):
         volumes[i] -= np.log(values).sum() / 2
     return filled, volumes
 
@@ -100,7 +102,7 @@ def log_volumes(rows, *, components, mean, code):
 def wider(filled, rows, *, components, mean, code):
     """Return posterior standard deviations for rows that were completed."""
     u = (filled if mean is None else filled - mean) @ components.T
-    slopes = code.slope(u)
+    slopes = code.variance(u) / code.noise
     variances = slopes.copy()
     pairs = couplings(slopes, np.isnan(rows), components)
     for i, (values, vectors) in enumerate(pairs):

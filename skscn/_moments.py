@@ -156,7 +156,7 @@ def code_moments(rows, weights, *, components, mean, code):
     n_components, n_features = components.shape
     cross = np.zeros((n_components, n_features))
     total = np.zeros(n_components)
-    gain, sums = 0.0, None
+    code, gain, sums = code.prepared(), 0.0, None
     sampled, curvature = 0.0, np.zeros((n_components, n_components + 2))
     for block, w, projections, scratch in projected(rows, weights, components, mean):
         if sampled == 0.0:
@@ -193,6 +193,7 @@ def encode(rows, out, *, components, mean, code):
     """Return the codes of a slice of rows, written into `out` where it is given."""
     if out is None:
         out = np.empty((len_rows(rows), len(components)), dtype=components.dtype)
+    code = code.prepared()
     for _, _, projections, scratch in projected(rows, None, components, mean, out):
         code.encode(projections, scratch)
     return out
