@@ -50,9 +50,9 @@ scores = {
 
 # %%
 # The projections of training patches on one atom show why. On a logarithmic scale a
-# Gaussian is a parabola, a Laplace density a tent. Most coefficients of most patches are
-# nearly zero, and a few are large: more of both than a tent allows. The spike and the
-# slab take one each.
+# Gaussian is a parabola, a Laplace density a tent. Most coefficients of most patches
+# are nearly zero, and a few are large: more of both than a tent allows. The spike and
+# the slab take one each.
 
 coder = models["spike and slab"].set_params(n_components=32).fit(train)
 laplace = models["Laplace"].set_params(init=coder.components_, max_iter=0)

@@ -171,7 +171,7 @@ class BaseCoder(
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        if not moments.total.any() and data.square > 0.0:
+        if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
             warnings.warn(
                 f"All codes of the training data are zero: alpha={self.alpha} is above "

@@ -12,6 +12,7 @@ from skscn._priors import Prior
 from skscn._tails import Room
 
 CHUNK = 8192  # entries whose working arrays fit the cache
+SHAPES = 4  # of chunks whose working arrays are held
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,8 @@ class MeanCode:
         for part, z in self._parts(projections):
             key = z.shape, z.dtype
             if key not in held:
+                if len(held) == SHAPES:
+                    held.clear()
                 held[key] = self._tiles(*key), Room(*key)
             tiles, room = held[key]
             z *= 1.0 / sigma

@@ -23,6 +23,7 @@ from skscn._tails import Room, tail
 
 ROOT = float(np.sqrt(2 * np.pi))
 LOG_ROOT = float(np.log(2 * np.pi) / 2)  # of the normalising constant of a normal
+HALVES = float(np.log(2)) - LOG_ROOT  # of both halves of a normal in one
 
 
 def exponential(z, rate, room):
@@ -177,7 +178,7 @@ def half_spike_slab(z, kept, lost, log_odds, room):
     spike *= -0.5
     np.log(scale, out=slab)
     slab += log_odds
-    slab += np.log(2.0) - LOG_ROOT
+    slab += HALVES
     np.multiply(m, m, out=odds)
     odds *= 0.5
     odds += slab
@@ -259,7 +260,7 @@ def spike_slab_variance(z, kept, lost, log_odds):
 def half_spike_slab_variance(z, kept, lost, log_odds):
     """Return the posterior variance of a/σ: no cancellation, in float64."""
     mean, variance, log_mass = _cut_off(np.sqrt(kept) * z)
-    share = expit(log_odds + np.log(2.0) - LOG_ROOT + log_mass)
+    share = expit(log_odds + HALVES + log_mass)
     return kept * share * (variance + (1 - share) * mean**2)
 
 
