@@ -182,10 +182,14 @@ class Gaps:
         mean : ndarray of shape (n_features,)
         """
 
-        def completed(state):
-            point, code = reader(state)
-            self.refill(components=state.components, mean=point, code=code)
-            data = total(partial(data_moments, mean=mean.astype(self._X.dtype)))
-            return evaluate(state, replace(data, missing=self.n_missing))
+        def profile(state):
+            return evaluate(state, self.completed(state, reader, total, mean))
 
-        return completed
+        return profile
+
+    def completed(self, state, reader, total, mean):
+        """Complete the data as a state does, and return their moments about a mean."""
+        point, code = reader(state)
+        self.refill(components=state.components, mean=point, code=code)
+        data = total(partial(data_moments, mean=mean.astype(self._X.dtype)))
+        return replace(data, missing=self.n_missing)

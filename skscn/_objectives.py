@@ -200,6 +200,6 @@ def evidence(data, moments, components, belief, coordinates):
         moments,
         m_step,
         1.0 / noise,
-        coordinates.gradient(gradient, drift * unit / noise, (size - lost / noise) / 2),
-        coordinates.gradient(curvature, fixed * unit**2 / noise, size / 2),
+        coordinates.joined(gradient, drift * unit / noise, (size - lost / noise) / 2),
+        coordinates.joined(curvature, fixed * unit**2 / noise, size / 2),
     )

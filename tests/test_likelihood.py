@@ -287,6 +287,17 @@ def test_warm_start_goes_on_where_the_last_fit_ended(coder, digits):
 
 
 @each_coder
+@unfinished
+def test_warm_start_goes_on_from_given_thresholds(coder, digits):
+    coder = clone(coder).set_params(n_components=6, alpha=2.0, warm_start=True)
+    coder.fit(digits)
+    before = coder.score(digits)
+    coder.set_params(alpha="auto", max_iter=5).fit(digits)
+    np.testing.assert_allclose(-coder.objective_path_[0], before, rtol=1e-4)
+    assert coder.score(digits) > before
+
+
+@each_coder
 def test_streams_learn_what_fit_learns(coder):
     X, _, _ = drawn(coder, 4000, 5, 7)
     whole = clone(coder).set_params(n_components=5).fit(X)
