@@ -46,8 +46,10 @@ class MapCode:
             codes *= self.shrinkage
         return codes
 
-    def expect(self, projections, scratch=None, weights=None):
+    def expect(self, projections, scratch=None, weights=None, head=None):
         """Overwrite projections with codes; return what these take off the objective.
+
+        `head`, the first of the projections, is overwritten with slopes.
 
         Returns
         -------
@@ -55,6 +57,8 @@ class MapCode:
         sums : None
         """
         codes = self.encode(projections, scratch)
+        if head is not None:
+            np.not_equal(codes[: len(head)], 0, out=head, casting="unsafe")
         return self.gain(codes, weights), None
 
     def gain(self, codes, weights=None):
@@ -62,8 +66,8 @@ class MapCode:
         return self.prior.gain(codes, self.threshold, weights)
 
     def slope(self, projections):
-        """Return the derivative of the codes by their projections, overwritten."""
-        return self.encode(projections) != 0
+        """Return the derivative of the codes by their projections."""
+        return self.encode(projections.copy()) != 0
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,10 @@ class MeanCode:
             pass
         return projections
 
-    def expect(self, projections, scratch=None, weights=None):
+    def expect(self, projections, scratch=None, weights=None, head=None):
         """Overwrite projections with codes; return sums over samples.
+
+        `head`, the first of the projections, is overwritten with slopes.
 
         Returns
         -------
@@ -107,6 +113,7 @@ class MeanCode:
         sums : ndarray of shape (1 + n_parameters, n_components)
             Σ w u², and Σ w of the posterior means that the M-step of the prior needs.
         """
+        n_head = 0 if head is None else len(head)
         w = np.ones(len(projections)) if weights is None else weights
         w = w.astype(projections.dtype, copy=False)
         n_components = projections.shape[1]
@@ -116,7 +123,9 @@ class MeanCode:
         square = np.empty_like(projections[: self._rows(projections)])
         for part, chunk in self._parts(projections):
             sums[0] += w[part] @ np.square(chunk, out=square[: len(chunk)])
-        for part, _, log_density, statistics in self._chunks(projections):
+        for part, mean, log_density, statistics in self._chunks(projections):
+            if part.start < n_head:
+                self._slopes(head[part], mean, statistics)
             gain += float(w[part] @ (log_density @ each))
             for total, statistic in zip(sums[1:], statistics, strict=True):
                 total += w[part] @ statistic
@@ -138,17 +147,20 @@ class MeanCode:
         return self.noise * self.prior.variance(z, scalars)
 
     def slope(self, projections):
-        """Return the derivative of the codes by their projections, overwritten.
+        """Return the derivative of the codes by their projections."""
+        head = projections.copy()
+        self.expect(projections.copy(), head=head)
+        return head
 
-        It is the variance by σ², here by subtraction: that is quick.
-        """
-        z = projections / projections.dtype.type(np.sqrt(self.noise))
+    def _slopes(self, u, mean, statistics):
+        """Overwrite u with slopes, which are variances by σ², by subtraction."""
         scalars, _ = self.prior.scalars(self.parameters, self.noise)
-        scalars = [row.astype(z.dtype) for row in scalars]
-        for part, mean, _, statistics in self._chunks(projections):
-            square = self.prior.square(z[part], mean, statistics, scalars)
-            z[part] = np.maximum(square - mean**2, 0.0)
-        return z
+        scalars = [row.astype(u.dtype) for row in scalars]
+        u /= float(np.sqrt(self.noise))
+        mean = mean[: len(u)]
+        statistics = [statistic[: len(u)] for statistic in statistics]
+        square = self.prior.square(u, mean, statistics, scalars)
+        np.maximum(square - mean**2, 0.0, out=u)
 
     @property
     def _constant(self):
