@@ -4,7 +4,7 @@ import warnings
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -27,11 +27,13 @@ from skscn._compat import (
     fitting,
     to_sparse_interface,
 )
-from skscn._learning import descend, map_objective
+from skscn._inference import Exact, Hard
+from skscn._learning import descend
+from skscn._likelihood import Likelihood
+from skscn._missing import Gaps
 from skscn._moments import code_moments, data_moments, encode, encode_sparse
-from skscn._online import Stream, advance
+from skscn._online import Stream, advance, gather
 from skscn._parallel import fill_rows, map_rows, sum_rows, workers
-from skscn._priors import MapCode
 from skscn._procrustes import canonical_order, canonical_signs
 from skscn._starts import scatter_fits, start
 from skscn._validation import (
@@ -47,6 +49,7 @@ GATHERED = 2  # rows per component that a stream gathers before it trusts their 
 
 
 class BaseCoder(
+    Likelihood,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -60,7 +63,12 @@ class BaseCoder(
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
-        "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "alpha": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+            "array-like",
+        ],
+        "inference": [StrOptions({"map", "mean"})],
         "center": ["boolean"],
         "init": [StrOptions({"pca", "dct", "random"}), "array-like"],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -84,7 +92,8 @@ class BaseCoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. float32 stays float32, CSR stays sparse, a memmap is read
-            slice by slice.
+            slice by slice. NaN stands for what was not measured; data with NaN are
+            copied.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -98,30 +107,40 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            If X is empty, not finite or complex, if n_components exceeds n_features,
-            or if `alpha`, `init` or `sample_weight` have a wrong shape or value.
+            If X is empty, infinite or complex, if a feature is NaN everywhere, if
+            n_components exceeds n_features, or if `alpha`, `init` or `sample_weight`
+            have a wrong shape or value.
         """
         warm = self.warm_start and hasattr(self, "components_")
         X = self._validated(X, reset=True)
         weights = check_sample_weight(sample_weight, X)
         given = check_start(self.components_ if warm else self.init, X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], given)
-        alpha = check_alpha(self.alpha, n_components, X.dtype)
-        code = self._code(alpha, X.dtype)
+        inference = self._inference(n_components, X.dtype)
         task = FitTask(self, X, self.max_iter)
         with workers(X.shape[0], self.n_jobs) as pool:
+            gaps = None
+            if self._has_missing(X):
+                gaps = Gaps(X, weights, partial(fill_rows, pool))
+                X = gaps.filled
             total = partial(sum_rows, pool, X=X, sample_weight=weights)
-            data, mean, origin = self._opening(X, total, given, n_components, code)
-            objective = map_objective(
-                total, data, mean=self._point(mean, X.dtype), code=code, dtype=X.dtype
+            data, mean, origin = self._opening(X, total, given, inference.code)
+            known = self._known.belief if warm and self._goes_on(n_components) else None
+            evaluate, start, limits = inference.problem(
+                total, data, mean, origin, known
             )
-            steps = descend(objective, origin)
+            if gaps is not None:
+                data = replace(data, missing=gaps.n_missing)
+                reader = inference.reader(mean, data)
+                evaluate = gaps.profiled(evaluate, reader, total, mean)
+            steps = descend(evaluate, start, limits)
             step = next(steps)
             path = [step.evaluation.objective]
 
             def attributes():
+                known = inference.measured(step.state, total, data, mean)
                 return self._attributes(
-                    step.components, mean, alpha, list(path), X.dtype
+                    step.components, mean, inference, known, list(path)
                 )
 
             calm, done = 0, self.max_iter == 0
@@ -132,25 +151,30 @@ class BaseCoder(
                 calm = step.calm_since(calm, self.tol)
                 done = calm == PATIENCE
                 done |= task.end_iteration(attributes)
-        components, moments = step.components, step.evaluation.moments
-        if self.max_iter > 0:
-            order, signs = self._canonical(components, moments.cross)
-            components = components[order] * signs[:, None]
-            moments = moments.rearranged(order, signs)
+            state, moments = step.state, step.evaluation.moments
+            if self.max_iter > 0:
+                order, signs = self._canonical(state.components, moments.cross)
+                state = inference.rearranged(state, order, signs)
+                moments = moments.rearranged(order, signs)
+            if gaps is not None:
+                final = gaps.completed(state, reader, total, mean)
+            known = inference.measured(state, total, data, mean)
+            data = data if gaps is None else final
         self.__dict__.update(
-            self._attributes(components, mean, alpha, path, X.dtype),
-            _stream=Stream(components, mean, data, moments, data.weight),
+            self._attributes(state.components, mean, inference, known, path),
+            _stream=Stream(state.components, mean, data, moments, known, data.weight),
             _gathered=None,
         )
         task.end()
         if not done:
+            unit = "nats a feature" if inference.n_sums else "of its value"
             warnings.warn(
-                f"The objective still falls by more than {self.tol:g} of its value "
+                f"The objective still falls by more than {self.tol:g} {unit} "
                 f"after max_iter={self.max_iter} iterations. {self._remedy}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        if moments.gain == 0.0 and data.square > 0.0:
+        if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
             warnings.warn(
                 f"All codes of the training data are zero: alpha={self.alpha} is above "
@@ -175,7 +199,7 @@ class BaseCoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The chunk, of any number of rows.
+            The chunk, of any number of rows. NaN stands for what was not measured.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -193,12 +217,13 @@ class BaseCoder(
             As `fit`, and if the number of features changes.
         """
         first = not hasattr(self, "components_")
+        stream: Any = None
         X = self._validated(X, reset=first)
         weights = check_sample_weight(sample_weight, X)
         if first:
             given = check_start(self.init, X.shape[1])
             n_components = check_n_components(self.n_components, X.shape[1], given)
-            stream, path = None, []
+            path: list = []
             gathered: tuple | None = X[:0], None
         else:
             given, n_components = None, len(self.components_)
@@ -206,30 +231,43 @@ class BaseCoder(
             path = self.objective_path_
             with np.errstate(over="ignore"):  # the check of the squares will tell
                 X = X.astype(self.components_.dtype, copy=False)
-        alpha = check_alpha(self.alpha, n_components, X.dtype)
-        code = self._code(alpha, X.dtype)
+        inference = self._inference(n_components, X.dtype)
         anew = gathered is not None
         if anew:
             axes = given is None and self.init == "pca"
-            enough = GATHERED * n_components if axes else 0
-            gathered, (X, weights), anew = _gather(gathered, X, weights, enough)
+            enough = GATHERED * n_components if axes or inference.n_sums else 0
+            gathered, (X, weights), anew = gather(gathered, X, weights, enough)
+        if stream is not None and not anew and not inference.goes_on(stream):
+            given, anew = stream.components, True
         with workers(X.shape[0], self.n_jobs) as pool:
+            gaps, missing = None, 0.0
+            if self._has_missing(X):
+                gaps = Gaps(X, weights, partial(fill_rows, pool), empty=not anew)
+                X, missing = gaps.filled, gaps.n_missing
             total = partial(sum_rows, pool, X=X, sample_weight=weights)
             if anew:
-                opening = self._opening(X, total, given, n_components, code)
-                stream = Stream.opened(*opening[1:])
+                data, mean, origin = self._opening(X, total, given, inference.code)
+                known = inference.opened(origin, total, data, mean)
+                stream = Stream.opened(mean, origin, known, inference.n_sums)
+            if gaps is not None:
+                point, code = inference.reading(
+                    stream.components, stream.mean, stream.known
+                )
+                gaps.refill(components=stream.components, mean=point, code=code)
             stream, objective = advance(
                 stream,
                 total,
-                code=code,
+                inference=inference,
                 center=self.center,
                 forgetting=self.forgetting,
-                dtype=X.dtype,
                 check=partial(check_squares, dtype=X.dtype),
+                missing=missing,
             )
         path = [*path, objective]
         self.__dict__.update(
-            self._attributes(stream.components, stream.mean, alpha, path, X.dtype),
+            self._attributes(
+                stream.components, stream.mean, inference, stream.known, path
+            ),
             n_iter_=1 if first else self.n_iter_ + 1,
             _stream=stream,
             _gathered=gathered,
@@ -243,7 +281,7 @@ class BaseCoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; each is coded by itself, so the result does not depend on the
-            others.
+            others. NaN stands for what was not measured.
 
         Returns
         -------
@@ -253,20 +291,31 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            If X is not finite or has another number of features than in `fit`.
+            If X is infinite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         encoder = partial(
             encode_sparse if self.sparse_output else encode,
             components=self.components_.astype(X.dtype, copy=False),
-            mean=self.mean_.astype(X.dtype, copy=False) if self.mean_.any() else None,
-            code=self._code(self.alpha_, X.dtype, self._fitted_prior),
+            mean=self._shift(X.dtype),
+            code=(
+                self._mean_code()
+                if self.inference == "mean"
+                else self._map_code(X.dtype)
+            ),
         )
         with workers(X.shape[0], self.n_jobs) as pool:
             if not self.sparse_output:
                 out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
-                return fill_rows(pool, encoder, X, out)
+                codes = fill_rows(pool, encoder, X, out)
+                # What is missing shows in every code of its row.
+                gaps = np.flatnonzero(np.isnan(codes[:, 0]))
+                if len(gaps):
+                    codes[gaps] = encoder(self._completed(X[gaps], encoder), None)
+                return codes
+            if self._has_missing(X):
+                X = self._completed(X, encoder)
             slices = list(map_rows(pool, encoder, X))
         return to_sparse_interface(sparse.vstack(slices, format="csr"))
 
@@ -303,6 +352,7 @@ class BaseCoder(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -311,32 +361,42 @@ class BaseCoder(
         return len(self.components_)
 
     def _validated(self, X, *, reset):
-        return validate_data(self, X, reset=reset, dtype=FLOATS, accept_sparse="csr")
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=FLOATS,
+            accept_sparse="csr",
+            ensure_all_finite=True if sparse.issparse(X) else "allow-nan",
+        )
 
-    def _code(self, alpha, dtype, prior=None):
-        # A number is a faster threshold than an array.
-        uniform = np.all(alpha == alpha[0])
-        threshold = float(alpha[0]) if uniform else alpha.astype(dtype, copy=False)
-        return MapCode(self._priors[prior or self.prior], threshold)
+    def _inference(self, n_components, dtype):
+        prior = self._priors[self.prior]
+        if isinstance(self.alpha, str):
+            return Exact(prior, self.center, dtype)
+        alpha = check_alpha(self.alpha, n_components, dtype)
+        return Hard(prior, alpha, self.center, dtype)
 
-    def _point(self, mean, dtype):
-        return mean.astype(dtype, copy=False) if self.center else None
+    def _goes_on(self, n_components):
+        """Return whether what is known of the prior can be learned on."""
+        known = self.prior == self._fitted_prior and len(self.alpha_) == n_components
+        return known and isinstance(self.alpha, str)
 
-    def _opening(self, X, total, given, n_components, code):
+    def _opening(self, X, total, given, code):
         """Return moments of the data about their mean, the mean, and a dictionary."""
         mean = np.zeros(X.shape[1])
         if self.center:
             data = total(data_moments)
             check_squares(data.square, X.dtype)
             mean = (data.total / data.weight).astype(X.dtype).astype(np.float64)
-        point = self._point(mean, X.dtype)
+        point = mean.astype(X.dtype) if self.center else None
         scatter = given is None and self.init == "pca" and scatter_fits(X.shape[1])
         data = total(partial(data_moments, mean=point, scatter=scatter))
         check_squares(data.square, X.dtype)
         if given is None:
             given = start(
                 self.init,
-                n_components,
+                check_n_components(self.n_components, X.shape[1]),
                 data=data,
                 moments=lambda components, code: total(
                     partial(
@@ -359,52 +419,27 @@ class BaseCoder(
         """
         order = np.arange(len(components))
         signs = np.ones(len(components))
-        if np.ndim(self.alpha) == 0:
+        if np.ndim(self.alpha) == 0:  # a number, or "auto"
             order = canonical_order(components, cross)
         if not self._priors[self.prior].one_sided:
             signs = canonical_signs(components[order])
         return order, signs
 
-    def _attributes(self, components, mean, alpha, path, dtype):
+    def _attributes(self, components, mean, inference, known, path):
+        dtype, exact = inference.dtype, isinstance(inference, Exact)
+        if exact:
+            mean = mean + known.shift(components)
+            alpha, shrinkage = inference.prior.rule(known.parameters, known.noise)
+        else:
+            alpha, shrinkage = inference.alpha, None
         return {
             "components_": components.astype(dtype),
             "mean_": mean.astype(dtype),
-            "alpha_": alpha,
+            "alpha_": alpha.astype(dtype),
+            "_shrinkage": shrinkage,
+            "_known": known,
+            "_learned_prior": exact,
             "_fitted_prior": self.prior,
             "objective_path_": path,
             "n_iter_": len(path) - 1,
         }
-
-
-def _gather(gathered, X, weights, enough):
-    """Add a chunk to the gathered rows.
-
-    Returns the rows to keep gathering, or None when there are enough; the rows to
-    learn from; and whether to start anew from them. Starting anew each time that the
-    rows have doubled keeps the cost of a stream of single rows in bounds.
-    """
-    before, before_weights = gathered
-    if before_weights is not None or weights is not None:
-        weights_joined = np.concatenate(
-            [
-                np.ones(rows.shape[0], dtype=X.dtype) if w is None else w
-                for rows, w in ((before, before_weights), (X, weights))
-            ]
-        )
-    else:
-        weights_joined = None
-    if sparse.issparse(X):
-        rows_joined = sparse.vstack([sparse.csr_array(before), X], format="csr")
-    else:
-        before = before.toarray() if sparse.issparse(before) else before
-        rows_joined = np.vstack([before, X])
-    joined = rows_joined, weights_joined
-    weight, weight_before = (
-        int(rows.shape[0] if w is None else w.sum())
-        for rows, w in (joined, (before, before_weights))
-    )
-    if weight >= enough:
-        return None, joined, True
-    if weight.bit_length() > weight_before.bit_length() or before.shape[0] == 0:
-        return joined, joined, True
-    return joined, (X, weights), False

@@ -30,10 +30,15 @@ class OrthogonalSparseCoder(BaseCoder):
         What is expected of a coefficient. "laplace" has the penalty λ|a| and shrinks
         every code by λ (soft threshold). "spike_slab" has the penalty ½λ² 1[a ≠ 0] and
         keeps projections beyond λ as they are (hard threshold).
-    alpha : float or array-like of shape (n_components,), default=1.0
+    alpha : float, array-like of shape (n_components,) or "auto", default=1.0
         The threshold λ in units of X, as `alpha` of
         :class:`~sklearn.decomposition.DictionaryLearning`. An array gives one prior per
-        coefficient, and the atoms keep the order of its entries.
+        coefficient, and the atoms keep the order of its entries. "auto" learns the
+        prior of every coefficient, and the noise, with the dictionary: `fit` then
+        maximises the likelihood of X.
+    inference : {"map", "mean"}, default="map"
+        The code that `transform` returns: the most probable one, or the mean of the
+        posterior, which has the least squared error and is never exactly zero.
     center : bool, default=True
         Whether to subtract the mean of X first, as PCA does. CSR input is not made
         dense: the mean is folded into the projections.
@@ -48,7 +53,7 @@ class OrthogonalSparseCoder(BaseCoder):
         dictionary.
     tol : float, default=1e-4
         Learning stops when two iterations in a row lower the objective by no more than
-        this part of it.
+        this part of it; with `alpha="auto"`, by no more nats for each feature.
     forgetting : float, default=1.0
         How fast `partial_fit` forgets: the i-th of n samples weighs (i / n)^forgetting.
         0 forgets nothing.
@@ -71,10 +76,23 @@ class OrthogonalSparseCoder(BaseCoder):
     mean_ : ndarray of shape (n_features,)
         Mean of X, zero with `center=False`.
     alpha_ : ndarray of shape (n_components,)
-        The threshold of every coefficient.
+        The threshold of every coefficient. What "auto" learned with "spike_slab" is
+        where the slab becomes more probable than the spike; codes beyond it are shrunk
+        by τ² / (τ² + σ²).
+    noise_variance_ : float
+        Variance σ² of the noise: learned with `alpha="auto"`, and otherwise of the
+        largest likelihood for the dictionary and `alpha_`. Never below 1e-8 times the
+        mean variance of the features.
+    rate_ : ndarray of shape (n_components,)
+        `alpha_ / noise_variance_`, the rates β of the Laplace prior. Never below 1e-6
+        by the root mean square of X, even where `alpha_` is zero: a flat prior has no
+        density.
+    prior_ : dict of str to ndarray of shape (n_components,)
+        The numbers of the prior: "rate", or "weight" and "slab_variance".
     objective_path_ : list of float
         The objective above, in the mean over samples, of the start and after every
-        iteration: in `fit` it never rises. `partial_fit` adds that of every chunk.
+        iteration: in `fit` it never rises. `partial_fit` adds that of every chunk. With
+        `alpha="auto"` it is minus the log-likelihood, in nats.
     n_iter_ : int
         Number of iterations, plus that of chunks of `partial_fit`.
     n_features_in_ : int
@@ -100,7 +118,8 @@ class OrthogonalSparseCoder(BaseCoder):
     The best dictionary for given codes is the polar factor of Aᵀ(X − mean), the
     orthogonal Procrustes solution [2]_. Learning descends on the objective over all
     orthonormal dictionaries with that step as its safeguard; see the :ref:`user guide
-    <learning>`.
+    <learning>`. A coder is also a probability distribution, with an exact likelihood:
+    see :ref:`likelihood`.
 
     References
     ----------
@@ -120,6 +139,11 @@ class OrthogonalSparseCoder(BaseCoder):
     (1797, 32)
     >>> bool((codes == 0).mean() > 0.6)  # most coefficients are exactly zero
     True
+
+    With everything but their number learned from the data, scored on others:
+
+    >>> coder.set_params(alpha="auto").fit(X[::2]).score(X[1::2])
+    -144.7
     """
 
     _priors = SIGNED
@@ -134,6 +158,7 @@ class OrthogonalSparseCoder(BaseCoder):
         *,
         prior="laplace",
         alpha=1.0,
+        inference="map",
         center=True,
         init="pca",
         max_iter=100,
@@ -147,6 +172,7 @@ class OrthogonalSparseCoder(BaseCoder):
         self.n_components = n_components
         self.prior = prior
         self.alpha = alpha
+        self.inference = inference
         self.center = center
         self.init = init
         self.max_iter = max_iter
@@ -181,10 +207,15 @@ class NonNegativeSparseCoder(BaseCoder):
         What is expected of a coefficient. "exponential" has the penalty λa and shrinks
         every code by λ (ReLU). "spike_slab" has the penalty ½λ² 1[a ≠ 0] and keeps
         projections above λ as they are (one-sided hard threshold).
-    alpha : float or array-like of shape (n_components,), default=1.0
+    alpha : float, array-like of shape (n_components,) or "auto", default=1.0
         The threshold λ in units of X, as `alpha` of
         :class:`~sklearn.decomposition.DictionaryLearning`. An array gives one prior per
-        coefficient, and the atoms keep the order of its entries.
+        coefficient, and the atoms keep the order of its entries. "auto" learns the
+        prior of every coefficient, and the noise, with the dictionary: `fit` then
+        maximises the likelihood of X.
+    inference : {"map", "mean"}, default="map"
+        The code that `transform` returns: the most probable one, or the mean of the
+        posterior, which has the least squared error and is never exactly zero.
     center : bool, default=True
         Whether to subtract the mean of X first, as PCA does. CSR input is not made
         dense: the mean is folded into the projections.
@@ -199,7 +230,7 @@ class NonNegativeSparseCoder(BaseCoder):
         dictionary.
     tol : float, default=1e-4
         Learning stops when two iterations in a row lower the objective by no more than
-        this part of it.
+        this part of it; with `alpha="auto"`, by no more nats for each feature.
     forgetting : float, default=1.0
         How fast `partial_fit` forgets: the i-th of n samples weighs (i / n)^forgetting.
         0 forgets nothing.
@@ -220,12 +251,26 @@ class NonNegativeSparseCoder(BaseCoder):
         The atoms, orthonormal rows of the dtype of X, in the order of the energy of
         their codes.
     mean_ : ndarray of shape (n_features,)
-        Mean of X, zero with `center=False`.
+        Mean of X, zero with `center=False`. With `alpha="auto"` it is the sample that
+        has no codes, which lies below the mean of X by the mean codes.
     alpha_ : ndarray of shape (n_components,)
-        The threshold of every coefficient.
+        The threshold of every coefficient. What "auto" learned with "spike_slab" is
+        where the slab becomes more probable than the spike; codes beyond it are shrunk
+        by τ² / (τ² + σ²).
+    noise_variance_ : float
+        Variance σ² of the noise: learned with `alpha="auto"`, and otherwise of the
+        largest likelihood for the dictionary and `alpha_`. Never below 1e-8 times the
+        mean variance of the features.
+    rate_ : ndarray of shape (n_components,)
+        `alpha_ / noise_variance_`, the rates β of the exponential prior. Never below
+        1e-6 by the root mean square of X, even where `alpha_` is zero: a flat prior
+        has no density.
+    prior_ : dict of str to ndarray of shape (n_components,)
+        The numbers of the prior: "rate", or "weight" and "slab_variance".
     objective_path_ : list of float
         The objective above, in the mean over samples, of the start and after every
-        iteration: in `fit` it never rises. `partial_fit` adds that of every chunk.
+        iteration: in `fit` it never rises. `partial_fit` adds that of every chunk. With
+        `alpha="auto"` it is minus the log-likelihood, in nats.
     n_iter_ : int
         Number of iterations, plus that of chunks of `partial_fit`.
     n_features_in_ : int
@@ -249,7 +294,8 @@ class NonNegativeSparseCoder(BaseCoder):
     The best dictionary for given codes is the polar factor of Aᵀ(X − mean), the
     orthogonal Procrustes solution [2]_. Learning descends on the objective over all
     orthonormal dictionaries with that step as its safeguard; see the :ref:`user guide
-    <learning>`.
+    <learning>`. A coder is also a probability distribution, with an exact likelihood:
+    see :ref:`likelihood`.
 
     References
     ----------
@@ -269,6 +315,12 @@ class NonNegativeSparseCoder(BaseCoder):
     (1797, 32)
     >>> bool((codes == 0).mean() > 0.6)  # most coefficients are exactly zero
     True
+
+    With everything but their number learned from the data, scored on others:
+
+    >>> coder = NonNegativeSparseCoder(n_components=8, alpha="auto").fit(X[::2])
+    >>> coder.score(X[1::2])
+    -164.3
     """
 
     _priors = ONE_SIDED
@@ -283,6 +335,7 @@ class NonNegativeSparseCoder(BaseCoder):
         *,
         prior="exponential",
         alpha=1.0,
+        inference="map",
         center=True,
         init="pca",
         max_iter=100,
@@ -296,6 +349,7 @@ class NonNegativeSparseCoder(BaseCoder):
         self.n_components = n_components
         self.prior = prior
         self.alpha = alpha
+        self.inference = inference
         self.center = center
         self.init = init
         self.max_iter = max_iter

@@ -14,15 +14,18 @@ a dozen passes what takes the alternation hundreds. Where this asks for turns to
 for a quadratic model, far from rest, the alternation itself goes farther. This is the
 scheme that Picard (Ablin, Cardoso and Gramfort, 2018) uses for independent components,
 extended to rectangular dictionaries and to priors whose codes are exactly zero.
+
+Exact inference learns numbers beside the dictionary: those of the prior, and the noise.
+Its M is that of the posterior means, a' is the posterior variance by σ², and the
+safeguard is the step of the EM algorithm, of which the polar factor is a part.
 """
 
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from skscn._moments import CodeMoments, code_moments
+from skscn._objectives import Evaluation, State
 from skscn._procrustes import polar
 
 HISTORY = 5  # corrections kept; more did not help
@@ -30,172 +33,164 @@ FLOOR = 0.1  # of the alternation's curvature: bounds the step at ten times its 
 WIDEST = 0.5  # turn, in radians, of a pair of atoms or of one away from the others
 LARGEST = 0.5  # turn of the whole dictionary that a quadratic model is trusted for
 FAR = 3.0  # beyond this one it says nothing, and the alternation goes farther
+REACH = 1.0  # of the numbers beside the dictionary: most are logarithms
 SHORTER = (1.0, 0.25)  # parts of the step that are tried before the alternation's
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What one pass over the data tells of a dictionary.
-
-    Parameters
-    ----------
-    objective : float
-        Mean over the samples.
-    moments : CodeMoments
-        M = `moments.cross` is minus the gradient of the summed objective.
-    """
-
-    objective: float
-    moments: CodeMoments
-
-
-def map_objective(total, data, *, mean, code, dtype):
-    """Return the function that `descend` lowers: one pass over the data a call.
-
-    Its objective is the mean over samples of min_a ½‖x − m − aD‖² + penalty(a).
-
-    Parameters
-    ----------
-    total : callable
-        Sums a function of (rows, weights) over all slices of the data.
-    data : DataMoments
-        About the point `mean`.
-    mean : ndarray of shape (n_features,) or None
-    code : MapCode
-    dtype : dtype of the data
-    """
-
-    def evaluate(components):
-        moments = total(
-            partial(
-                code_moments,
-                components=components.astype(dtype, copy=False),
-                mean=mean,
-                code=code,
-            )
-        )
-        return Evaluation(mean_objective(data, moments), moments)
-
-    return evaluate
-
-
-def mean_objective(data, moments):
-    """Return the objective of a sample in the mean, from moments about one point."""
-    return (0.5 * data.square - moments.gain) / moments.weight
-
-
-@dataclass(frozen=True)
 class Step:
-    """The dictionary held after a pass, and whether learning has come to rest."""
+    """The state held after a pass, and whether learning has come to rest."""
 
-    components: np.ndarray
+    state: State
     evaluation: Evaluation
     improvement: float | None  # None after a pass that was not accepted
 
+    @property
+    def components(self):
+        """The dictionary."""
+        return self.state.components
+
     def calm_since(self, calm, tol):
-        """Return how many improvements in a row were at most tol of the objective.
+        """Return how many improvements in a row were at most tol of the unit.
 
         `calm` is their number before this step; a pass that was not accepted says
         nothing about rest.
         """
         if self.improvement is None:
             return calm
-        small = self.improvement <= tol * abs(self.evaluation.objective)
+        small = self.improvement <= tol * self.evaluation.unit
         return calm + 1 if small else 0
 
 
-def descend(evaluate, components):
-    """Yield the dictionary after each pass over the data, forever.
+def descend(evaluate, start, limits=None):
+    """Yield the state after each pass over the data, forever.
 
-    The objective of the yielded dictionaries never rises.
+    The objective of the yielded states never rises.
 
     Parameters
     ----------
     evaluate : callable
-        Maps a dictionary to its `Evaluation`: one pass over the data.
-    components : ndarray of shape (n_components, n_features)
-        The start, orthonormal.
+        Maps a `State` to its `Evaluation`: one pass over the data.
+    start : State
+        With orthonormal components.
+    limits : tuple of two ndarray of shape (n_numbers,), default=None
+        The least and the largest numbers.
 
     Yields
     ------
     step : Step
         First the start itself.
     """
-    held = Step(components, evaluate(components), None)
+    limits = limits or (-np.inf, np.inf)
+    held = Step(start, evaluate(start), None)
     yield held
     history: deque = deque(maxlen=HISTORY)
     while True:
-        tangent = _Tangent.gradient(held.components, held.evaluation.moments.cross)
+        tangent = _gradient(held.state, held.evaluation, limits)
         direction = _direction(held, tangent, history)
         sizes = SHORTER if direction is not None else ()
         for size in sizes:
-            move = direction.ambient(held.components) * size
-            trial = polar(held.components + move, held.components)
+            trial = _moved(held.state, direction * size, limits)
             evaluation = evaluate(trial)
             if evaluation.objective < held.evaluation.objective:
                 break
-            yield Step(held.components, held.evaluation, None)
+            yield Step(held.state, held.evaluation, None)
         else:
             history.clear()
             size = 0.0
-            trial = polar(held.evaluation.moments.cross, held.components)
+            components = polar(held.evaluation.moments.cross, held.components)
+            trial = State(components, held.evaluation.m_step(components))
             evaluation = evaluate(trial)
         improvement = held.evaluation.objective - evaluation.objective
         if improvement <= 0.0:  # at rest, but for rounding
             while True:
-                yield Step(held.components, held.evaluation, 0.0)
+                yield Step(held.state, held.evaluation, 0.0)
         if size > 0.0:
-            old = tangent.moved_to(trial)
-            new = _Tangent.gradient(trial, evaluation.moments.cross)
-            history.append((direction * size, new - old))
+            step = direction * size
+            step.numbers = trial.numbers - held.state.numbers  # which limits may cut
+            change = _gradient(trial, evaluation, limits) - tangent.moved_to(
+                trial.components
+            )
+            history.append((step, change))
         held = Step(trial, evaluation, improvement)
         yield held
 
 
-class _Tangent:
-    """A tangent vector E D + N at D: E antisymmetric, the rows of N orthogonal to D's.
+def _gradient(state, evaluation, limits):
+    """Return the gradient, without what pushes a number beyond its limit."""
+    low, high = limits
+    numbers = evaluation.gradient
+    stopped = (state.numbers <= low) & (numbers > 0)
+    stopped |= (state.numbers >= high) & (numbers < 0)
+    cross = evaluation.moments.cross * evaluation.scale
+    return _Tangent.gradient(state.components, cross, np.where(stopped, 0.0, numbers))
 
-    E is kept as it is when the dictionary moves; N is projected.
+
+def _moved(state, step, limits):
+    components = state.components + step.ambient(state.components)
+    numbers = np.clip(state.numbers + step.numbers, *limits)
+    return State(polar(components, state.components), numbers)
+
+
+class _Tangent:
+    """A tangent vector E D + N at D, and a vector of numbers.
+
+    E is antisymmetric, and kept as it is when the dictionary moves; the rows of N are
+    orthogonal to those of D, and projected.
     """
 
-    def __init__(self, inside, outside):
-        self.inside, self.outside = inside, outside
+    def __init__(self, inside, outside, numbers):
+        self.inside, self.outside, self.numbers = inside, outside, numbers
 
     @classmethod
-    def gradient(cls, components, cross):
+    def gradient(cls, components, cross, numbers):
         inner = cross @ components.T
-        return cls(inner.T - inner, inner @ components - cross)
+        return cls(inner.T - inner, inner @ components - cross, numbers)
 
     def ambient(self, components):
         return self.inside @ components + self.outside
 
     def moved_to(self, components):
         outside = self.outside - (self.outside @ components.T) @ components
-        return _Tangent(self.inside, outside)
+        return _Tangent(self.inside, outside, self.numbers)
 
     def dot(self, other):
         # Pairs i < j, each once.
-        return 0.5 * np.vdot(self.inside, other.inside) + np.vdot(
-            self.outside, other.outside
+        return (
+            0.5 * np.vdot(self.inside, other.inside)
+            + np.vdot(self.outside, other.outside)
+            + self.numbers @ other.numbers
         )
 
     def __add__(self, other):
-        return _Tangent(self.inside + other.inside, self.outside + other.outside)
+        return self._joined(np.add, other)
 
     def __sub__(self, other):
-        return _Tangent(self.inside - other.inside, self.outside - other.outside)
+        return self._joined(np.subtract, other)
 
     def __mul__(self, factor):
-        return _Tangent(self.inside * factor, self.outside * factor)
+        return _Tangent(
+            self.inside * factor, self.outside * factor, self.numbers * factor
+        )
 
-    def divided(self, inside, outside):
-        return _Tangent(self.inside / inside, self.outside / outside)
+    def _joined(self, operation, other):
+        return _Tangent(
+            operation(self.inside, other.inside),
+            operation(self.outside, other.outside),
+            operation(self.numbers, other.numbers),
+        )
 
-    def clipped(self, widest):
+    def divided(self, inside, outside, numbers):
+        return _Tangent(
+            self.inside / inside, self.outside / outside, self.numbers / numbers
+        )
+
+    def clipped(self, widest, reach):
         away = np.linalg.norm(self.outside, axis=1, keepdims=True)
         return _Tangent(
             np.clip(self.inside, -widest, widest),
             self.outside * (widest / np.maximum(away, widest)),
+            np.clip(self.numbers, -reach, reach),
         )
 
 
@@ -204,7 +199,7 @@ def _direction(held, gradient, history):
 
     None stands for a dictionary that is too far from rest for a quadratic model.
     """
-    inside, outside = _curvature(held)
+    curvature = _curvature(held)
     direction, used = gradient, []
     for step, change in reversed(history):
         step, change = step.moved_to(held.components), change.moved_to(held.components)
@@ -213,13 +208,13 @@ def _direction(held, gradient, history):
             ahead = step.dot(direction) / slope
             used.append((step, change, slope, ahead))
             direction = direction - change * ahead
-    direction = direction.divided(inside, outside)
+    direction = direction.divided(*curvature)
     for step, change, slope, ahead in reversed(used):
         direction = direction + step * (ahead - change.dot(direction) / slope)
     if direction.dot(gradient) <= 0.0:
         history.clear()
-        direction = gradient.divided(inside, outside)
-    direction = direction.clipped(WIDEST)
+        direction = gradient.divided(*curvature)
+    direction = direction.clipped(WIDEST, REACH)
     largest = float(np.linalg.norm(direction.ambient(held.components), 2))
     if largest > FAR:
         return None
@@ -227,17 +222,22 @@ def _direction(held, gradient, history):
 
 
 def _curvature(held):
-    """Return q for pairs of atoms, and for each atom against the space outside."""
+    """Return q of pairs of atoms, of each against the space outside, of numbers."""
     components, moments = held.components, held.evaluation.moments
     n_components, n_features = components.shape
     energy = np.einsum("ij,ij->i", moments.cross, components)
     curvature = moments.curvature * (moments.weight / (moments.sampled or 1.0))
-    pairs = curvature[:, :-1]
+    pairs = curvature[:, :-2]
     alone = energy[:, None] + energy
     # Atoms without codes have neither gradient nor curvature: any divisor will do that
     # is well above rounding errors.
-    tiny = max(alone.max(initial=0.0), 0.0) * 1e-6 + np.finfo(float).tiny
+    least = alone.max(initial=0.0)
+    if held.evaluation.gradient.size:  # what the noise alone would have
+        least = max(least, moments.weight / held.evaluation.scale)
+    tiny = max(least, 0.0) * 1e-6 + np.finfo(float).tiny
     inside = np.maximum(alone - pairs - pairs.T, FLOOR * alone) + tiny
-    noise = curvature[:, -1] / max(n_features - n_components, 1)
+    noise = curvature[:, -2] / max(n_features - n_components, 1)
     outside = np.maximum(energy - noise, FLOOR * energy) + tiny
-    return inside, outside[:, None]
+    scale = held.evaluation.scale
+    numbers = np.maximum(held.evaluation.curvature, np.finfo(float).tiny)
+    return inside * scale, outside[:, None] * scale, numbers

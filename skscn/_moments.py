@@ -11,7 +11,6 @@ from scipy import sparse
 
 BLOCK_BYTES = 2**20  # of a working array: in cache, and long enough for workers to
 BLOCK_ROWS = (512, 4096)  # overlap; fewer rows starve the matrix product
-CURVATURE_ROWS = 512  # of every slice: the curvature only steers the learner's step
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,15 @@ class DataMoments(Sums):
         Σ w ‖x − m‖².
     scatter : ndarray of shape (n_features, n_features) or None
         Σ w (x − m)ᵀ(x − m), where it was asked for.
+    missing : float
+        Σ w of entries that were not measured and stand for what the model expects.
     """
 
     weight: float
     total: np.ndarray
     square: float
     scatter: np.ndarray | None
+    missing: float = 0.0
 
     def about(self, shift):
         """Return the moments about the point m + shift."""
@@ -57,6 +59,7 @@ class DataMoments(Sums):
             self.total - self.weight * shift,
             self.square - 2 * shift @ self.total + self.weight * shift @ shift,
             None,
+            self.missing,
         )
 
 
@@ -73,12 +76,15 @@ class CodeMoments(Sums):
     total : ndarray of shape (n_components,)
         Σ w a.
     gain : float
-        Σ w of what the codes take off the objective ½‖x − m‖² of the zero code.
+        Σ w of what the codes take off the objective ½‖x − m‖² of the zero code, or of
+        the log-likelihood of the projections: what the code's `expect` returns.
     sampled : float
         Σ w over the rows from which `curvature` was taken.
-    curvature : ndarray of shape (n_components, n_components + 1)
-        Σ w a'_i u_j² over those rows, a' the slope of the code; the last column has
-        the energy outside the atoms, ‖x − m‖² − ‖u‖², in place of u_j².
+    curvature : ndarray of shape (n_components, n_components + 2)
+        Σ w a'_i u_j² over those rows, a' the slope of the code; the last columns have
+        the energy outside the atoms, ‖x − m‖² − ‖u‖², and one, in place of u_j².
+    sums : ndarray of shape (n_sums, n_components) or None
+        What learning a prior needs, where the code tells it.
     """
 
     weight: float
@@ -87,6 +93,7 @@ class CodeMoments(Sums):
     gain: float
     sampled: float
     curvature: np.ndarray
+    sums: np.ndarray | None = None
 
     def about(self, shift):
         """Return the moments of the same codes and data about the point m + shift."""
@@ -98,7 +105,8 @@ class CodeMoments(Sums):
             self,
             cross=self.cross[order] * signs[:, None],
             total=self.total[order] * signs,
-            curvature=self.curvature[np.ix_(order, [*order, -1])],
+            curvature=self.curvature[np.ix_(order, [*order, -2, -1])],
+            sums=None if self.sums is None else self.sums[:, order],
         )
 
 
@@ -142,28 +150,31 @@ def code_moments(rows, weights, *, components, mean, code):
         Orthonormal atoms, of the dtype of the rows.
     mean : ndarray of shape (n_features,) or None
         The point m.
-    code : MapCode
+    code : MapCode or MeanCode
         The map from projections to codes.
     """
     n_components, n_features = components.shape
     cross = np.zeros((n_components, n_features))
     total = np.zeros(n_components)
-    gain = 0.0
-    sampled, curvature = 0.0, np.zeros((n_components, n_components + 1))
-    for block, w, projections, scratch in _projected(rows, weights, components, mean):
-        first = sampled == 0.0
-        if first:
-            square = projections[:CURVATURE_ROWS] ** 2
-            outside = _row_square(block[:CURVATURE_ROWS], mean) - square.sum(axis=1)
-        codes = code.encode(projections, scratch)
-        gain += code.gain(codes, w)
-        if first:
-            slope = code.slope(codes[:CURVATURE_ROWS]).astype(codes.dtype, copy=False)
+    code, gain, sums = code.prepared(), 0.0, None
+    sampled, curvature = 0.0, np.zeros((n_components, n_components + 2))
+    for block, w, projections, scratch in projected(rows, weights, components, mean):
+        head = None
+        if sampled == 0.0:
+            head = projections[: code.sampled_rows].copy()
+            square = head**2
+            outside = row_square(block[: len(head)], mean) - square.sum(axis=1)
+        block_gain, block_sums = code.expect(projections, scratch, w, head)
+        if head is not None:
             if w is not None:
-                slope = slope * w[:CURVATURE_ROWS, None]
-            sampled = float(len(slope) if w is None else w[:CURVATURE_ROWS].sum())
-            curvature[:, :-1] = slope.T @ square
-            curvature[:, -1] = np.maximum(outside, 0.0) @ slope
+                head *= w[: len(head), None]
+            sampled = float(len(head) if w is None else w[: len(head)].sum())
+            curvature[:, :-2] = head.T @ square
+            curvature[:, -2] = np.maximum(outside, 0.0) @ head
+            curvature[:, -1] = head.sum(axis=0)
+        codes, gain = projections, gain + block_gain
+        if block_sums is not None:
+            sums = block_sums if sums is None else sums + block_sums
         weighted = codes if w is None else codes * w[:, None]
         # A product with ones is several times faster than a sum over the first axis.
         block_total = np.ones(len(codes), dtype=codes.dtype) @ weighted
@@ -175,14 +186,15 @@ def code_moments(rows, weights, *, components, mean, code):
         else:
             cross += weighted.T @ block
     weight = float(len_rows(rows) if weights is None else weights.sum())
-    return CodeMoments(weight, cross, total, gain, sampled, curvature)
+    return CodeMoments(weight, cross, total, gain, sampled, curvature, sums)
 
 
 def encode(rows, out, *, components, mean, code):
     """Return the codes of a slice of rows, written into `out` where it is given."""
     if out is None:
         out = np.empty((len_rows(rows), len(components)), dtype=components.dtype)
-    for _, _, projections, scratch in _projected(rows, None, components, mean, out):
+    code = code.prepared()
+    for _, _, projections, scratch in projected(rows, None, components, mean, out):
         code.encode(projections, scratch)
     return out
 
@@ -191,9 +203,52 @@ def encode_sparse(rows, _, *, components, mean, code):
     """Return the codes of a slice of rows as CSR; no dense array outgrows a block."""
     blocks = [
         sparse.csr_array(code.encode(projections, scratch))
-        for _, _, projections, scratch in _projected(rows, None, components, mean)
+        for _, _, projections, scratch in projected(rows, None, components, mean)
     ]
     return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
+
+
+def log_likelihoods(rows, out, *, components, mean, code):
+    """Return log p of every row of a slice, written into `out` where it is given.
+
+    Parameters
+    ----------
+    rows : {ndarray, CSR} of shape (n_rows, n_features)
+    out : ndarray of shape (n_rows,) or None
+    components, mean
+        As for `code_moments`, in float64: rows are taken as float64 too.
+    code : MeanCode
+    """
+    rows = rows.astype(np.float64, copy=False)
+    out = np.empty(len_rows(rows)) if out is None else out
+    n_components, n_features = components.shape
+    n_free, done = n_features - n_components, 0
+    for block, _, projections, _ in projected(rows, None, components, mean):
+        part = slice(done, done := done + len(projections))
+        out[part] = -n_free / 2 * np.log(2 * np.pi * code.noise)
+        if n_free:  # else what is outside is rounding error
+            lost = _outside(block, projections, components, mean)
+            out[part] -= lost / (2 * code.noise)
+        out[part] += code.log_density(projections)
+    return out
+
+
+def _outside(block, projections, components, mean):
+    """Return the energy of every row that no atom reaches."""
+    if not sparse.issparse(block):  # the rest itself keeps digits that squares lose
+        rest = block - projections @ components
+        return np.einsum("ij,ij->i", rest, rest)
+    lost = row_square(block, mean) - np.einsum("ij,ij->i", projections, projections)
+    return np.maximum(lost, 0.0)
+
+
+def deviations(rows, out, *, components, mean, code):
+    """Return posterior standard deviations, written into `out` where it is given."""
+    if out is None:
+        out = np.empty((len_rows(rows), len(components)), dtype=components.dtype)
+    for _, _, projections, _ in projected(rows, None, components, mean, out):
+        projections[:] = np.sqrt(code.variance(projections))
+    return out
 
 
 def len_rows(rows):
@@ -214,7 +269,7 @@ def _blocks(rows, width):
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def _projected(rows, weights, components, mean, out=None):
+def projected(rows, weights, components, mean, out=None):
     """Yield blocks with their weights, projections (x − m) Dᵀ, and working memory.
 
     Dense blocks come centred, in a buffer that the next block overwrites: subtracting
@@ -257,7 +312,7 @@ def _tiled(vector, n_rows):
     return np.broadcast_to(vector, (n_rows, len(vector)))
 
 
-def _row_square(block, mean):
+def row_square(block, mean):
     """Return ‖x − m‖² of every row; dense blocks come centred."""
     if not sparse.issparse(block):
         return np.einsum("ij,ij->i", block, block)
@@ -275,7 +330,7 @@ def _sparse_moments(block, weights, mean, scatter):
         else weights.astype(np.float64, copy=False)
     )
     raw = block.T @ w
-    square = float(w @ _row_square(block, mean))
+    square = float(w @ row_square(block, mean))
     outer = None
     if scatter:
         weighted = block.multiply(w[:, None]).tocsr()

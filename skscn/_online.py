@@ -1,13 +1,15 @@
 """Learning from a stream: moments that forget, one Procrustes step a chunk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from scipy import sparse
 
-from skscn._learning import mean_objective
-from skscn._moments import CodeMoments, DataMoments, code_moments, data_moments
-from skscn._procrustes import polar
+from skscn._beliefs import Belief
+from skscn._inference import Chunk, no_moments
+from skscn._moments import CodeMoments, DataMoments, data_moments
+from skscn._spectrum import Measured
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Stream:
     data : DataMoments
     code : CodeMoments
         Both discounted, and about `mean`.
+    known : Measured or Belief
+        Of noise and prior, so far.
     seen : float
         Weight of all samples seen, not discounted.
     """
@@ -30,29 +34,24 @@ class Stream:
     mean: np.ndarray
     data: DataMoments
     code: CodeMoments
+    known: Measured | Belief
     seen: float
 
     @classmethod
-    def opened(cls, mean, components):
+    def opened(cls, mean, components, known, n_sums):
         """Return the stream before its first chunk."""
         n_components, n_features = components.shape
         return cls(
             components,
             mean,
             DataMoments(0.0, np.zeros(n_features), 0.0, None),
-            CodeMoments(
-                0.0,
-                np.zeros((n_components, n_features)),
-                np.zeros(n_components),
-                0.0,
-                0.0,
-                np.zeros((n_components, n_components + 1)),
-            ),
+            no_moments(n_components, n_features, n_sums),
+            known,
             0.0,
         )
 
 
-def advance(stream, total, *, code, center, forgetting, dtype, check):
+def advance(stream, total, *, inference, center, forgetting, check, missing=0.0):
     """Return the stream after one more chunk, and the mean objective of that chunk.
 
     Before the chunk is added, what came before is scaled by (seen / seen')^forgetting,
@@ -65,30 +64,59 @@ def advance(stream, total, *, code, center, forgetting, dtype, check):
     stream : Stream
     total : callable
         Sums a function of (rows, weights) over all slices of the chunk.
-    code : MapCode
+    inference : Hard or Exact
+        How to learn.
     center : bool
         Whether the mean follows the stream.
     forgetting : float
-    dtype : dtype of the chunk
     check : callable
         Takes the squared size of the chunk, and raises where it is not finite.
+    missing : float, default=0.0
+        Σ w of the entries of the chunk that were completed.
     """
     chunk = total(partial(data_moments, mean=stream.mean))
+    chunk = replace(chunk, missing=missing)
     check(chunk.square)
     seen = stream.seen + chunk.weight
     discount = (stream.seen / seen) ** forgetting
     data = stream.data * discount + chunk
     shift = data.total / data.weight if center else np.zeros_like(stream.mean)
-    mean = stream.mean + shift
-    encoded = total(
-        partial(
-            code_moments,
-            components=stream.components.astype(dtype, copy=False),
-            mean=mean.astype(dtype, copy=False),
-            code=code,
-        )
+    mean, data = stream.mean + shift, data.about(shift)
+    components, moments, known, objective = inference.advanced(
+        stream, Chunk(total, chunk.about(shift), data, mean, shift, discount)
     )
-    moments = stream.code.about(shift) * discount + encoded
-    components = polar(moments.cross, stream.components)
-    objective = mean_objective(chunk.about(shift), encoded)
-    return Stream(components, mean, data.about(shift), moments, seen), objective
+    return Stream(components, mean, data, moments, known, seen), objective
+
+
+def gather(gathered, X, weights, enough):
+    """Add a chunk to the gathered rows.
+
+    Returns the rows to keep gathering, or None when there are enough; the rows to
+    learn from; and whether to start anew from them. Starting anew each time that the
+    rows have doubled keeps the cost of a stream of single rows in bounds.
+    """
+    before, before_weights = gathered
+    if before_weights is not None or weights is not None:
+        weights_joined = np.concatenate(
+            [
+                np.ones(rows.shape[0], dtype=X.dtype) if w is None else w
+                for rows, w in ((before, before_weights), (X, weights))
+            ]
+        )
+    else:
+        weights_joined = None
+    if sparse.issparse(X):
+        rows_joined = sparse.vstack([sparse.csr_array(before), X], format="csr")
+    else:
+        before = before.toarray() if sparse.issparse(before) else before
+        rows_joined = np.vstack([before, X])
+    joined = rows_joined, weights_joined
+    weight, weight_before = (
+        int(rows.shape[0] if w is None else w.sum())
+        for rows, w in (joined, (before, before_weights))
+    )
+    if weight >= enough:
+        return None, joined, True
+    if weight.bit_length() > weight_before.bit_length() or before.shape[0] == 0:
+        return joined, joined, True
+    return joined, (X, weights), False

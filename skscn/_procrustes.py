@@ -76,9 +76,10 @@ def canonical_order(components, moment):
     """Return the order of atoms by the energy of their codes, largest first.
 
     The energy of atom j is <m_j, d_j> = Σ_i a_ij u_ij, what its codes explain; equal
-    energies keep their order.
+    energies, and those that are rounding errors, keep their order.
     """
     energy = np.einsum("ij,ij->i", moment, components)
+    energy[energy < 1e-9 * energy.max()] = 0.0
     return np.argsort(-energy, kind="stable")
 
 

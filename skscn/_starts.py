@@ -4,7 +4,8 @@ import numpy as np
 from scipy.fft import idctn
 from scipy.linalg import eigh, qr
 
-from skscn._priors import SIGNED, MapCode
+from skscn._codes import MapCode
+from skscn._priors import SIGNED
 from skscn._procrustes import canonical_signs, complete
 
 SCATTER_FEATURES = 2048  # the widest data of which a scatter matrix is formed
@@ -56,7 +57,8 @@ def oriented(axes, moments, code):
     """Return axes with the signs whose one-sided codes explain more energy."""
     ahead = np.einsum("ij,ij->i", moments(axes, code).cross, axes)
     behind = np.einsum("ij,ij->i", moments(-axes, code).cross, -axes)
-    return axes * np.where(ahead < behind, -1.0, 1.0)[:, None]
+    least = 1e-9 * max(ahead.max(), behind.max())  # below this, rounding errors
+    return axes * np.where(behind - ahead > least, -1.0, 1.0)[:, None]
 
 
 def principal_axes(scatter, n_components):

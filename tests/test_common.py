@@ -49,6 +49,10 @@ def variants():
     for Coder in (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder):
         yield Coder(alpha=0.1, init="random", n_jobs=2)
         yield Coder(alpha=0.1, prior="spike_slab", init="dct", center=False)
+        # Few iterations: checks fit to fewer samples than features, whose likelihood
+        # has no maximum, and ask for the same digits from rounding errors that differ.
+        yield Coder(alpha="auto", inference="mean", max_iter=3)
+        yield Coder(alpha="auto", prior="spike_slab", max_iter=3, n_jobs=2)
     yield skscn.ConvSparseCoder(kernel_size=3, contrast=0.1, depthwise=True, n_jobs=2)
     yield skscn.ConvSparseCoder(
         padding=3, stride=2, prior="spike_slab", whiten=None, center_patches=False

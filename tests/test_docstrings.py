@@ -39,7 +39,11 @@ def test_every_fitted_attribute_is_documented_and_there(Estimator, digits):
     documented = set(section(inspect.getdoc(Estimator), "Attributes"))
     fitted = instance(Estimator).fit(digits, digits[:, 20] > 0)
     properties = {
-        name for name, value in vars(Estimator).items() if isinstance(value, property)
+        name
+        for base in Estimator.__mro__
+        if base.__module__.startswith("skscn.")
+        for name, value in vars(base).items()
+        if isinstance(value, property)
     }
     there = {
         name

@@ -20,8 +20,8 @@ def bad(value):
 
 
 BAD_DATA = {
-    "NaN": (bad(np.nan), "NaN"),
     "infinity": (bad(np.inf), "infinity"),
+    "infinity beside NaN": (np.where(X > 1, np.nan, bad(np.inf)), "infinity"),
     "sparse NaN": (sparse.csr_array(bad(np.nan)), "NaN"),
     "one-dimensional": (X[0], "1D array"),
     "three-dimensional": (X[None], "dim 3"),
@@ -43,7 +43,8 @@ BAD_PARAMETERS = {
     "half an atom": ({"n_components": 1.5}, "n_components"),
     "unknown prior": ({"prior": "gauss"}, "prior"),
     "negative alpha": ({"alpha": -1.0}, "alpha"),
-    "alpha not a number": ({"alpha": "auto"}, "alpha"),
+    "alpha not a number": ({"alpha": "much"}, "alpha"),
+    "another inference": ({"inference": "median"}, "inference"),
     "infinite alpha": ({"alpha": np.inf}, r"alpha.*Got inf"),
     "alpha of a wrong length": (
         {"alpha": np.ones(5)},
@@ -149,6 +150,14 @@ def test_bad_data_in_transform(Coder, data, message):
     with pytest.raises((ValueError, TypeError)):
         coder.transform(data)
     assert_unchanged(coder, before)
+
+
+@each_coder
+@pytest.mark.parametrize("alpha", [0.1, "auto"])
+def test_a_feature_that_nobody_measured(Coder, alpha):
+    empty = np.where(np.arange(6) == 2, np.nan, X)
+    with pytest.raises(ValueError, match="Feature 2 of X is NaN in all 30 samples"):
+        Coder(alpha=alpha).fit(empty)
 
 
 @each_coder

@@ -8,6 +8,7 @@ from common import orthonormal
 from scipy import sparse
 
 from skscn import _moments
+from skscn._codes import MapCode
 from skscn._moments import (
     CodeMoments,
     code_moments,
@@ -15,7 +16,7 @@ from skscn._moments import (
     encode,
     encode_sparse,
 )
-from skscn._priors import ONE_SIDED, SIGNED, MapCode
+from skscn._priors import ONE_SIDED, SIGNED
 
 COMPONENTS = orthonormal(5, 8)
 CODES = [
@@ -75,7 +76,9 @@ def test_code_moments_are_their_definition(X, weights, mean, code):
     np.testing.assert_allclose(moments.sampled, few)
     np.testing.assert_allclose(
         moments.curvature,
-        np.column_stack([active.T @ projections[:7] ** 2, active.T @ outside]),
+        np.column_stack(
+            [active.T @ projections[:7] ** 2, active.T @ outside, active.sum(axis=0)]
+        ),
         atol=1e-12,
     )
 

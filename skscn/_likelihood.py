@@ -1,0 +1,272 @@
+"""What a fitted coder says as a probability distribution."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skscn._beliefs import Belief
+from skscn._codes import MapCode, MeanCode
+from skscn._missing import complete, has_missing, log_volumes, wider
+from skscn._moments import deviations, log_likelihoods
+from skscn._parallel import fill_rows, row_slices, workers
+from skscn._spectrum import Measured
+
+
+class Likelihood:
+    """The part of a coder that knows densities: exact, unless entries are missing."""
+
+    _priors: ClassVar[dict]
+    _known: Measured | Belief
+    _fitted_prior: str
+    _learned_prior: bool
+    _shrinkage: np.ndarray | None
+    _validated: Callable
+    components_: np.ndarray
+    mean_: np.ndarray
+    alpha_: np.ndarray
+    n_jobs: int | None
+
+    @property
+    def noise_variance_(self):
+        """Variance σ² of the noise."""
+        return self._believed("noise_variance_").noise
+
+    @property
+    def rate_(self):
+        """Thresholds by the variance of the noise, `alpha_ / noise_variance_`."""
+        belief = self._believed("rate_")
+        names = self._priors[self._fitted_prior].names
+        rates = belief.parameters[0] if "rate" in names else self.alpha_ / belief.noise
+        return rates.astype(self.alpha_.dtype)
+
+    @property
+    def prior_(self):
+        """The numbers of the prior by their names, an array of each."""
+        belief = self._believed("prior_")
+        names = self._priors[self._fitted_prior].names
+        return {
+            name: row.astype(self.alpha_.dtype)
+            for name, row in zip(names, belief.parameters, strict=True)
+        }
+
+    def score_samples(self, X):
+        """Return the log-likelihood of every sample, in nats.
+
+        Exact: with orthonormal atoms the likelihood of a sample is that of its
+        projections, each by itself, times that of the noise that no atom reaches.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples. NaN stands for what was not measured, and is integrated over by
+            Laplace's method.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,), float64
+            Of each sample under the model.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        with workers(X.shape[0], self.n_jobs) as pool:
+            likelihood = partial(
+                log_likelihoods,
+                components=self.components_.astype(np.float64),
+                mean=self._shift(np.float64),
+                code=self._mean_code(),
+            )
+            found = fill_rows(pool, likelihood, X, np.empty(X.shape[0]))
+        gaps = np.flatnonzero(np.isnan(found))
+        if len(gaps):
+            filled, volumes = log_volumes(
+                X[gaps].astype(np.float64), **likelihood.keywords
+            )
+            found[gaps] = likelihood(filled, None) + volumes
+        return found
+
+    def score(self, X, y=None):
+        """Return the log-likelihood of a sample in the mean, in nats.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        log_likelihood : float
+            The mean of `score_samples`.
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    def aic(self, X):
+        """Return the Akaike information criterion; lower is better.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data that the coder was fitted to.
+
+        Returns
+        -------
+        aic : float
+            Minus twice the log-likelihood of X, plus twice the number of what was
+            learned.
+        """
+        log_likelihood = self.score_samples(X)
+        return float(-2 * log_likelihood.sum() + 2 * self._n_learned())
+
+    def bic(self, X):
+        """Return the Bayesian information criterion; lower is better.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data that the coder was fitted to.
+
+        Returns
+        -------
+        bic : float
+            Minus twice the log-likelihood of X, plus log n_samples for everything that
+            was learned.
+        """
+        log_likelihood = self.score_samples(X)
+        price = np.log(len(log_likelihood)) * self._n_learned()
+        return float(-2 * log_likelihood.sum() + price)
+
+    def sample(self, n_samples=1, random_state=None):
+        """Draw new samples from the model.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState instance or None, default=None
+            Where chance comes from.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Codes drawn from the prior times the atoms, plus mean and noise.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(
+                f"n_samples={n_samples} must be at least 1: ask for one sample or more."
+            )
+        rng = check_random_state(random_state)
+        belief = self._known.belief
+        prior = self._priors[self._fitted_prior]
+        codes = prior.draw(belief.parameters, n_samples, rng)
+        noise = rng.standard_normal((n_samples, len(self.mean_)))
+        X = codes @ self.components_ + self.mean_ + np.sqrt(belief.noise) * noise
+        return X.astype(self.components_.dtype, copy=False)
+
+    def posterior_std(self, X):
+        """Return how uncertain the code of every sample is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples. NaN stands for what was not measured.
+
+        Returns
+        -------
+        deviations : ndarray of shape (n_samples, n_components)
+            Posterior standard deviations of the coefficients, about the posterior
+            means that `transform` returns with `inference="mean"`.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        with workers(X.shape[0], self.n_jobs) as pool:
+            deviation = partial(
+                deviations,
+                components=self.components_.astype(X.dtype, copy=False),
+                mean=self._shift(X.dtype),
+                code=self._mean_code(),
+            )
+            out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
+            found = fill_rows(pool, deviation, X, out)
+        gaps = np.flatnonzero(np.isnan(found[:, 0]))
+        if len(gaps):
+            filled = self._completed(X[gaps], deviation)
+            found[gaps] = wider(filled, X[gaps], **deviation.keywords)
+        return found
+
+    def impute(self, X):
+        """Return samples with missing entries completed by what the model expects.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples; NaN stands for what is missing.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            A copy without NaN. What was missing is mean + codes D, with the posterior
+            mean of the code; what was measured is as it was.
+        """
+        check_is_fitted(self)
+        X = self._validated(X, reset=False)
+        if not self._has_missing(X):
+            return X.copy()
+        reader = partial(
+            log_likelihoods,
+            components=self.components_.astype(X.dtype, copy=False),
+            mean=self._shift(X.dtype),
+            code=self._mean_code(),
+        )
+        return self._completed(X, reader)
+
+    def _believed(self, name):
+        if "_known" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r} before it is fitted."
+            )
+        return self._known.belief
+
+    def _has_missing(self, X):
+        return not issparse(X) and has_missing(X, row_slices(X.shape[0]))
+
+    def _completed(self, X, reader):
+        """Return rows with what is missing completed, for a reader of rows."""
+        completer = partial(complete, **reader.keywords)
+        with workers(X.shape[0], self.n_jobs) as pool:
+            out = np.where(np.isnan(X), self.mean_.astype(X.dtype), X)
+            return fill_rows(pool, completer, X, out)
+
+    def _map_code(self, dtype):
+        # A number is a faster threshold than an array.
+        alpha, shrinkage = self.alpha_, self._shrinkage
+        uniform = np.all(alpha == alpha[0])
+        return MapCode(
+            self._priors[self._fitted_prior],
+            float(alpha[0]) if uniform else alpha.astype(dtype, copy=False),
+            None if shrinkage is None else shrinkage.astype(dtype, copy=False),
+        )
+
+    def _mean_code(self):
+        belief = self._known.belief
+        prior = self._priors[self._fitted_prior]
+        return MeanCode(prior, belief.parameters, belief.noise)
+
+    def _shift(self, dtype):
+        """Return the mean, or None for zero."""
+        return self.mean_.astype(dtype, copy=False) if self.mean_.any() else None
+
+    def _n_learned(self):
+        n_components, n_features = self.components_.shape
+        dictionary = n_components * n_features - n_components * (n_components + 1) // 2
+        numbers = 1 + (n_features if self.mean_.any() else 0)
+        prior = self._priors[self._fitted_prior]
+        if self._learned_prior or not prior.given_by_threshold:
+            numbers += len(prior.names) * n_components
+        return dictionary + numbers
