@@ -17,7 +17,7 @@ from skscn._scratch import Scratch
 from skscn._whitening import normalised
 
 # Of working memory: eight megabytes of float32. Smaller blocks would stay in cache, but
-# two workers that pass the interpreter's lock to and fro between short calls lose more.
+# two workers that hand the interpreter's lock over between short calls lose more.
 BLOCK_NUMBERS = 2**21
 SLICE_BLOCKS = 8  # blocks that a worker takes at a time
 
