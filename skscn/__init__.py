@@ -3,6 +3,7 @@
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
+from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork
 from skscn._pooling import SpatialPool
 from skscn._presets import make_sparse_coding_network
@@ -12,6 +13,7 @@ __all__ = [
     "FlooredScaler",
     "NonNegativeSparseCoder",
     "OrthogonalSparseCoder",
+    "SparseCodingImputer",
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",

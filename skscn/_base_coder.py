@@ -41,6 +41,7 @@ from skscn._validation import (
     check_n_components,
     check_squares,
     check_start,
+    check_stored,
 )
 
 FLOATS = [np.float64, np.float32]
@@ -299,11 +300,7 @@ class BaseCoder(
             encode_sparse if self.sparse_output else encode,
             components=self.components_.astype(X.dtype, copy=False),
             mean=self._shift(X.dtype),
-            code=(
-                self._mean_code()
-                if self.inference == "mean"
-                else self._map_code(X.dtype)
-            ),
+            code=self._asked_code(X.dtype),
         )
         with workers(X.shape[0], self.n_jobs) as pool:
             if not self.sparse_output:
@@ -361,14 +358,16 @@ class BaseCoder(
         return len(self.components_)
 
     def _validated(self, X, *, reset):
-        return validate_data(
+        X = validate_data(
             self,
             X,
             reset=reset,
             dtype=FLOATS,
             accept_sparse="csr",
-            ensure_all_finite=True if sparse.issparse(X) else "allow-nan",
+            ensure_all_finite="allow-nan",
         )
+        check_stored(X)
+        return X
 
     def _inference(self, n_components, dtype):
         prior = self._priors[self.prior]

@@ -1,7 +1,8 @@
 """What stands on top of a network: a scaler, and a classifier for streams."""
 
 from contextlib import nullcontext
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._compat import Interval, check_sample_weight, fitting
-from skscn._moments import data_moments
+from skscn._moments import DataMoments, data_moments
 from skscn._parallel import one_blas_thread, sum_rows, workers
 from skscn._validation import check_squares
 
@@ -125,7 +126,8 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
 
     All that it keeps of the samples are sums, so that chunks give what all samples at
     once give, to rounding, in the memory of n_features² numbers: the classifier for
-    features that do not fit in memory. scikit-learn's
+    features that do not fit in memory. The equations are solved when the weights are
+    first asked for. scikit-learn's
     :class:`~sklearn.linear_model.RidgeClassifier` with `alpha` times n_samples finds
     the same weights.
 
@@ -240,18 +242,31 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             As `fit`, and if `classes` is missing or changes, or y has other labels.
         """
-        first = not hasattr(self, "coef_")
+        first = not hasattr(self, "classes_")
         X, y = validate_data(self, X, y, dtype=FLOATS, reset=first)
         check_classification_targets(y)
         if first and classes is None:
-            raise ValueError("The first call of partial_fit needs all classes.")
+            raise ValueError(
+                "The first call of partial_fit needs all classes: give all labels of "
+                "the stream as classes=."
+            )
         known = unique_labels(classes) if first else self.classes_
         if classes is not None and not np.array_equal(unique_labels(classes), known):
             raise ValueError(
                 f"classes={classes} is not the same as in the call before, {known}."
             )
-        seen = None if first else self._moments
+        seen = None if first else self._ridge
         return self._learn(X, y, sample_weight, known, seen)
+
+    @property
+    def coef_(self):
+        """Weights of the features as they are."""
+        return self._solved("coef_")[0]
+
+    @property
+    def intercept_(self):
+        """What is added to the products."""
+        return self._solved("intercept_")[1]
 
     def decision_function(self, X):
         """Return the confidence in every class.
@@ -290,6 +305,13 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             return self.classes_[(scores > 0).astype(int)]
         return self.classes_[scores.argmax(axis=1)]
 
+    def _solved(self, name):
+        if not hasattr(self, "classes_"):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r} before it is fitted."
+            )
+        return self._ridge.solution
+
     def _learn(self, X, y, sample_weight, classes, seen):
         if len(classes) < 2:
             raise ValueError(
@@ -306,23 +328,43 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             # Squares about a point near the data lose no digits.
             origin = X[:ORIGIN_ROWS].mean(axis=0, dtype=np.float64).astype(X.dtype)
         else:
-            origin, seen = seen
+            origin, seen = seen.origin, seen.moments
         with workers(len(X), self.n_jobs) as pool:
             sums = partial(_sums, origin=origin.astype(X.dtype))
             moments = sum_rows(pool, sums, X, np.column_stack([weights, targets]))
         check_squares(np.trace(moments.scatter), X.dtype)
         if seen is not None:
             moments = seen + moments
-        self._moments = origin, moments
+        self._ridge = Ridge(origin, moments, self.alpha, self.floor)
         self.classes_ = classes
-        self.coef_, self.intercept_ = self._solved(origin, moments)
         return self
 
-    def _solved(self, origin, moments):
-        """Return weights and intercepts for the features as they are."""
-        n_features = len(origin)
+
+@dataclass(frozen=True)
+class Ridge:
+    """Sums over samples, and the ridge regression that they make, once it is asked for.
+
+    Parameters
+    ----------
+    origin : ndarray of shape (n_features,)
+        What features are taken about.
+    moments : DataMoments
+        Of features and targets, with their scatter.
+    alpha, floor : float
+        As of `StreamingRidgeClassifier`.
+    """
+
+    origin: np.ndarray
+    moments: DataMoments
+    alpha: float
+    floor: float
+
+    @cached_property
+    def solution(self):
+        """Weights and intercepts for the features as they are."""
+        moments, n_features = self.moments, len(self.origin)
         mean = moments.total / moments.weight
-        scatter = moments.scatter / moments.weight - np.outer(mean, mean)
+        scatter = np.asarray(moments.scatter) / moments.weight - np.outer(mean, mean)
         variance = np.maximum(np.diag(scatter)[:n_features], 0.0)
         scale = floored_scale(variance, self.floor)
         features, targets = slice(n_features), slice(n_features, None)
@@ -333,7 +375,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
                 system, scatter[features, targets] / scale[:, None], assume_a="pos"
             )
         coef /= scale[:, None]
-        return coef.T, mean[targets] - (origin + mean[features]) @ coef
+        return coef.T, mean[targets] - (self.origin + mean[features]) @ coef
 
 
 def floored_scale(variance, floor):

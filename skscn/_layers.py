@@ -254,6 +254,7 @@ class Pooling(Layer):
     def __call__(self, images, out, scratch):
         """Write the pooled images into out."""
         n_images, height, width, channels = images.shape
+        images = images.astype(out.dtype, copy=False)  # sums of bytes do not fit bytes
         pooled = self.rows(images.reshape(n_images, height, width * channels))
         pooled = pooled.reshape(n_images * self.rows.n_out, width, channels)
         pooled = self.columns(pooled).reshape(out.shape)

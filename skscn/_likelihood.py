@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ class Likelihood:
     components_: np.ndarray
     mean_: np.ndarray
     alpha_: np.ndarray
+    inference: str
     n_jobs: int | None
 
     @property
@@ -157,9 +159,10 @@ class Likelihood:
             Codes drawn from the prior times the atoms, plus mean and noise.
         """
         check_is_fitted(self)
-        if n_samples < 1:
+        if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(
-                f"n_samples={n_samples} must be at least 1: ask for one sample or more."
+                f"n_samples={n_samples!r} must be at least 1 and an integer: ask for "
+                "one sample or more."
             )
         rng = check_random_state(random_state)
         belief = self._known.belief
@@ -211,8 +214,8 @@ class Likelihood:
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            A copy without NaN. What was missing is mean + codes D, with the posterior
-            mean of the code; what was measured is as it was.
+            A copy without NaN, CSR for CSR. What was missing is mean + codes D, with
+            the posterior mean of the code; what was measured is as it was.
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
@@ -242,6 +245,15 @@ class Likelihood:
         with workers(X.shape[0], self.n_jobs) as pool:
             out = np.where(np.isnan(X), self.mean_.astype(X.dtype), X)
             return fill_rows(pool, completer, X, out)
+
+    def _asked_code(self, dtype):
+        """Return the code that `inference` asks for, which may change after fit."""
+        if self.inference not in ("map", "mean"):
+            raise ValueError(
+                f"inference={self.inference!r} must be 'map' or 'mean': the most "
+                "probable code, or the posterior mean."
+            )
+        return self._mean_code() if self.inference == "mean" else self._map_code(dtype)
 
     def _map_code(self, dtype):
         # A number is a faster threshold than an array.

@@ -298,6 +298,11 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
                     "SpatialPool and networks. Chain other transformers by "
                     "sklearn.pipeline.Pipeline or FeatureUnion."
                 )
+            if layer.image_shape is not None:
+                raise ValueError(
+                    f"Layer {name!r} has image_shape={layer.image_shape}, but images "
+                    "come to it from the network: give image_shape to the network."
+                )
 
     def _learn(self, source, layers, method):
         self._plan(source.image_shape)  # complains before any work starts
@@ -316,8 +321,11 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     def _plan(self, image_shape):
         """Return the shape of the maps of images of a shape, before learning."""
         shapes = []
-        for _, layer in self.layers:
-            shapes.append(layer._plan(check_maps(image_shape, layer)))
+        for name, layer in self.layers:
+            try:
+                shapes.append(layer._plan(check_maps(image_shape, layer)))
+            except ValueError as error:
+                raise ValueError(f"Layer {name!r}: {error}") from error
             if self.arrangement == "stack":
                 image_shape = shapes[-1]
         if self.arrangement == "parallel":

@@ -49,12 +49,17 @@ def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
     with one_blas_thread():
         if count == 1:
             yield Workers(map, share_memory=True)
-        elif getattr(get_active_backend(prefer="threads")[0], "uses_threads", False):
+            return
+        backend, _ = get_active_backend(prefer="threads")
+        if getattr(backend, "uses_threads", False):
             with ThreadPoolExecutor(count) as pool:
                 yield Workers(partial(_map_ahead, pool, 2 * count), share_memory=True)
-        else:
-            with Parallel(n_jobs=n_jobs, return_as="generator") as parallel:
-                yield Workers(partial(_map_joblib, parallel), share_memory=False)
+            return
+        streams = getattr(backend, "supports_return_generator", False)
+        with Parallel(
+            n_jobs=n_jobs, return_as="generator" if streams else "list"
+        ) as parallel:
+            yield Workers(partial(_map_joblib, parallel), share_memory=False)
 
 
 def row_slices(n_rows, size=SLICE_ROWS):
@@ -116,7 +121,7 @@ def _map_ahead(pool, ahead, function, items):
 
 
 def _map_joblib(parallel, function, items):
-    return parallel(delayed(_on_one_thread)(function, item) for item in items)
+    return iter(parallel(delayed(_on_one_thread)(function, item) for item in items))
 
 
 def _on_one_thread(function, item):

@@ -62,9 +62,9 @@ def make_sparse_coding_network(
         The network, or the layers of a stack. "digits" are patches of 3 to 9 pixels
         side by side, on a Gaussian grid of 4 × 4, for small images of lines; "natural"
         are patches of 4 to 12 pixels on a grid of 3 × 3, for photographs of at least
-        12 × 12. Beside them both have a deep branch, of two layers. "signals" are
-        windows of 5 to 23 samples on a grid of 8, for rows. The square root is taken of
-        all pooled codes.
+        12 × 12 in colour. Beside them both have a deep branch, of two layers. "signals"
+        are windows of 5 to 23 samples on a grid of 8, for rows. The square root is
+        taken of all pooled codes.
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels) of the images in flat rows. Image
         arrays need none.
@@ -76,7 +76,7 @@ def make_sparse_coding_network(
     n_jobs : int, default=None
         Number of workers of the network. None means 1, -1 means all cores.
     random_state : int, RandomState instance or None, default=None
-        For the layers of a network by name.
+        For the layers of a network by name, and for given ones that have none.
     memory : str or object with the joblib.Memory interface, default=None
         Where the Pipeline keeps fitted steps, so that a grid search over the classifier
         learns the network once.
@@ -110,10 +110,12 @@ def make_sparse_coding_network(
     """
     if isinstance(layers, str):
         network = _named(layers, random_state)
-    elif isinstance(layers, SparseCodingNetwork):
-        network = clone(layers)
     else:
-        network = SparseCodingNetwork(layers)
+        if not isinstance(layers, SparseCodingNetwork):
+            layers = SparseCodingNetwork(layers)
+        network = clone(layers)
+        if random_state is not None:
+            _seed(network, check_random_state(random_state))
     if image_shape is not None:
         network.set_params(image_shape=image_shape)
     if n_jobs is not None:
@@ -123,10 +125,20 @@ def make_sparse_coding_network(
         classifier = LogisticRegression(C=named["C"], max_iter=300)
     steps = [
         ("network", network),
-        ("scale", FlooredScaler(copy=False)),
+        ("scale", FlooredScaler()),
         ("classify", classifier),
     ]
     return Pipeline(steps, memory=memory)
+
+
+def _seed(network, rng):
+    """Give every layer that has no random state one of its own."""
+    unset = {
+        name: rng.randint(2**31 - 1)
+        for name, value in network.get_params().items()
+        if name.endswith("random_state") and value is None
+    }
+    network.set_params(**unset)
 
 
 def _named(name, random_state):

@@ -1,6 +1,7 @@
 """What a coder asks of its parameters, and the errors that say so."""
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 ORTHONORMAL = 1e-4  # how far D Dᵀ of a given dictionary may be from the identity
@@ -66,6 +67,15 @@ def check_alpha(alpha, n_components, dtype):
                 f"{cast.dtype}, the type of X: choose a smaller alpha."
             )
     return cast
+
+
+def check_stored(X):
+    """Raise where CSR rows hold NaN: what is not stored there is zero, not missing."""
+    if issparse(X) and np.isnan(X.data).any():
+        raise ValueError(
+            f"X is sparse and holds {np.count_nonzero(np.isnan(X.data))} NaN. Missing "
+            "entries are completed in dense X only: use X.toarray()."
+        )
 
 
 def check_squares(square, dtype):

@@ -12,7 +12,7 @@ FLOORS = (
     ("__init__",),
     ("_presets",),
     ("_network",),
-    ("_convolution", "_pooling", "_heads"),
+    ("_convolution", "_pooling", "_heads", "_imputer"),
     ("_coders", "_base_images"),
     ("_base_coder",),
     ("_likelihood",),

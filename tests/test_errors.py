@@ -228,3 +228,17 @@ def test_a_nearly_orthonormal_start_is_welcome():
     start = orthonormal(6, 6).astype(np.float32)
     coder = OrthogonalSparseCoder(init=start, max_iter=0, alpha=0.1).fit(X)
     np.testing.assert_array_equal(coder.components_, start)
+
+
+@each_coder
+def test_sparse_rows_with_missing_entries(Coder):
+    holed = sparse.csr_array(np.where(X > 1, np.nan, X))
+    with pytest.raises(ValueError, match=r"is sparse and holds \d+ NaN.*toarray"):
+        Coder(3, alpha=0.1).fit(holed)
+
+
+@each_coder
+def test_inference_is_checked_when_it_is_read(Coder):
+    coder = Coder(3, alpha=0.1).fit(X).set_params(inference="median")
+    with pytest.raises(ValueError, match="inference='median' must be 'map' or 'mean'"):
+        coder.transform(X)

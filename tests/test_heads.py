@@ -94,6 +94,15 @@ def test_float32_features_give_float32_scores(labelled):
     np.testing.assert_allclose(scores, expected, atol=2e-2)
 
 
+def test_weights_are_there_once_it_is_fitted(labelled):
+    classifier = StreamingRidgeClassifier()
+    assert not hasattr(classifier, "coef_")
+    assert hasattr(classifier.fit(*labelled), "coef_")
+    before = dict(vars(classifier))
+    classifier.predict(labelled[0])
+    assert vars(classifier) == before
+
+
 def test_errors(labelled):
     X, y = labelled
     classifier = StreamingRidgeClassifier()

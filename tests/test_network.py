@@ -280,3 +280,15 @@ def test_it_can_be_pickled(images):
 def test_errors_come_before_any_work(images, layers, error, message):
     with pytest.raises(error, match=message):
         SparseCodingNetwork(layers).fit(images)
+
+
+def test_errors_name_the_layer(images):
+    inner = SparseCodingNetwork([("deep", ConvSparseCoder(80, kernel_size=3))])
+    with pytest.raises(ValueError, match=r"Layer 'stack': Layer 'deep': n_components"):
+        SparseCodingNetwork([("stack", inner)]).fit(images)
+
+
+def test_shapes_of_images_belong_to_the_network(images):
+    layer = ConvSparseCoder(4, image_shape=(8, 8))
+    with pytest.raises(ValueError, match="give image_shape to the network"):
+        SparseCodingNetwork([("conv", layer)]).fit(images)

@@ -42,7 +42,7 @@ def test_slices_cover_all_rows_in_order(n_rows):
     assert max(len(np.arange(n_rows)[part]) for part in parts) <= SLICE_ROWS
 
 
-@pytest.mark.parametrize("backend", [None, "threading", "loky"])
+@pytest.mark.parametrize("backend", [None, "threading", "loky", "multiprocessing"])
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 def test_every_kind_of_worker_gives_the_same_bits(backend, n_jobs, rng):
     X, weights = rng.normal(size=(20_000, 3)), rng.random(20_000)

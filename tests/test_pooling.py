@@ -144,3 +144,15 @@ def test_later_chunks_must_have_the_shape_of_the_first(maps):
     with pytest.raises(ValueError, match=r"fitted to images of shape \(9, 12, 3\)"):
         pool.partial_fit(maps[:, :5])
     assert pool.partial_fit(maps).map_shape_ == (4, 6, 3)
+
+
+@pytest.mark.parametrize("mode", ["average", "max", "sum", "gaussian"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, bool])
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_small_integers_are_pooled_as_float32(mode, dtype, power):
+    images = np.random.default_rng(0).integers(0, 120, size=(3, 8, 6)).astype(dtype)
+    pool = SpatialPool(mode, grid=2, power=power)
+    pooled = pool.fit_transform(images)
+    assert pooled.dtype == np.float32
+    expected = clone(pool).fit_transform(images.astype(np.float32))
+    np.testing.assert_array_equal(pooled, expected)

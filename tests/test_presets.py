@@ -80,6 +80,32 @@ def test_random_state_tells_the_layers(split):
     assert not np.array_equal(first, other)
 
 
+def test_random_state_tells_given_layers_that_have_none(split):
+    layers = [
+        ("conv1", ConvSparseCoder(4)),
+        ("conv2", ConvSparseCoder(4, random_state=5)),
+    ]
+    model = make_sparse_coding_network(layers, image_shape=(8, 8), random_state=0)
+    parameters = model["network"].get_params()
+    assert isinstance(parameters["conv1__random_state"], int)
+    assert parameters["conv2__random_state"] == 5
+    first, again = (
+        clone(model[:1]).fit_transform(split[0][:100], None) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert layers[0][1].random_state is None
+
+
+def test_the_classifier_leaves_features_as_they_are(split):
+    X_train, X_test, y_train, y_test = split
+    layers = [("conv", ConvSparseCoder(4)), ("pool", SpatialPool(grid=2))]
+    model = make_sparse_coding_network(layers, image_shape=(8, 8), random_state=0)
+    features = model.fit(X_train, y_train)["network"].transform(X_test)
+    before = features.copy()
+    model[1:].score(features, y_test)
+    np.testing.assert_array_equal(features, before)
+
+
 def test_an_unknown_name_is_answered_by_the_known_ones():
     with pytest.raises(ValueError, match=r"\['digits', 'natural', 'signals'\]"):
         make_sparse_coding_network("imagenet")
