@@ -35,7 +35,9 @@ class OrthogonalSparseCoder(BaseCoder):
         :class:`~sklearn.decomposition.DictionaryLearning`. An array gives one prior per
         coefficient, and the atoms keep the order of its entries. "auto" learns the
         prior of every coefficient, and the noise, with the dictionary: `fit` then
-        maximises the likelihood of X.
+        maximises the likelihood of X. Give it fewer components than features, and more
+        samples than components: where codes alone explain X the noise vanishes, and new
+        samples, which do have noise, become as good as impossible.
     inference : {"map", "mean"}, default="map"
         The code that `transform` returns: the most probable one, or the mean of the
         posterior, which has the least squared error and is never exactly zero.
@@ -212,7 +214,9 @@ class NonNegativeSparseCoder(BaseCoder):
         :class:`~sklearn.decomposition.DictionaryLearning`. An array gives one prior per
         coefficient, and the atoms keep the order of its entries. "auto" learns the
         prior of every coefficient, and the noise, with the dictionary: `fit` then
-        maximises the likelihood of X.
+        maximises the likelihood of X. Give it fewer components than features, and more
+        samples than components: where codes alone explain X the noise vanishes, and new
+        samples, which do have noise, become as good as impossible.
     inference : {"map", "mean"}, default="map"
         The code that `transform` returns: the most probable one, or the mean of the
         posterior, which has the least squared error and is never exactly zero.

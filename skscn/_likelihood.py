@@ -111,6 +111,8 @@ class Likelihood:
     def aic(self, X):
         """Return the Akaike information criterion; lower is better.
 
+        It means nothing where `noise_variance_` has come down to its floor.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -127,6 +129,8 @@ class Likelihood:
 
     def bic(self, X):
         """Return the Bayesian information criterion; lower is better.
+
+        It means nothing where `noise_variance_` has come down to its floor.
 
         Parameters
         ----------
