@@ -2,6 +2,7 @@
 
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
+from skscn._detector import SparseCodingDetector
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._network import SparseCodingNetwork
 from skscn._pooling import SpatialPool
@@ -12,6 +13,7 @@ __all__ = [
     "FlooredScaler",
     "NonNegativeSparseCoder",
     "OrthogonalSparseCoder",
+    "SparseCodingDetector",
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",
