@@ -92,6 +92,59 @@ axes[1, 0].set_ylabel("code")
 plt.show()
 
 # %%
-# This picture is the whole of inference. In the third column a layer of ReLU units does
-# it in one matrix product, and minus the bias of a unit tells how rare its atom is
-# expected to be. The :ref:`user guide <model>` has the proofs.
+# These pictures leave out how sure a code is. A prior is a distribution, and what it
+# says of a projection is another one, known in closed form. Here are samples of one
+# coefficient from each prior, with noise of standard deviation ½. ``alpha="auto"``
+# finds the prior and the noise that make them most likely, from their shape alone.
+
+NOISE, n_samples = 0.5, 20_000
+rng = np.random.default_rng(0)
+peaked = rng.laplace(size=n_samples)
+rare = 2 * rng.normal(size=n_samples) * (rng.random(n_samples) < 0.3)
+drawn = [peaked, rare, np.abs(peaked), np.abs(rare)]
+noisy = [codes + NOISE * rng.normal(size=n_samples) for codes in drawn]
+coders = [
+    coder(prior=prior, alpha="auto", center=False, tol=1e-6).fit(samples[:, None])
+    for (prior, _, coder, _), samples in zip(columns, noisy, strict=True)
+]
+[f"{np.sqrt(coder.noise_variance_):.2f}" for coder in coders]
+
+# %%
+# Above, the samples and the density that was learned. Below, the most probable code and
+# the mean code, with one standard deviation of the posterior to either side. The mean
+# never jumps and is never zero. That of the exponential prior is a smooth ReLU; that of
+# the spike and slab turns from one choice to the other where both are likely, and there
+# its spread is widest.
+
+v = np.linspace(-4, 4, 801)[:, None]
+figure, axes = plt.subplots(
+    2, 4, figsize=(12, 6.4), sharex=True, sharey="row", layout="constrained"
+)
+for column, samples, coder, (above, below) in zip(
+    columns, noisy, coders, axes.T, strict=True
+):
+    above.set_title(column[0] + ("" if column[2] is OrthogonalSparseCoder else ", ≥ 0"))
+    above.hist(samples, np.linspace(-4, 4, 81), density=True, color="0.85")
+    above.plot(v, np.exp(coder.score_samples(v)), color=ORANGE, lw=2)
+    mode = coder.set_params(inference="map").transform(v)[:, 0]
+    mean = coder.set_params(inference="mean").transform(v)[:, 0]
+    spread = coder.posterior_std(v)[:, 0]
+    jumps = np.append(np.abs(np.diff(mode)) > 0.2, False)
+    below.fill_between(v[:, 0], mean - spread, mean + spread, color="#f6dcc4", lw=0)
+    below.plot(v, v, ":", color="0.5")
+    below.plot(
+        v, np.where(jumps, np.nan, mode), color=BLUE, lw=2, label="most probable"
+    )
+    below.plot(v, mean, color=ORANGE, lw=2, label="mean")
+    below.set(xlabel="projection u", xlim=(-4, 4))
+
+axes[0, 0].set_ylabel("density of u")
+axes[1, 0].set_ylabel("code")
+axes[1, 0].legend(loc="upper left", frameon=False)
+plt.show()
+
+# %%
+# This is the whole of inference. In the third column of the first picture a layer of
+# ReLU units does it in one matrix product, and minus the bias of a unit tells how rare
+# its atom is expected to be. The user guide has the proofs: :ref:`of the codes
+# <model>`, and :ref:`of the densities <likelihood>`.

@@ -92,7 +92,8 @@ class BaseCoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data. float32 stays float32, CSR stays sparse, a memmap is read
-            slice by slice.
+            slice by slice. NaN stands for what was not measured; data with NaN are
+            copied.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -106,8 +107,9 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            If X is empty, not finite or complex, if n_components exceeds n_features,
-            or if `alpha`, `init` or `sample_weight` have a wrong shape or value.
+            If X is empty, infinite or complex, if a feature is NaN everywhere, if
+            n_components exceeds n_features, or if `alpha`, `init` or `sample_weight`
+            have a wrong shape or value.
         """
         warm = self.warm_start and hasattr(self, "components_")
         X = self._validated(X, reset=True)
@@ -128,6 +130,7 @@ class BaseCoder(
                 total, data, mean, origin, known
             )
             if gaps is not None:
+                data = replace(data, missing=gaps.n_missing)
                 reader = inference.reader(mean, data)
                 evaluate = gaps.profiled(evaluate, reader, total, mean)
             steps = descend(evaluate, start, limits)
@@ -153,10 +156,10 @@ class BaseCoder(
                 order, signs = self._canonical(state.components, moments.cross)
                 state = inference.rearranged(state, order, signs)
                 moments = moments.rearranged(order, signs)
-            known = inference.measured(state, total, data, mean)
             if gaps is not None:
-                data = total(partial(data_moments, mean=mean.astype(X.dtype)))
-                data = replace(data, missing=gaps.n_missing)
+                final = gaps.completed(state, reader, total, mean)
+            known = inference.measured(state, total, data, mean)
+            data = data if gaps is None else final
         self.__dict__.update(
             self._attributes(state.components, mean, inference, known, path),
             _stream=Stream(state.components, mean, data, moments, known, data.weight),
@@ -171,7 +174,7 @@ class BaseCoder(
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        if not moments.total.any() and data.square > 0.0:
+        if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
             warnings.warn(
                 f"All codes of the training data are zero: alpha={self.alpha} is above "
@@ -196,7 +199,7 @@ class BaseCoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The chunk, of any number of rows.
+            The chunk, of any number of rows. NaN stands for what was not measured.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -278,7 +281,7 @@ class BaseCoder(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Samples; each is coded by itself, so the result does not depend on the
-            others.
+            others. NaN stands for what was not measured.
 
         Returns
         -------
@@ -288,7 +291,7 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            If X is not finite or has another number of features than in `fit`.
+            If X is infinite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)

@@ -72,7 +72,8 @@ class Coordinates:
         """Return the vector of a belief, within the limits."""
         parts = [self.prior.coordinates(belief.parameters).ravel()]
         if self.offset:
-            parts.append(belief.offset / self.unit)
+            known = np.zeros(self.shape[1]) if belief.offset is None else belief.offset
+            parts.append(known / self.unit)
         return np.clip(np.concatenate([*parts, [np.log(belief.noise)]]), *self.limits)
 
     def belief(self, numbers):
@@ -82,8 +83,8 @@ class Coordinates:
         offset = numbers[size:-1] * self.unit if self.offset else None
         return Belief(parameters, float(np.exp(numbers[-1])), offset)
 
-    def gradient(self, parameters, offset, noise):
-        """Return a gradient, or a curvature, in the order of the numbers."""
+    def joined(self, parameters, offset, noise):
+        """Return what belongs to each number, as a vector in their order."""
         parts = [parameters.ravel()]
         if self.offset:
             parts.append(offset)

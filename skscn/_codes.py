@@ -4,7 +4,7 @@ Both are told of in sums over samples: `expect` encodes and returns what the cod
 and what learning a prior needs of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from skscn._priors import Prior
 from skscn._tails import Room
 
 CHUNK = 8192  # entries whose working arrays fit the cache
+SHAPES = 4  # of chunks whose working arrays are held
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class MapCode:
     # Rows of a slice that the curvature is taken from: it only steers a learner's step.
     sampled_rows = 512
 
+    def prepared(self):
+        """Return the code for one worker."""
+        return self
+
     def encode(self, projections, scratch=None):
         """Overwrite projections with codes."""
         codes = self.prior.mode(projections, self.threshold, scratch)
@@ -41,8 +46,10 @@ class MapCode:
             codes *= self.shrinkage
         return codes
 
-    def expect(self, projections, scratch=None, weights=None):
+    def expect(self, projections, scratch=None, weights=None, head=None):
         """Overwrite projections with codes; return what these take off the objective.
+
+        `head`, the first of the projections, is overwritten with slopes.
 
         Returns
         -------
@@ -50,6 +57,8 @@ class MapCode:
         sums : None
         """
         codes = self.encode(projections, scratch)
+        if head is not None:
+            np.not_equal(codes[: len(head)], 0, out=head, casting="unsafe")
         return self.gain(codes, weights), None
 
     def gain(self, codes, weights=None):
@@ -57,8 +66,8 @@ class MapCode:
         return self.prior.gain(codes, self.threshold, weights)
 
     def slope(self, projections):
-        """Return the derivative of the codes by their projections, overwritten."""
-        return self.encode(projections) != 0
+        """Return the derivative of the codes by their projections."""
+        return self.encode(projections.copy()) != 0
 
 
 @dataclass(frozen=True)
@@ -71,13 +80,20 @@ class MeanCode:
     parameters : ndarray of shape (n_parameters, n_components)
     noise : float
         σ².
+    workspace : dict, default=None
+        Working arrays that stay for the next call, of one worker alone.
     """
 
     prior: Prior
     parameters: np.ndarray
     noise: float
+    workspace: dict | None = field(default=None, repr=False, compare=False)
 
     sampled_rows = 256
+
+    def prepared(self):
+        """Return the code for one worker, who asks for memory once."""
+        return replace(self, workspace={})
 
     def encode(self, projections, scratch=None):
         """Overwrite projections with codes."""
@@ -85,8 +101,10 @@ class MeanCode:
             pass
         return projections
 
-    def expect(self, projections, scratch=None, weights=None):
+    def expect(self, projections, scratch=None, weights=None, head=None):
         """Overwrite projections with codes; return sums over samples.
+
+        `head`, the first of the projections, is overwritten with slopes.
 
         Returns
         -------
@@ -95,28 +113,32 @@ class MeanCode:
         sums : ndarray of shape (1 + n_parameters, n_components)
             Σ w u², and Σ w of the posterior means that the M-step of the prior needs.
         """
+        n_head = 0 if head is None else len(head)
         w = np.ones(len(projections)) if weights is None else weights
         w = w.astype(projections.dtype, copy=False)
         n_components = projections.shape[1]
         sums = np.zeros((1 + len(self.prior.units), n_components))
+        each = np.ones(n_components, dtype=projections.dtype)
         gain = 0.0
         square = np.empty_like(projections[: self._rows(projections)])
         for part, chunk in self._parts(projections):
             sums[0] += w[part] @ np.square(chunk, out=square[: len(chunk)])
-        for part, _, log_density, statistics in self._chunks(projections):
-            gain += float(w[part] @ log_density.sum(axis=1))
+        for part, mean, log_density, statistics in self._chunks(projections):
+            if part.start < n_head:
+                self._slopes(head[part], mean, statistics)
+            gain += float(w[part] @ (log_density @ each))
             for total, statistic in zip(sums[1:], statistics, strict=True):
                 total += w[part] @ statistic
         powers = np.array(self.prior.units)[:, None]
         sums[1:] *= np.sqrt(self.noise) ** powers
-        return gain, sums
+        return gain + float(w.sum(dtype=np.float64)) * self._constant, sums
 
     def log_density(self, projections):
         """Return Σ_j log p(u_j) of every sample; overwrites projections."""
         total = np.empty(len(projections), dtype=projections.dtype)
         for part, _, log_density, _ in self._chunks(projections):
             log_density.sum(axis=1, out=total[part])
-        return total
+        return total + projections.dtype.type(self._constant)
 
     def variance(self, projections):
         """Return the posterior variances of the coefficients."""
@@ -125,8 +147,24 @@ class MeanCode:
         return self.noise * self.prior.variance(z, scalars)
 
     def slope(self, projections):
-        """Return the derivative of the codes by their projections: σ⁻² variance."""
-        return self.variance(projections) / self.noise
+        """Return the derivative of the codes by their projections."""
+        head = projections.copy()
+        self.expect(projections.copy(), head=head)
+        return head
+
+    def _slopes(self, u, mean, statistics):
+        """Overwrite u with slopes, which are variances by σ², by subtraction."""
+        scalars, _ = self.prior.scalars(self.parameters, self.noise)
+        scalars = [row.astype(u.dtype) for row in scalars]
+        u /= float(np.sqrt(self.noise))
+        mean = mean[: len(u)]
+        statistics = [statistic[: len(u)] for statistic in statistics]
+        square = self.prior.square(u, mean, statistics, scalars)
+        np.maximum(square - mean**2, 0.0, out=u)
+
+    @property
+    def _constant(self):
+        return float(self.prior.scalars(self.parameters, self.noise)[1].sum())
 
     def _rows(self, projections):
         return min(len(projections), max(1, CHUNK // projections.shape[1]))
@@ -138,21 +176,25 @@ class MeanCode:
             yield part, projections[part]
 
     def _chunks(self, projections):
-        """Encode part by part; yield each with its log densities and statistics."""
-        dtype, sigma = projections.dtype, float(np.sqrt(self.noise))
-        scalars, constant = self.prior.scalars(self.parameters, self.noise)
-        size = self._rows(projections)
-        # NumPy pays per row for broadcasting: that costs more than memory.
-        tiles = [np.tile(row.astype(dtype), (size, 1)) for row in scalars]
-        shift = np.tile(constant.astype(dtype), (size, 1))
-        room = Room((size, projections.shape[1]), dtype)
+        """Encode part by part; yield each with log densities and statistics.
+
+        The parts are codes by σ until the next, and the log densities lack a constant.
+        """
+        sigma = float(np.sqrt(self.noise))
+        held: dict = {} if self.workspace is None else self.workspace
         for part, z in self._parts(projections):
-            if len(z) < size:
-                room = Room(z.shape, dtype)
+            key = z.shape, z.dtype
+            if key not in held:
+                if len(held) == SHAPES:
+                    held.clear()
+                held[key] = self._tiles(*key), Room(*key)
+            tiles, room = held[key]
             z *= 1.0 / sigma
-            log_density, statistics = self.prior.posterior(
-                z, [tile[: len(z)] for tile in tiles], room
-            )
-            log_density += shift[: len(z)]
+            log_density, statistics = self.prior.posterior(z, tiles, room)
             yield part, z, log_density, statistics
             z *= sigma
+
+    def _tiles(self, shape, dtype):
+        # NumPy pays per row for broadcasting: that costs more than memory.
+        scalars, _ = self.prior.scalars(self.parameters, self.noise)
+        return [np.tile(row.astype(dtype), (shape[0], 1)) for row in scalars]

@@ -18,7 +18,7 @@ from skscn._spectrum import Measured
 
 
 class Likelihood:
-    """The part of a coder that knows densities; all of it is exact."""
+    """The part of a coder that knows densities: exact, unless entries are missing."""
 
     _priors: ClassVar[dict]
     _known: Measured | Belief
@@ -63,7 +63,8 @@ class Likelihood:
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+            Samples. NaN stands for what was not measured, and is integrated over by
+            Laplace's method.
 
         Returns
         -------
@@ -174,7 +175,7 @@ class Likelihood:
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
+            Samples. NaN stands for what was not measured.
 
         Returns
         -------

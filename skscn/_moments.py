@@ -156,22 +156,22 @@ def code_moments(rows, weights, *, components, mean, code):
     n_components, n_features = components.shape
     cross = np.zeros((n_components, n_features))
     total = np.zeros(n_components)
-    gain, sums = 0.0, None
+    code, gain, sums = code.prepared(), 0.0, None
     sampled, curvature = 0.0, np.zeros((n_components, n_components + 2))
     for block, w, projections, scratch in projected(rows, weights, components, mean):
+        head = None
         if sampled == 0.0:
-            head = slice(0, code.sampled_rows)
-            square = projections[head] ** 2
-            outside = row_square(block[head], mean) - square.sum(axis=1)
-            slope = code.slope(projections[head].copy())
-            slope = slope.astype(projections.dtype, copy=False)
+            head = projections[: code.sampled_rows].copy()
+            square = head**2
+            outside = row_square(block[: len(head)], mean) - square.sum(axis=1)
+        block_gain, block_sums = code.expect(projections, scratch, w, head)
+        if head is not None:
             if w is not None:
-                slope = slope * w[head, None]
-            sampled = float(len(slope) if w is None else w[head].sum())
-            curvature[:, :-2] = slope.T @ square
-            curvature[:, -2] = np.maximum(outside, 0.0) @ slope
-            curvature[:, -1] = slope.sum(axis=0)
-        block_gain, block_sums = code.expect(projections, scratch, w)
+                head *= w[: len(head), None]
+            sampled = float(len(head) if w is None else w[: len(head)].sum())
+            curvature[:, :-2] = head.T @ square
+            curvature[:, -2] = np.maximum(outside, 0.0) @ head
+            curvature[:, -1] = head.sum(axis=0)
         codes, gain = projections, gain + block_gain
         if block_sums is not None:
             sums = block_sums if sums is None else sums + block_sums
@@ -193,6 +193,7 @@ def encode(rows, out, *, components, mean, code):
     """Return the codes of a slice of rows, written into `out` where it is given."""
     if out is None:
         out = np.empty((len_rows(rows), len(components)), dtype=components.dtype)
+    code = code.prepared()
     for _, _, projections, scratch in projected(rows, None, components, mean, out):
         code.encode(projections, scratch)
     return out

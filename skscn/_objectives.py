@@ -150,7 +150,14 @@ def belief_moments(total, mean, components, belief, coordinates, dtype):
         belief.parameters, belief.noise, moments.sums[1:], explained, moments.weight
     )
     sums = np.vstack([moments.sums[:1], squares, moments.sums[1:]])
-    return replace(moments, sums=sums).about(-shift)
+    curvature = moments.curvature
+    if belief.offset is not None:
+        # Atoms turn about the mean of the data. About that of the model, projections
+        # have the squares of the offsets too, if slopes are independent of other codes.
+        curvature = curvature.copy()
+        curvature[:, :-2] -= np.outer(curvature[:, -1], belief.offset**2)
+        np.maximum(curvature, 0.0, out=curvature)
+    return replace(moments, sums=sums, curvature=curvature).about(-shift)
 
 
 def evidence(data, moments, components, belief, coordinates):
@@ -200,6 +207,6 @@ def evidence(data, moments, components, belief, coordinates):
         moments,
         m_step,
         1.0 / noise,
-        coordinates.gradient(gradient, drift * unit / noise, (size - lost / noise) / 2),
-        coordinates.gradient(curvature, fixed * unit**2 / noise, size / 2),
+        coordinates.joined(gradient, drift * unit / noise, (size - lost / noise) / 2),
+        coordinates.joined(curvature, fixed * unit**2 / noise, size / 2),
     )

@@ -86,6 +86,10 @@ class Prior(ABC):
         """
 
     @abstractmethod
+    def square(self, z, mean, statistics, scalars):
+        """Return the posterior mean of a²/σ² of every coefficient."""
+
+    @abstractmethod
     def variance(self, z, scalars):
         """Return the posterior variance of a/σ, in float64."""
 
@@ -140,8 +144,11 @@ class _Rate(Prior):
     units = (1,)
     given_by_threshold = True
 
+    def square(self, z, mean, statistics, scalars):
+        # E a² − u E a = σ² (1 − β E|a|): the integral of d/da [a p(a | u)] is zero.
+        return z * mean + 1.0 - scalars[0] * statistics[0]
+
     def squares(self, parameters, noise, statistics, explained, weight):
-        # Σ E a² − Σ u E a = Σ σ² (1 − β E|a|): the mean of d/da [a p(a | u)] is zero.
         return explained + noise * (weight - parameters[0] * statistics[0])
 
     def m_step(self, statistics, weight):
@@ -281,6 +288,9 @@ class SpikeSlab(Prior):
             else marginals.spike_slab_variance
         )
         return kernel(z, *scalars)
+
+    def square(self, z, mean, statistics, scalars):
+        return statistics[1]
 
     def squares(self, parameters, noise, statistics, explained, weight):
         return statistics[1]

@@ -39,31 +39,33 @@ LOWER = (
 )
 
 # Both polynomials as a(t) + t⁴ b(t): four of degree four, in one matrix product.
-PARTS = np.array([[*UPPER[:4], 0], UPPER[4:], [*LOWER[:4], 0], LOWER[4:]])
+PARTS = np.array([[*UPPER[:4], 0], [*LOWER[:4], 0], UPPER[4:], LOWER[4:]])
 SINGLE = PARTS.astype(np.float32)
 
 
-def tail(z, room):
+def tail(z, room, name="values"):
     """Return excess(z) and mills(z) for z ≥ 0, which is overwritten.
 
     Parameters
     ----------
     z : ndarray
     room : Room
-        The excess lives there until its next use.
+        Working memory, where the excess lives.
+    name : str, default="values"
+        It lives there until the next use of the name.
     """
-    powers, values = room.rows("powers", 5, z.size), room.rows("values", 4, z.size)
+    powers, values = room.rows("powers", 5, z.size), room.rows(name, 4, z.size)
     powers[0] = 1.0
     np.add(z.ravel(), 2.0, out=powers[1])
     np.divide(2.0, powers[1], out=powers[1])
     np.multiply(powers[1], powers[1], out=powers[2])
     np.multiply(powers[1:3], powers[2], out=powers[3:])
     np.matmul(PARTS if z.dtype == np.float64 else SINGLE, powers, out=values)
-    values[1::2] *= powers[4]
-    values[::2] += values[1::2]
+    values[2:] *= powers[4]
+    values[:2] += values[2:]
     excess = values[0]
     excess *= powers[1]
-    excess /= values[2]
+    excess /= values[1]
     excess = excess.reshape(z.shape)
     z += excess
     return excess, np.reciprocal(z, out=z)

@@ -41,16 +41,18 @@ class Recorder:
         if context.task_name == "iteration":
             self.objectives.append(fitted_estimator.objective_path_[-1])
             self.codes = fitted_estimator.transform(self.X)
+            assert np.isfinite(fitted_estimator.score(self.X))
             return len(self.objectives) == self.stop_after
         return False
 
 
 @with_callbacks
 @pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
-def test_callbacks_see_every_iteration(Coder, digits):
+@pytest.mark.parametrize("alpha", [3.0, "auto"])
+def test_callbacks_see_every_iteration(Coder, alpha, digits):
     recorder = Recorder()
     recorder.X = digits[:5]
-    coder = Coder(alpha=3.0).set_callbacks(recorder).fit(digits)
+    coder = Coder(3, alpha=alpha).set_callbacks(recorder).fit(digits)
     assert recorder.objectives == coder.objective_path_[1:]
     each = ["begin iteration", "end iteration"] * coder.n_iter_
     assert recorder.events == ["setup", "begin fit", *each, "end fit", "teardown"]

@@ -324,6 +324,11 @@ def test_a_prior_beyond_all_projections_leaves_zero_codes_and_says_so(digits):
     )
 
 
+def test_codes_that_sum_to_zero_are_no_zero_codes():
+    X = np.vstack([np.eye(4), -np.eye(4)])
+    assert OrthogonalSparseCoder(alpha=0.1).fit(X).transform(X).any()
+
+
 @pytest.mark.parametrize(
     "X", [np.ones((3, 4)), np.eye(4), np.ones((1, 4)), np.zeros((5, 4))]
 )

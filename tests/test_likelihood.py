@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from common import gap, orthonormal
 from scipy import sparse
-from scipy.integrate import quad
+from scipy.integrate import quad, trapezoid
 from scipy.stats import laplace, norm
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -157,7 +157,7 @@ def test_one_feature_has_a_density_that_integrates_to_one(rng):
     a = np.linspace(-30, 30, 200_001)
     for x in (1.0, 3.0, 5.5):
         joint = laplace.pdf(a, scale=1 / rate) * norm.pdf(x - coder.mean_ - a, 0, sigma)
-        expected = np.log(np.trapezoid(joint, a))
+        expected = np.log(trapezoid(joint, a))
         np.testing.assert_allclose(coder.score([[x]]), expected, rtol=1e-5)
 
 
@@ -284,6 +284,17 @@ def test_warm_start_goes_on_where_the_last_fit_ended(coder, digits):
     end = coder.objective_path_[-1]
     coder.set_params(max_iter=0).fit(digits)
     np.testing.assert_allclose(coder.objective_path_[0], end, rtol=1e-6)
+
+
+@each_coder
+@unfinished
+def test_warm_start_goes_on_from_given_thresholds(coder, digits):
+    coder = clone(coder).set_params(n_components=6, alpha=2.0, warm_start=True)
+    coder.fit(digits)
+    before = coder.score(digits)
+    coder.set_params(alpha="auto", max_iter=5).fit(digits)
+    np.testing.assert_allclose(-coder.objective_path_[0], before, rtol=1e-4)
+    assert coder.score(digits) > before
 
 
 @each_coder

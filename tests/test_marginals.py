@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.special import erfcx
 from scipy.stats import exponnorm, norm
 
@@ -116,7 +117,7 @@ def test_densities_integrate_to_one(prior, parameters, noise):
         far = np.linspace(12 * sigma, 12 * sigma + 40 * scale, 200_001)
         u = np.concatenate([-far[::-1], near, far])
         density = np.exp(code.log_density(u[:, None].copy()))
-        np.testing.assert_allclose(np.trapezoid(density, u), 1, atol=1e-6)
+        np.testing.assert_allclose(trapezoid(density, u), 1, atol=1e-6)
 
 
 @each_prior
@@ -265,3 +266,11 @@ def _complete(prior, codes):
     if prior.names == ("rate",):
         return np.abs(codes).sum(axis=0)[None], len(codes)
     return np.array([(codes != 0).sum(axis=0), (codes**2).sum(axis=0)]), len(codes)
+
+
+def test_working_memory_is_bounded():
+    """A worker that codes ever fewer rows does not hold arrays for each number."""
+    code = MeanCode(SIGNED["laplace"], RATES, 1.0).prepared()
+    for n_rows in range(50, 0, -1):
+        code.encode(np.ones((n_rows, 5)))
+    assert len(code.workspace) <= 4

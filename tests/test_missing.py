@@ -107,6 +107,20 @@ def test_the_objective_never_rises(coder, digits):
     assert np.isfinite(coder.score(holed(digits)))
 
 
+@pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
+def test_noise_is_that_of_what_was_measured(Coder):
+    """Completed entries have no noise, and do not make it smaller."""
+    rng = np.random.default_rng(0)
+    X = np.abs(rng.laplace(size=(4000, 3))) @ orthonormal(3, 12)
+    X += 0.3 * rng.normal(size=X.shape)
+    for alpha in (0.1, "auto"):
+        coder = Coder(3, alpha=alpha, center=False).fit(X)
+        lossy = clone(coder).fit(holed(X))
+        np.testing.assert_allclose(
+            lossy.noise_variance_, coder.noise_variance_, rtol=0.1
+        )
+
+
 @each_coder
 @unfinished
 def test_complete_rows_do_not_notice(coder, digits):
