@@ -3,6 +3,7 @@
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._detector import SparseCodingDetector
+from skscn._explanation_display import ExplanationDisplay
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._network import SparseCodingNetwork
 from skscn._pooling import SpatialPool
@@ -10,6 +11,7 @@ from skscn._presets import make_sparse_coding_network
 
 __all__ = [
     "ConvSparseCoder",
+    "ExplanationDisplay",
     "FlooredScaler",
     "NonNegativeSparseCoder",
     "OrthogonalSparseCoder",

@@ -122,7 +122,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     >>> benign = y == 1
     >>> detector = SparseCodingDetector().fit(X[benign][::2])
     >>> print(f"{roc_auc_score(benign, detector.score_samples(X)):.2f}")
-    0.96
+    0.97
     """
 
     _parameter_constraints: ClassVar[dict] = {

@@ -17,6 +17,7 @@ FLOORS = (
     ("_coders", "_base_images", "_tabular"),
     ("_base_coder",),
     ("_likelihood",),
+    ("_explanation_display",),
     ("_compat", "_parallel", "_validation", "_image_validation"),
     ("_online", "_composition"),
     ("_learning", "_inference", "_layers", "_robust"),
