@@ -47,8 +47,8 @@ f"AUROC {roc_auc_score(normal, scores):.3f}"
 
 # %%
 # Now eights with a blot: four pixels are inked. The map of an image has its size and
-# adds up to its score. Less the median map of normal images, it shows where the score is
-# lost.
+# adds up to its score. Less the median map of normal images, it shows where the score
+# is lost.
 
 usual = np.median(detector.explain(train).maps, axis=0)
 clean, blotted = test[:6], test[:6].copy()
