@@ -61,33 +61,28 @@ class TableModel:
             Share of the weight to leave out.
         n_jobs : int or None
         """
-        model = cls(coder, Scaling.learned(X, weights) if scaled else None, None, 1, 1)
-        model = replace(model, n_jobs=n_jobs)
+        scaling = Scaling.learned(X, weights) if scaled else None
+        model = cls(coder, scaling, None, 1.0, n_jobs)
         z = model._z(X)
         coded = model._coded(z)
+        n_components = coder.n_components or 0
+        if coded.shape[1] < n_components <= X.shape[1]:  # constants are in the way
+            coder.set_params(n_components=coded.shape[1])
         kept = model._begun(X, coded, weights, trim) if trim else weights
-        if (coder.n_components or 0) > coded.shape[1]:
-            constant = X.shape[1] - coded.shape[1]
-            if coder.n_components <= X.shape[1]:
-                coder.set_params(n_components=coder.n_components - constant)
         for _ in range(TRIMS if trim else 1):
             coder.fit(coded, sample_weight=kept)
-            cells, balance = None, 1.0
             with workers(X.shape[0], n_jobs) as pool:
                 if marginals:
                     total = partial(sum_rows, pool, X=z, sample_weight=kept)
-                    cells = learned_cells(z, kept, total)
-                model = replace(model, cells=cells, balance=1.0)
-                joint = model._scores(pool, X, cells=None)
-                if marginals:
-                    apart = model._scores(pool, X, reader=None)
-                    balance = _balance(joint, apart, kept)
-                    joint = joint + balance * apart
-            model = replace(model, balance=balance)
-            if trim:
-                before, kept = kept, _trimmed(joint, weights, trim)
-                if before is not None and np.array_equal(before, kept):
+                    model = replace(model, cells=learned_cells(z, kept, total))
+                    joint = model._scores(pool, X, cells=None)
+                    apart = model._scores(pool, X, balance=1.0, reader=None)
+                    model = replace(model, balance=_balance(joint, apart, kept))
+                if not trim:
                     break
+                before, kept = kept, _trimmed(model._scores(pool, X), weights, trim)
+            if before is not None and np.array_equal(before, kept):
+                break
         return model
 
     def advanced(self, X, weights, trim):

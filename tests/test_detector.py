@@ -214,6 +214,19 @@ def test_a_value_never_seen_of_a_constant_feature_is_unlikely():
     assert np.all(parts.marginals[:, 4] < -3.0)
 
 
+def test_constant_features_take_no_atoms():
+    """As many atoms as features are as many as vary, and explanations skip the rest."""
+    X = np.column_stack(
+        [np.full(100, 3.0), mixed(100, 0)[:, [0, 5]], np.zeros((100, 4))]
+    )
+    coder = OrthogonalSparseCoder(3, alpha="auto", max_iter=5, tol=1.0)
+    detector = SparseCodingDetector(coder).fit(X)
+    assert detector.coder_.components_.shape == (2, 2)
+    assert not detector.explain(X).components[:, [0, 3, 4, 5, 6]].any()
+    nothing = SparseCodingDetector().fit(np.ones((20, 3)))
+    assert nothing.score_samples([[1.0, 1, 1]]) > nothing.score_samples([[1.0, 2, 1]])
+
+
 def test_a_value_between_two_of_a_discrete_feature_is_unlikely():
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.integers(0, 2, 500) * 1.0, rng.normal(size=500)])
