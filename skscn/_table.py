@@ -19,7 +19,6 @@ from skscn._moments import Sums, len_rows
 NORMAL_RANGE = 1.349  # interquartile range of a normal variable, in deviations
 NORMAL_MEAN = 0.798  # mean absolute deviation of the same
 NEAREST = 1e-30  # scale of a constant zero, from which every other value is far
-FURTHEST = {"float64": 1e150, "float32": 1e18}  # in scales: squares are finite
 MARGIN = 1e-5  # of the range of a feature that cells have to spare for rounding
 UNSEEN = 0.5  # what is added to the weight of every cell (Krichevsky and Trofimov)
 BLOCK = 2**15  # entries worked on at a time
@@ -91,7 +90,10 @@ class Scaling:
     def __call__(self, rows):
         """Return z for rows of their dtype, dense or CSR, and NaN where they are."""
         if not sparse.issparse(rows):
-            return self._mapped(rows, slice(None))
+            z = np.empty_like(rows)
+            for part in _blocks(rows):
+                z[part] = self._mapped(rows[part], slice(None))
+            return z
         return rows.__class__(
             (self._mapped(rows.data, rows.indices), rows.indices, rows.indptr),
             shape=rows.shape,
@@ -100,13 +102,14 @@ class Scaling:
     @np.errstate(over="ignore")
     def _mapped(self, values, features):
         dtype = values.dtype
+        most = np.finfo(dtype).max
         centre, factor = self.centre.astype(dtype), (1.0 / self.scale).astype(dtype)
+        zero = np.arcsinh(np.clip(-centre * factor, -most, most))
         y = values - centre[features]
         y *= factor[features]
-        reach = FURTHEST[dtype.name]
-        z = _asinh(np.clip(y, -reach, reach, out=y))
-        z -= _asinh(np.clip(-centre * factor, -reach, reach))[features]
-        return z
+        np.arcsinh(np.clip(y, -most, most, out=y), out=y)
+        y -= zero[features]
+        return y
 
     def coded(self, z):
         """Return what of z is coded: the features that vary."""
@@ -115,7 +118,7 @@ class Scaling:
     @property
     def coded_centre(self):
         """Return the same of the medians."""
-        return _asinh(self.centre / self.scale)[self.varies]
+        return np.arcsinh(self.centre / self.scale)[self.varies]
 
 
 def _column(columns, j, weights):
@@ -143,16 +146,6 @@ def _centre_and_scale(values, weights):
     if scale == 0.0:
         scale = np.average(np.abs(values - centre), weights=weights) / NORMAL_MEAN
     return centre, min(scale, np.finfo(float).max)
-
-
-def _asinh(y):
-    """Return asinh of an array by functions that NumPy has vectorised."""
-    size = np.abs(y)
-    root = size * size
-    root += 1
-    np.sqrt(root, out=root)
-    root += size
-    return np.copysign(np.log(root, out=root), y, out=root)
 
 
 @dataclass(frozen=True)
@@ -217,12 +210,12 @@ class Cells:
 
     def index(self, z, features=None):
         """Return the flat index of the cell of every entry; NaN has any."""
-        low, width = self.low, self.width
+        low, per_width = self.low, 1.0 / self.width
         if features is not None:
-            low, width = low[features], width[features]
+            low, per_width = low[features], per_width[features]
         n_cells = self.counts.weight.shape[1]
         at = z - low
-        at /= width
+        at *= per_width
         at += 1.0
         np.fmin(at, n_cells - 1.0, out=at)
         np.fmax(at, 0.0, out=at)
