@@ -110,8 +110,6 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     ----------
     .. [1] J. Bowren, "A Sparse Coding Interpretation of Neural Networks and Theoretical
        Implications", arXiv:2108.06622, 2021.
-    .. [2] M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks",
-       ICML 2017.
 
     Examples
     --------

@@ -1,23 +1,27 @@
 """Where the log-likelihood of a sample comes from: its coefficients and its features.
 
-The gradient of log p, followed from the mean of the model to the sample, splits
-log p(x) − log p(mean) among the features (integrated gradients, Sundararajan et al.
-2017). Along that straight way every projection grows in proportion, so that the
-integral has a closed form: with g_j = log p(u_j) and y = x − mean,
+Coefficients are independent, so that log p(x) is a sum over them and over what no atom
+reaches. Features are not. A feature f costs what another value of it alone would win
+back. With the posterior means a of the codes the gradient of −log p(x) is
 
-    feature f has   Σ_j (g_j(u_j) − g_j(0)) / u_j · y_f D_jf  −  r_f² / 2σ²,
+    s = (x − mean − a D) / σ²,
 
-and of log p(mean), the sum of g_j(0), as much of every term as of the squares of the
-atom. All of it adds up to log p(x).
+what the model cannot rebuild. A prior that is a mixture of Gaussians about zero, as all
+signed ones here are, bends no more than the parabola that touches it at u_j and −u_j,
+of curvature w_j = (u_j − a_j) / (u_j σ²). Along feature f these add up to
+
+    c_f = Σ_j w_j D_jf² + (1 − Σ_j D_jf²) / σ²,
+
+so that a step along f wins s_f² / 2c_f at least.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from skscn._codes import MeanCode
 
-NEAR = 1e-6  # projections by σ within which the slope of log p stands for a ratio
+NEAR = 1e-6  # projections by σ that are zero
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Explanation:
         What everything that is coded adds by itself: its log-probability times the
         balance.
     features : ndarray of shape (n_samples, n_features)
-        The score by the entries of a sample: the lowest is the most surprising.
+        The score by the entries of a sample: minus what each costs, and all else in
+        equal shares. The lowest is the most surprising.
     components : ndarray of shape (n_components, n_coded)
         The atoms that the coefficients belong to.
     codes : ndarray of shape (n_samples, n_coded), default=None
@@ -66,63 +71,58 @@ class Explanation:
         return self.features.reshape(-1, *self.image_shape).sum(axis=3)
 
 
-@dataclass(frozen=True)
-class Split:
-    """The log-likelihoods of samples in parts.
+def costs(rows, *, components, mean, code):
+    """Return what each entry of dense rows costs of log p, at least.
 
-    Parameters
-    ----------
-    coefficients : ndarray of shape (n_samples, n_components)
-        log p(u_j).
-    rest : ndarray of shape (n_samples,)
-        log p of what no atom reaches. With the coefficients it is log p(x).
-    features : ndarray of shape (n_samples, n_features)
-        log p(x) too, by the features.
-    """
-
-    coefficients: np.ndarray
-    rest: np.ndarray
-    features: np.ndarray
-
-    def widened(self, volumes, gaps):
-        """Return the parts for rows whose entries `gaps` were not measured."""
-        each = volumes / np.maximum(gaps.sum(axis=1), 1)
-        return replace(
-            self,
-            rest=self.rest + volumes,
-            features=self.features + gaps * each[:, None],
-        )
-
-
-def split(rows, *, components, mean, code):
-    """Return the `Split` of dense rows.
+    For one-sided priors, which are not symmetric, it is an estimate.
 
     Parameters
     ----------
     rows : ndarray of shape (n_samples, n_features)
     components, mean, code
         As for `log_likelihoods`.
+
+    Returns
+    -------
+    costs : ndarray of shape (n_samples, n_features)
+        s_f² / 2c_f.
     """
     y = rows if mean is None else rows - mean
     u = y @ components.T
-    densities, slopes = log_densities(u, code), slope_at_zero(code)
-    start = log_densities(np.zeros((1, len(components))), code)[0]
-    near = np.abs(u) <= NEAR * np.sqrt(code.noise)
+    codes = code.encode(u.copy())
+    zero = np.abs(u) <= NEAR * np.sqrt(code.noise)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(near, slopes, (densities - start) / u)
-    shares = components**2  # of every atom, that add up to one
-    features = y * (ratios @ components) + start @ shares
+        bends = (u - codes) / u  # by σ⁻², of which no prior has more
+    bends = np.where(zero, 1.0 - code.slope(np.zeros((1, u.shape[1]))), bends)
+    bends = np.where((bends > 0) & (bends < 1), bends, 1.0)
+    shares = components**2
+    outside = np.maximum(1.0 - shares.sum(axis=0), 0.0)
+    curvature = np.maximum(bends @ shares + outside, np.finfo(float).tiny)
+    return (y - codes @ components) ** 2 / (2 * code.noise * curvature)
+
+
+def terms(rows, *, components, mean, code):
+    """Return log p(u_j) of every coefficient, and log p of what no atom reaches.
+
+    Parameters
+    ----------
+    rows, components, mean, code
+        As for `costs`.
+
+    Returns
+    -------
+    coefficients : ndarray of shape (n_samples, n_components)
+    rest : ndarray of shape (n_samples,)
+    """
+    y = rows if mean is None else rows - mean
+    u = y @ components.T
+    densities, rest = log_densities(u, code), np.zeros(len(rows))
     n_free = rows.shape[1] - len(components)
-    if not n_free:  # what is outside is rounding error
-        return Split(densities, np.zeros(len(rows)), features)
-    constant = 0.5 * np.log(2 * np.pi * code.noise)
-    rest = y - u @ components
-    lost = y * rest
-    energy = np.einsum("ij,ij->i", rest, rest)
-    # The sum of y_f r_f is ‖r‖² up to digits that the product loses.
-    lost += ((energy - lost.sum(axis=1)) / rows.shape[1])[:, None]
-    features -= lost / (2 * code.noise) + constant * (1.0 - shares.sum(axis=0))
-    return Split(densities, -energy / (2 * code.noise) - n_free * constant, features)
+    if n_free:  # else what is outside is rounding error
+        lost = y - u @ components
+        rest -= np.einsum("ij,ij->i", lost, lost) / (2 * code.noise)
+        rest -= n_free / 2 * np.log(2 * np.pi * code.noise)
+    return densities, rest
 
 
 def log_densities(projections, code):
@@ -132,11 +132,3 @@ def log_densities(projections, code):
         own = MeanCode(code.prior, code.parameters[:, [j]], code.noise)
         out[:, j] = own.log_density(projections[:, [j]])
     return out
-
-
-def slope_at_zero(code):
-    """Return the derivative of every log p(u_j) at zero."""
-    step = NEAR * np.sqrt(code.noise)
-    ends = np.tile([[-step], [step]], (1, code.parameters.shape[1]))
-    below, above = log_densities(ends, code)
-    return (above - below) / (2 * step)

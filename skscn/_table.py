@@ -208,6 +208,12 @@ class Cells:
         weight = self.counts.weight + UNSEEN
         return np.log(weight) - np.log(weight.sum(axis=1, keepdims=True))
 
+    @property
+    def mean_log_mass(self):
+        """Return the same in the mean over what was counted of every feature."""
+        log_mass = self.log_mass
+        return np.sum(np.exp(log_mass) * log_mass, axis=1)
+
     def index(self, z, features=None):
         """Return the flat index of the cell of every entry; NaN has any."""
         low, per_width = self.low, 1.0 / self.width

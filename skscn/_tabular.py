@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skscn._explanation import Explanation, split
+from skscn._explanation import Explanation, costs, terms
 from skscn._missing import log_volumes
 from skscn._moments import log_likelihoods
 from skscn._parallel import fill_rows, sum_rows, workers
@@ -119,19 +119,23 @@ class TableModel:
         if self.cells is not None:
             masses = self.balance * cell_masses(z, self.cells, self.cells.log_mass)
         coded = self._coded(z).copy()
-        gaps = np.isnan(coded)
-        reader = self._reader()
-        holed = gaps.any(axis=1)
+        reader, gaps = self._reader(), np.isnan(coded).any(axis=1)
         volumes = np.zeros(len(z))
-        if holed.any():
-            coded[holed], volumes[holed] = log_volumes(coded[holed], **reader)
-        parts = split(coded, **reader).widened(volumes, gaps)
+        if gaps.any():
+            coded[gaps], volumes[gaps] = log_volumes(coded[gaps], **reader)
+        coefficients, rest = terms(coded, **reader)
+        rest += volumes
+        score = coefficients.sum(axis=1) + rest + masses.sum(axis=1)
+        features = masses - self._spread(costs(coded, **reader))
+        if self.cells is not None:
+            features -= self.balance * self.cells.mean_log_mass
+        features += ((score - features.sum(axis=1)) / z.shape[1])[:, None]
         return Explanation(
-            score=parts.coefficients.sum(axis=1) + parts.rest + masses.sum(axis=1),
-            coefficients=parts.coefficients,
-            rest=parts.rest,
+            score=score,
+            coefficients=coefficients,
+            rest=rest,
             marginals=masses,
-            features=self._spread(parts.features) + masses,
+            features=features,
             components=self._spread(self.coder.components_),
         )
 

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, SparseCodingDetector
+from skscn._explanation import costs
 
 each_seed = pytest.mark.parametrize("seed", [0, 1, 2])
 
@@ -79,23 +80,59 @@ def test_an_explanation_holds_far_from_the_data_and_at_the_mean():
     assert close(parts.features.sum(axis=1), detector.score_samples(far))
 
 
-@pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
-def test_the_features_of_a_likelihood_are_its_integrated_gradients(Coder):
-    """By the definition: the gradient along the straight way from the mean."""
-    X = mixed(300, 0)[:, [0, 2, 5]]
-    X = np.log1p(np.abs(X))
-    coder = Coder(2, alpha="auto", max_iter=5, tol=1.0)
-    detector = SparseCodingDetector(coder, scaling=None, marginals=False).fit(X)
-    x, mean, step = X[7], detector.coder_.mean_, 1e-5
-    way = mean + np.linspace(0.0005, 0.9995, 1000)[:, None] * (x - mean)
-    for feature in range(3):
-        ends = [way.copy(), way.copy()]
-        ends[0][:, feature] -= step
-        ends[1][:, feature] += step
-        low, high = (detector.score_samples(end) for end in ends)
-        integral = np.mean((high - low) / (2 * step)) * (x - mean)[feature]
-        found = np.diff(detector.explain([mean, x]).features[:, feature])
-        np.testing.assert_allclose(found, integral, rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("prior", ["laplace", "spike_slab"])
+@pytest.mark.parametrize("n_components", [2, 4])
+def test_no_feature_costs_more_than_another_value_of_it_wins_back(prior, n_components):
+    """By the definition: the largest likelihood along every feature, on a grid."""
+    X = np.log1p(np.abs(mixed(300, 0)[:, [0, 2, 3, 5]]))
+    coder = OrthogonalSparseCoder(
+        n_components, prior=prior, alpha="auto", max_iter=10, tol=1.0
+    )
+    coder.fit(X)
+    reader = {
+        "components": coder.components_,
+        "mean": coder.mean_,
+        "code": coder._mean_code(),
+    }
+    rows = X[:20]
+    found, before = costs(rows, **reader), coder.score_samples(rows)
+    assert found.min() >= 0.0
+    span = np.ptp(X, axis=0)
+    for f in range(4):
+        others = np.repeat(rows, 1001, axis=0)
+        others[:, f] += np.tile(np.linspace(-span[f], span[f], 1001), 20)
+        best = coder.score_samples(others).reshape(20, -1).max(axis=1)
+        assert np.all(found[:, f] <= best - before + 0.05)
+
+
+@each_seed
+def test_of_gaussian_noise_the_cost_is_the_square_of_the_conditional_residual(seed):
+    """Without codes a feature is known from the others by its mean and variance."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(50, 5))
+    code = OrthogonalSparseCoder(1, alpha=1e3, max_iter=0)
+    with pytest.warns(UserWarning, match="All codes"):
+        code.fit(X)
+    reader = {
+        "components": code.components_,
+        "mean": code.mean_,
+        "code": code._mean_code(),
+    }
+    noise = code.noise_variance_
+    expected = (X - code.mean_) ** 2 / (2 * noise)
+    np.testing.assert_allclose(costs(X, **reader), expected, rtol=0.05)
+
+
+def test_costs_of_features_that_are_nearly_one():
+    """What cancels out along a direction of hardly any variance blames no feature."""
+    rng = np.random.default_rng(0)
+    X = rng.laplace(size=(1000, 6))
+    X[:, 1] = X[:, 0] + 1e-4 * rng.laplace(size=1000)
+    detector = SparseCodingDetector().fit(X)
+    clean = detector.explain(X).features
+    assert np.abs(clean - np.median(clean, axis=0)).max() < 100.0
+    X[:200, 4] += 8.0
+    assert np.mean(detector.explain(X[:200]).features.argmin(axis=1) == 4) > 0.95
 
 
 @each_seed
