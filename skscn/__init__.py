@@ -2,6 +2,8 @@
 
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
+from skscn._detector import SparseCodingDetector
+from skscn._explanation_display import ExplanationDisplay
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork
@@ -10,9 +12,11 @@ from skscn._presets import make_sparse_coding_network
 
 __all__ = [
     "ConvSparseCoder",
+    "ExplanationDisplay",
     "FlooredScaler",
     "NonNegativeSparseCoder",
     "OrthogonalSparseCoder",
+    "SparseCodingDetector",
     "SparseCodingImputer",
     "SparseCodingNetwork",
     "SpatialPool",

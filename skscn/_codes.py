@@ -136,7 +136,7 @@ class MeanCode:
     def log_density(self, projections):
         """Return Σ_j log p(u_j) of every sample; overwrites projections."""
         total = np.empty(len(projections), dtype=projections.dtype)
-        for part, _, log_density, _ in self._chunks(projections):
+        for part, _, log_density, _ in self._chunks(projections, density_only=True):
             log_density.sum(axis=1, out=total[part])
         return total + projections.dtype.type(self._constant)
 
@@ -175,10 +175,11 @@ class MeanCode:
             part = slice(start, start + size)
             yield part, projections[part]
 
-    def _chunks(self, projections):
+    def _chunks(self, projections, *, density_only=False):
         """Encode part by part; yield each with log densities and statistics.
 
         The parts are codes by σ until the next, and the log densities lack a constant.
+        Where only they are wanted the parts are working memory.
         """
         sigma = float(np.sqrt(self.noise))
         held: dict = {} if self.workspace is None else self.workspace
@@ -190,6 +191,9 @@ class MeanCode:
                 held[key] = self._tiles(*key), Room(*key)
             tiles, room = held[key]
             z *= 1.0 / sigma
+            if density_only:
+                yield part, z, self.prior.log_density(z, tiles, room), ()
+                continue
             log_density, statistics = self.prior.posterior(z, tiles, room)
             yield part, z, log_density, statistics
             z *= sigma

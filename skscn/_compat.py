@@ -6,6 +6,9 @@ from functools import wraps
 from scipy import sparse
 from sklearn import get_config
 from sklearn.base import _fit_context
+from sklearn.utils._optional_dependencies import (
+    check_matplotlib_support as check_matplotlib,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -30,6 +33,7 @@ __all__ = [
     "Interval",
     "StrOptions",
     "check_feature_names_in",
+    "check_matplotlib",
     "check_sample_weight",
     "fitting",
     "to_sparse_interface",

@@ -89,6 +89,10 @@ class Prior(ABC):
     def square(self, z, mean, statistics, scalars):
         """Return the posterior mean of a²/σ² of every coefficient."""
 
+    def log_density(self, z, scalars, room):
+        """Return the log_density of `posterior` alone; overwrites z."""
+        return self.posterior(z, scalars, room)[0]
+
     @abstractmethod
     def variance(self, z, scalars):
         """Return the posterior variance of a/σ, in float64."""
@@ -195,6 +199,9 @@ class Laplace(_Rate):
     def posterior(self, z, scalars, room):
         log_density, size = marginals.laplace(z, scalars[0], room)
         return log_density, (size,)
+
+    def log_density(self, z, scalars, room):
+        return marginals.laplace_density(z, scalars[0], room)
 
     def variance(self, z, scalars):
         return marginals.laplace_variance(z, *scalars)

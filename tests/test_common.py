@@ -58,6 +58,11 @@ def variants():
         padding=3, stride=2, prior="spike_slab", whiten=None, center_patches=False
     )
     yield skscn.SpatialPool("max", grid=3, power=0.5)
+    yield skscn.SparseCodingDetector(trim=0.1, contamination=0.2, n_jobs=2)
+    yield skscn.SparseCodingDetector(
+        skscn.NonNegativeSparseCoder(2, alpha="auto", max_iter=3), scaling=None
+    )
+    yield skscn.SparseCodingDetector(skscn.ConvSparseCoder(kernel_size=3))
     yield skscn.SparseCodingNetwork(
         [("fine", skscn.SpatialPool(grid=4)), ("coarse", skscn.SpatialPool(grid=2))],
         arrangement="parallel",
@@ -71,6 +76,7 @@ def test_every_public_estimator_is_found():
         "ConvSparseCoder",
         "SpatialPool",
         "SparseCodingNetwork",
+        "SparseCodingDetector",
         "FlooredScaler",
         "StreamingRidgeClassifier",
     }

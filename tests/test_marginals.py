@@ -274,3 +274,15 @@ def test_working_memory_is_bounded():
     for n_rows in range(50, 0, -1):
         code.encode(np.ones((n_rows, 5)))
     assert len(code.workspace) <= 4
+
+
+@each_prior
+@each_noise
+def test_the_log_density_alone_is_that_of_the_posterior(prior, parameters, noise):
+    u = np.r_[-np.logspace(-5, 4, 60), 0.0, np.logspace(-5, 4, 60)] * np.sqrt(noise)
+    z = np.tile(u[:, None] / np.sqrt(noise), 5)
+    scalars, _ = prior.scalars(parameters, noise)
+    tiles = [np.tile(row, (len(z), 1)) for row in scalars]
+    expected, _ = prior.posterior(z.copy(), tiles, Room(z.shape, z.dtype))
+    found = prior.log_density(z.copy(), tiles, Room(z.shape, z.dtype))
+    np.testing.assert_allclose(found, expected, rtol=1e-14)

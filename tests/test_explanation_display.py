@@ -1,0 +1,73 @@
+"""The picture of an explanation."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from skscn import ConvSparseCoder, ExplanationDisplay, SparseCodingDetector
+
+mpl.use("agg")
+import matplotlib.pyplot as plt
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def table():
+    X = np.random.default_rng(0).normal(size=(100, 4))
+    X[7, 2] = 30.0
+    return X
+
+
+def test_the_first_bar_is_the_most_surprising_feature():
+    X = table()
+    detector = SparseCodingDetector().fit(X)
+    display = ExplanationDisplay.from_estimator(detector, X, sample=7, n_top=3)
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels[0] == "feature 2"
+    assert len(display.bars_) == 3
+    expected = detector.explain(X[[7]]).features[0].min()
+    assert display.bars_[0].get_width() == expected
+    assert display.figure_ is display.ax_.figure
+
+
+def test_names_of_features_are_those_seen_in_fit_or_given():
+    frame = pd.DataFrame(table(), columns=list("abcd"))
+    detector = SparseCodingDetector().fit(frame)
+    display = ExplanationDisplay.from_estimator(detector, frame, sample=7)
+    assert display.ax_.get_yticklabels()[0].get_text() == "c"
+    display = ExplanationDisplay(display.features, feature_names=list("wxyz")).plot()
+    assert display.ax_.get_yticklabels()[0].get_text() == "y"
+
+
+@pytest.mark.parametrize("shape", [(60, 8, 8), (60, 8, 8, 3)])
+def test_the_map_of_an_image_has_its_size_and_adds_up(shape):
+    X = np.random.default_rng(0).normal(size=shape)
+    detector = SparseCodingDetector(
+        ConvSparseCoder(4, kernel_size=3, random_state=0)
+    ).fit(X)
+    _, ax = plt.subplots()
+    display = ExplanationDisplay.from_estimator(detector, X, sample=2, ax=ax)
+    drawn = display.map_.get_array()
+    assert display.ax_ is ax
+    assert drawn.shape == (8, 8)
+    score = detector.score_samples(X[[2]])[0]
+    np.testing.assert_allclose(drawn.sum(), -score, rtol=1e-9)
+    assert ax.get_title() == f"score {score:.1f}"
+
+
+def test_options_reach_matplotlib():
+    X = table()
+    detector = SparseCodingDetector().fit(X)
+    display = ExplanationDisplay.from_estimator(detector, X, color="black")
+    assert display.bars_[0].get_facecolor() == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_before_fit():
+    with pytest.raises(NotFittedError):
+        ExplanationDisplay.from_estimator(SparseCodingDetector(), table())
