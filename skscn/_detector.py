@@ -4,7 +4,6 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -16,6 +15,7 @@ from skscn._network import SparseCodingNetwork
 from skscn._pictures import ImageModel, as_network
 from skscn._table import quantiles
 from skscn._tabular import TableModel
+from skscn._validation import check_stored
 
 FLOATS = [np.float64, np.float32]
 LAYERS = (ConvSparseCoder, SparseCodingNetwork)
@@ -92,8 +92,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        On `fit`, if X has one row only, if all its numbers are infinite, or as the
-        coder does.
+        On `fit`, if X has one row only, if it is infinite, or as the coder does.
 
     See Also
     --------
@@ -331,15 +330,17 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         return self._seen(self.layers_, X, reset=False)
 
     def _rows(self, X, *, reset):
-        return validate_data(
+        X = validate_data(
             self,
             X,
             reset=reset,
             dtype=FLOATS,
             accept_sparse="csr",
             ensure_min_samples=2 if reset else 1,
-            ensure_all_finite=True if sparse.issparse(X) else "allow-nan",
+            ensure_all_finite="allow-nan",
         )
+        check_stored(X)
+        return X
 
     def _seen(self, layers, X, *, reset):
         """Return images as layers see them; they keep the shape and the names."""

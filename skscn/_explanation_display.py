@@ -127,6 +127,8 @@ class ExplanationDisplay:
             What was drawn.
         """
         check_is_fitted(estimator)
+        if not hasattr(X, "shape"):
+            X = np.asarray(X)
         rows = X.iloc[[sample]] if hasattr(X, "iloc") else X[[sample]]
         explanation = estimator.explain(rows)
         image = None
@@ -143,8 +145,15 @@ class ExplanationDisplay:
         return display.plot(ax=ax, n_top=n_top, **kwargs)
 
     def _draw_bars(self, ax, n_top, kwargs):
+        if n_top < 1:
+            raise ValueError(f"n_top={n_top} must be at least 1: a bar for a feature.")
+        names, n_features = self.feature_names, len(self.features)
+        if names is not None and len(names) != n_features:
+            raise ValueError(
+                f"feature_names has {len(names)} names for {n_features} features: give "
+                "one for each."
+            )
         which = np.argsort(self.features)[:n_top]
-        names = self.feature_names
         labels = [f"feature {i}" if names is None else str(names[i]) for i in which]
         places = np.arange(len(which))
         self.bars_ = ax.barh(places, self.features[which], **kwargs)

@@ -26,6 +26,8 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     posterior mean of the codes. This is `impute` of a coder as a transformer, for a
     Pipeline in which the coder is fitted to the training folds alone.
 
+    Features should be of one scale, as for :class:`~sklearn.decomposition.PCA`.
+
     Read more in the :ref:`user guide <missing>`.
 
     Parameters

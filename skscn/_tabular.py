@@ -64,12 +64,18 @@ class TableModel:
         scaling = Scaling.learned(X, weights) if scaled else None
         model = cls(coder, scaling, None, 1.0, n_jobs)
         z = model._z(X)
-        coded = model._coded(z)
+        kept = model._begun(X, model._coded(z), weights, trim) if trim else weights
         n_components = coder.n_components or 0
-        if coded.shape[1] < n_components <= X.shape[1]:  # constants are in the way
-            coder.set_params(n_components=coded.shape[1])
-        kept = model._begun(X, coded, weights, trim) if trim else weights
         for _ in range(TRIMS if trim else 1):
+            if (
+                trim and scaling is not None
+            ):  # what is left may have fewer features that vary
+                varies = scaling.varies & Scaling.learned(X, kept).varies
+                varies = varies if varies.any() else scaling.varies
+                model = replace(model, scaling=replace(scaling, varies=varies))
+            coded = model._coded(z)
+            if coded.shape[1] < n_components <= X.shape[1]:  # constants are in the way
+                coder.set_params(n_components=coded.shape[1])
             coder.fit(coded, sample_weight=kept)
             with workers(X.shape[0], n_jobs) as pool:
                 if marginals:

@@ -389,3 +389,13 @@ def test_rows_have_no_map():
     X = mixed(50, 0)
     with pytest.raises(AttributeError, match="read `features`"):
         _ = SparseCodingDetector().fit(X).explain(X).maps
+
+
+@pytest.mark.parametrize("n_flagged", [1, 10, 20])
+def test_a_flag_that_trimming_removes_is_not_coded(n_flagged):
+    X = np.random.default_rng(0).normal(size=(300, 5))
+    flag = np.r_[np.ones(n_flagged), np.zeros(300 - n_flagged)]
+    scores = (
+        SparseCodingDetector(trim=0.1).fit(np.c_[X, flag]).score_samples(np.c_[X, flag])
+    )
+    assert scores.min() > -100

@@ -71,3 +71,19 @@ def test_options_reach_matplotlib():
 def test_before_fit():
     with pytest.raises(NotFittedError):
         ExplanationDisplay.from_estimator(SparseCodingDetector(), table())
+
+
+def test_what_cannot_be_drawn_is_an_error():
+    features = np.arange(4.0)
+    with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
+        ExplanationDisplay(features).plot(n_top=0)
+    for names in (["a"], list("abcde")):
+        with pytest.raises(ValueError, match=rf"{len(names)} names for 4 features"):
+            ExplanationDisplay(features, feature_names=names).plot()
+
+
+def test_lists_are_explained_too():
+    X = table()
+    detector = SparseCodingDetector().fit(X)
+    display = ExplanationDisplay.from_estimator(detector, X.tolist(), sample=7)
+    assert display.ax_.get_yticklabels()[0].get_text() == "feature 2"
