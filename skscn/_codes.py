@@ -39,6 +39,18 @@ class MapCode:
         """Return the code for one worker."""
         return self
 
+    @classmethod
+    def of(cls, prior, alpha, dtype, shrinkage=None):
+        """Return the code of one threshold for every coefficient, in a dtype."""
+        # A number is a faster threshold than an array.
+        uniform = np.all(alpha == alpha[0])
+        threshold = alpha.astype(dtype, copy=False)
+        return cls(
+            prior,
+            float(alpha[0]) if uniform else threshold,
+            None if shrinkage is None else shrinkage.astype(dtype, copy=False),
+        )
+
     def encode(self, projections, scratch=None):
         """Overwrite projections with codes."""
         codes = self.prior.mode(projections, self.threshold, scratch)

@@ -92,10 +92,7 @@ class Hard:
     @property
     def code(self):
         """The code to learn for."""
-        # A number is a faster threshold than an array.
-        uniform = np.all(self.alpha == self.alpha[0])
-        threshold = self.alpha.astype(self.dtype, copy=False)
-        return MapCode(self.prior, float(threshold[0]) if uniform else threshold)
+        return MapCode.of(self.prior, self.alpha, self.dtype)
 
     def problem(self, total, data, mean, components, known):
         """Return what `descend` lowers, from where, and its limits."""

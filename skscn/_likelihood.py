@@ -260,14 +260,8 @@ class Likelihood:
         return self._mean_code() if self.inference == "mean" else self._map_code(dtype)
 
     def _map_code(self, dtype):
-        # A number is a faster threshold than an array.
-        alpha, shrinkage = self.alpha_, self._shrinkage
-        uniform = np.all(alpha == alpha[0])
-        return MapCode(
-            self._priors[self._fitted_prior],
-            float(alpha[0]) if uniform else alpha.astype(dtype, copy=False),
-            None if shrinkage is None else shrinkage.astype(dtype, copy=False),
-        )
+        prior = self._priors[self._fitted_prior]
+        return MapCode.of(prior, self.alpha_, dtype, self._shrinkage)
 
     def _mean_code(self):
         belief = self._known.belief
