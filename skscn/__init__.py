@@ -2,8 +2,8 @@
 
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
-from skscn._detector import SparseCodingDetector
-from skscn._explanation_display import ExplanationDisplay
+from skscn._detection.detector import SparseCodingDetector
+from skscn._detection.explanation_display import ExplanationDisplay
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork

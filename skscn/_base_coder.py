@@ -27,15 +27,15 @@ from skscn._compat import (
     fitting,
     to_sparse_interface,
 )
-from skscn._inference import Exact, Hard
-from skscn._learning import descend
+from skscn._core.inference import Exact, Hard
+from skscn._core.learning import descend
+from skscn._core.missing import Gaps
+from skscn._core.moments import code_moments, data_moments, encode, encode_sparse
+from skscn._core.online import Stream, advance, gather
+from skscn._core.procrustes import canonical_order, canonical_signs
+from skscn._core.starts import scatter_fits, start
 from skscn._likelihood import Likelihood
-from skscn._missing import Gaps
-from skscn._moments import code_moments, data_moments, encode, encode_sparse
-from skscn._online import Stream, advance, gather
 from skscn._parallel import fill_rows, map_rows, sum_rows, workers
-from skscn._procrustes import canonical_order, canonical_signs
-from skscn._starts import scatter_fits, start
 from skscn._validation import (
     check_alpha,
     check_n_components,

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._compat import check_feature_names_in
 from skscn._image_validation import check_image_shape
-from skscn._layers import run, run_back, run_through
+from skscn._maps.layers import run, run_back, run_through
 from skscn._parallel import fill_rows, workers
 
 # What is read as it is; everything else becomes float64 first. Integers are small
@@ -61,7 +61,7 @@ class Source:
 
 
 def streamed(function, rows, layer, shape, dtype, n_jobs):
-    """Return what a function of `_layers` makes of rows, slice by slice."""
+    """Return what a function of `_maps.layers` makes of rows, slice by slice."""
     out = np.empty((len(rows), *shape), dtype=dtype)
     size = layer.slice_rows
     with workers(len(rows), n_jobs, size) as pool:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from skscn._base_coder import BaseCoder
 from skscn._compat import StrOptions
-from skscn._priors import ONE_SIDED, SIGNED
+from skscn._core.priors import ONE_SIDED, SIGNED
 
 
 class OrthogonalSparseCoder(BaseCoder):

@@ -16,14 +16,14 @@ from skscn._compat import (
     StrOptions,
     fitting,
 )
+from skscn._core.priors import ONE_SIDED
+from skscn._core.procrustes import polar
 from skscn._image_validation import check_geometry, check_n_atoms
-from skscn._layers import Convolution
+from skscn._maps.layers import Convolution
+from skscn._maps.patches import sample_patches
+from skscn._maps.whitening import Whitening, normalised
 from skscn._parallel import one_blas_thread
-from skscn._patches import sample_patches
-from skscn._priors import ONE_SIDED
-from skscn._procrustes import polar
 from skscn._validation import check_alpha, check_squares
-from skscn._whitening import Whitening, normalised
 
 # The signed prior whose codes, split by sign, are those of the one-sided prior.
 SIGNED_TWIN = {"exponential": "laplace", "spike_slab": "spike_slab"}

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._compat import Interval, check_sample_weight, fitting
-from skscn._moments import DataMoments, data_moments
+from skscn._core.moments import DataMoments, data_moments
 from skscn._parallel import one_blas_thread, sum_rows, workers
 from skscn._validation import check_squares
 

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skscn._patches import Geometry, same_padding
+from skscn._maps.patches import Geometry, same_padding
 
 
 def check_image_shape(image_shape, n_features):

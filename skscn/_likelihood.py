@@ -10,12 +10,12 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._beliefs import Belief
-from skscn._codes import MapCode, MeanCode
-from skscn._missing import complete, has_missing, log_volumes, wider
-from skscn._moments import deviations, log_likelihoods
+from skscn._core.beliefs import Belief
+from skscn._core.codes import MapCode, MeanCode
+from skscn._core.missing import complete, has_missing, log_volumes, wider
+from skscn._core.moments import deviations, log_likelihoods
+from skscn._core.spectrum import Measured
 from skscn._parallel import fill_rows, row_slices, workers
-from skscn._spectrum import Measured
 
 
 class Likelihood:

@@ -19,9 +19,9 @@ from skscn._compat import (
     check_feature_names_in,
     fitting,
 )
-from skscn._composition import SideBySide, Stack, joined
 from skscn._convolution import ConvSparseCoder
 from skscn._image_validation import check_maps
+from skscn._maps.composition import SideBySide, Stack, joined
 from skscn._pooling import SpatialPool
 
 

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from skscn._axes import grid_axis, window_axis
 from skscn._base_images import BaseImageTransformer
 from skscn._compat import (
     CallbackSupportMixin,
@@ -15,7 +14,8 @@ from skscn._compat import (
     fitting,
 )
 from skscn._image_validation import check_pair
-from skscn._layers import Pooling
+from skscn._maps.axes import grid_axis, window_axis
+from skscn._maps.layers import Pooling
 
 
 class SpatialPool(CallbackSupportMixin, BaseImageTransformer):

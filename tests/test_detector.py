@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, SparseCodingDetector
-from skscn._explanation import costs
+from skscn._detection.explanation import costs
 
 each_seed = pytest.mark.parametrize("seed", [0, 1, 2])
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from common import gap, orthonormal, planted, recovered
 
-from skscn._codes import MapCode
-from skscn._learning import descend
-from skscn._moments import data_moments
-from skscn._objectives import State, map_objective
-from skscn._priors import ONE_SIDED, SIGNED
-from skscn._procrustes import polar
+from skscn._core.codes import MapCode
+from skscn._core.learning import descend
+from skscn._core.moments import data_moments
+from skscn._core.objectives import State, map_objective
+from skscn._core.priors import ONE_SIDED, SIGNED
+from skscn._core.procrustes import polar
 
 CODES = {
     "laplace": SIGNED["laplace"],

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
-from skscn._codes import MeanCode
+from skscn._core.codes import MeanCode
 
 CODERS = [
     OrthogonalSparseCoder(alpha="auto"),

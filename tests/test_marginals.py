@@ -6,9 +6,9 @@ from scipy.integrate import trapezoid
 from scipy.special import erfcx
 from scipy.stats import exponnorm, norm
 
-from skscn._codes import MapCode, MeanCode
-from skscn._priors import ONE_SIDED, SIGNED
-from skscn._tails import Room, tail
+from skscn._core.codes import MapCode, MeanCode
+from skscn._core.priors import ONE_SIDED, SIGNED
+from skscn._core.tails import Room, tail
 
 RATES = np.array([[0.05, 0.5, 1.0, 4.0, 30.0]])
 SLABS = np.array([[0.02, 0.1, 0.5, 0.9, 0.3], [100.0, 9.0, 1.0, 0.25, 1e-3]])

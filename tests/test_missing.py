@@ -12,8 +12,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
-from skscn._beliefs import Belief
-from skscn._missing import complete
+from skscn._core.beliefs import Belief
+from skscn._core.missing import complete
 
 CODERS = [
     OrthogonalSparseCoder(alpha=2.0),

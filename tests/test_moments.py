@@ -7,16 +7,16 @@ import pytest
 from common import orthonormal
 from scipy import sparse
 
-from skscn import _moments
-from skscn._codes import MapCode
-from skscn._moments import (
+from skscn._core import moments
+from skscn._core.codes import MapCode
+from skscn._core.moments import (
     CodeMoments,
     code_moments,
     data_moments,
     encode,
     encode_sparse,
 )
-from skscn._priors import ONE_SIDED, SIGNED
+from skscn._core.priors import ONE_SIDED, SIGNED
 
 COMPONENTS = orthonormal(5, 8)
 CODES = [
@@ -31,8 +31,8 @@ each_mean = pytest.mark.parametrize("mean", [None, np.linspace(-1, 1, 8)])
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Make sixty rows many blocks."""
-    monkeypatch.setattr(_moments, "BLOCK_ROWS", (7, 16))
-    monkeypatch.setattr(_moments, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(moments, "BLOCK_ROWS", (7, 16))
+    monkeypatch.setattr(moments, "BLOCK_BYTES", 1)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_integer_weights_are_repetition(X, weights, mean):
 def test_sparse_rows_have_the_moments_of_dense_ones(
     X, weights, mean, code, weighted, container, monkeypatch
 ):
-    monkeypatch.setattr(_moments, "BLOCK_ROWS", (60, 60))  # for the same curvature
+    monkeypatch.setattr(moments, "BLOCK_ROWS", (60, 60))  # for the same curvature
     w = weights if weighted else None
     same(of(container(X), w, mean=mean, code=code), of(X, w, mean=mean, code=code))
     same(

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from skscn._correlation import Contrast, Correlation
-from skscn._patches import (
+from skscn._core.scratch import Scratch
+from skscn._maps.correlation import Contrast, Correlation
+from skscn._maps.patches import (
     Geometry,
     overlap_add,
     padded,
@@ -12,7 +13,6 @@ from skscn._patches import (
     sample_patches,
     windows,
 )
-from skscn._scratch import Scratch
 
 # image shape, kernel, stride, padding; widths that tiles divide and that they do not
 GEOMETRIES = [
@@ -52,7 +52,7 @@ def test_every_tile_gives_the_same_products(tile, images_of, rng, monkeypatch):
     images = padded(images_of(geometry), geometry, np.float64, Scratch())
     filters = rng.normal(size=(4, *geometry.patch_shape))
     expected = Correlation(filters, geometry)(images, Scratch()).copy()
-    monkeypatch.setattr("skscn._correlation._best_tile", lambda *_: tile)
+    monkeypatch.setattr("skscn._maps.correlation._best_tile", lambda *_: tile)
     products = Correlation(filters, geometry)(images, Scratch())
     np.testing.assert_allclose(products, expected, atol=1e-12)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skscn._codes import MapCode
-from skscn._priors import ONE_SIDED, SIGNED, Exponential, Laplace, SpikeSlab
+from skscn._core.codes import MapCode
+from skscn._core.priors import ONE_SIDED, SIGNED, Exponential, Laplace, SpikeSlab
 
 PENALTIES = {
     Laplace(): lambda a, t: t * np.abs(a),

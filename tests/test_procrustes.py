@@ -5,7 +5,7 @@ import pytest
 from common import gap, orthonormal
 from scipy import linalg
 
-from skscn._procrustes import canonical_order, canonical_signs, complete, polar
+from skscn._core.procrustes import canonical_order, canonical_signs, complete, polar
 
 
 def of_rank(rank, n_components, n_features, seed=0):

@@ -7,9 +7,8 @@ import pytest
 from common import orthonormal
 from scipy import sparse
 
-from skscn._parallel import sum_rows, workers
-from skscn._robust import robust_distances
-from skscn._table import (
+from skscn._detection.robust import robust_distances
+from skscn._detection.table import (
     Cells,
     Scaling,
     cell_counts,
@@ -18,6 +17,7 @@ from skscn._table import (
     learned_cells,
     quantiles,
 )
+from skscn._parallel import sum_rows, workers
 
 each_seed = pytest.mark.parametrize("seed", [0, 1, 2])
 LEVELS = (0.1, 0.25, 0.5, 0.75)

@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from skscn._axes import signed_power, spread
-from skscn._correlation import Contrast, Correlation
-from skscn._patches import overlap_add, padded, windows
-from skscn._scratch import Scratch
-from skscn._whitening import normalised
+from skscn._core.scratch import Scratch
+from skscn._maps.axes import signed_power, spread
+from skscn._maps.correlation import Contrast, Correlation
+from skscn._maps.patches import overlap_add, padded, windows
+from skscn._maps.whitening import normalised
 
 # Of working memory: eight megabytes of float32. Smaller blocks would stay in cache, but
 # two workers that hand the interpreter's lock over between short calls lose more.

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from skscn._moments import Sums, len_rows
+from skscn._core.moments import Sums, len_rows
 
 NORMAL_RANGE = 1.349  # interquartile range of a normal variable, in deviations
 NORMAL_MEAN = 0.798  # mean absolute deviation of the same

@@ -4,9 +4,9 @@ import numpy as np
 from scipy.fft import idctn
 from scipy.linalg import eigh, qr
 
-from skscn._codes import MapCode
-from skscn._priors import SIGNED
-from skscn._procrustes import canonical_signs, complete
+from skscn._core.codes import MapCode
+from skscn._core.priors import SIGNED
+from skscn._core.procrustes import canonical_signs, complete
 
 SCATTER_FEATURES = 2048  # the widest data of which a scatter matrix is formed
 OVERSAMPLED = 10  # axes of the subspace iteration beyond those asked for

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skscn._explanation import Explanation, costs, terms
-from skscn._missing import log_volumes
-from skscn._moments import log_likelihoods
-from skscn._parallel import fill_rows, sum_rows, workers
-from skscn._robust import WIDEST, robust_distances
-from skscn._table import (
+from skscn._core.missing import log_volumes
+from skscn._core.moments import log_likelihoods
+from skscn._detection.explanation import Explanation, costs, terms
+from skscn._detection.robust import WIDEST, robust_distances
+from skscn._detection.table import (
     Cells,
     Scaling,
     cell_counts,
@@ -22,6 +21,7 @@ from skscn._table import (
     learned_cells,
     quantiles,
 )
+from skscn._parallel import fill_rows, sum_rows, workers
 
 TRIMS = 3  # most rounds of leaving out what is least likely
 

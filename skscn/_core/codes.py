@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from skscn._priors import Prior
-from skscn._tails import Room
+from skscn._core.priors import Prior
+from skscn._core.tails import Room
 
 CHUNK = 8192  # entries whose working arrays fit the cache
 SHAPES = 4  # of chunks whose working arrays are held

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from skscn._procrustes import canonical_signs
+from skscn._core.procrustes import canonical_signs
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from skscn._moments import data_moments
+from skscn._core.moments import data_moments
 
 BLOCK = 2**15  # entries completed at once
 CLOSE = 1e-4  # least distance from one of what the eigenvalues of a coupling may be

@@ -13,8 +13,8 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
-from skscn._moments import data_moments, row_square
-from skscn._table import quantiles
+from skscn._core.moments import data_moments, row_square
+from skscn._detection.table import quantiles
 
 WIDEST = 2048  # features, of which all axes are looked for
 

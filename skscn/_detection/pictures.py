@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.base import clone
 
 from skscn._base_images import Source, computed_in
-from skscn._layers import run
+from skscn._detection.tabular import TableModel, table_scores
+from skscn._maps.layers import run
 from skscn._network import SparseCodingNetwork
 from skscn._parallel import fill_rows, workers
 from skscn._pooling import SpatialPool
-from skscn._tabular import TableModel, table_scores
 
 GRID = 4  # of the cells in which the codes of a single layer are pooled
 PLACE = re.compile(r"(.*)_map\d+_y(\d+)_x(\d+)")  # in the name of a pooled code

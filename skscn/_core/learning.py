@@ -25,8 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skscn._objectives import Evaluation, State
-from skscn._procrustes import polar
+from skscn._core.objectives import Evaluation, State
+from skscn._core.procrustes import polar
 
 HISTORY = 5  # corrections kept; more did not help
 FLOOR = 0.1  # of the alternation's curvature: bounds the step at ten times its own

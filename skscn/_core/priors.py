@@ -3,8 +3,8 @@
 With D Dᵀ = I the objective ½‖x − aD‖² + Σ_j penalty(a_j) separates: up to a constant
 it is Σ_j ½(u_j − a_j)² + penalty(a_j) with the projections u = x Dᵀ. A prior is known
 by the minimiser of that scalar problem, and as a distribution with numbers of its own,
-the `parameters`, by what a projection says of them (`skscn._marginals`). A new prior is
-one class and one entry in `SIGNED` or `ONE_SIDED`.
+the `parameters`, by what a projection says of them (`skscn._core.marginals`). A new
+prior is one class and one entry in `SIGNED` or `ONE_SIDED`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit, log_ndtr, logit
 
-from skscn import _marginals as marginals
+from skscn._core import marginals
 
 LOG_ROOT = marginals.LOG_ROOT
 FURTHEST = 1e6  # scale of a coefficient by that of the data, or the inverse

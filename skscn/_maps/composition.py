@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skscn._layers import Convolution, Layer
-from skscn._scratch import Scratch
+from skscn._core.scratch import Scratch
+from skscn._maps.layers import Convolution, Layer
 
 
 class Stack(Layer):

@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from skscn._beliefs import Belief
-from skscn._inference import Chunk, no_moments
-from skscn._moments import CodeMoments, DataMoments, data_moments
-from skscn._spectrum import Measured
+from skscn._core.beliefs import Belief
+from skscn._core.inference import Chunk, no_moments
+from skscn._core.moments import CodeMoments, DataMoments, data_moments
+from skscn._core.spectrum import Measured
 
 
 @dataclass(frozen=True)

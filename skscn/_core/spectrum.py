@@ -12,10 +12,10 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
-from skscn._beliefs import Belief, Coordinates, first_belief, noise_cost
-from skscn._moments import Sums, projected, row_square
-from skscn._priors import Prior
-from skscn._tails import Room
+from skscn._core.beliefs import Belief, Coordinates, first_belief, noise_cost
+from skscn._core.moments import Sums, projected, row_square
+from skscn._core.priors import Prior
+from skscn._core.tails import Room
 
 OCTAVES = 14, 12  # of projections below and above the size of the data
 CHUNK_ROWS = 512  # counted at once

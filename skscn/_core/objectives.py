@@ -16,9 +16,9 @@ from functools import partial
 
 import numpy as np
 
-from skscn._beliefs import Belief, noise_cost
-from skscn._codes import MeanCode
-from skscn._moments import CodeMoments, code_moments
+from skscn._core.beliefs import Belief, noise_cost
+from skscn._core.codes import MeanCode
+from skscn._core.moments import CodeMoments, code_moments
 
 EMPTY = np.empty(0)
 LEAST_FIXED = 0.01  # share of an offset that codes do not follow

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from skscn._scratch import Scratch
+from skscn._core.scratch import Scratch
 
 PATCHES_PER_IMAGE = 8  # drawn from one image, as long as there are images enough
 FEW_PLACES = 1024  # in an image, of which none is drawn twice

@@ -11,10 +11,10 @@ from skscn._base_coder import BaseCoder
 from skscn._coders import OrthogonalSparseCoder
 from skscn._compat import Interval, StrOptions, check_sample_weight, fitting
 from skscn._convolution import ConvSparseCoder
+from skscn._detection.pictures import ImageModel, as_network
+from skscn._detection.table import quantiles
+from skscn._detection.tabular import TableModel
 from skscn._network import SparseCodingNetwork
-from skscn._pictures import ImageModel, as_network
-from skscn._table import quantiles
-from skscn._tabular import TableModel
 from skscn._validation import check_stored
 
 FLOATS = [np.float64, np.float32]

@@ -10,10 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from skscn._beliefs import Belief, Coordinates, first_belief
-from skscn._codes import MapCode, MeanCode
-from skscn._moments import CodeMoments, DataMoments, code_moments
-from skscn._objectives import (
+from skscn._core.beliefs import Belief, Coordinates, first_belief
+from skscn._core.codes import MapCode, MeanCode
+from skscn._core.moments import CodeMoments, DataMoments, code_moments
+from skscn._core.objectives import (
     State,
     belief_moments,
     evidence,
@@ -21,9 +21,9 @@ from skscn._objectives import (
     map_objective,
     mean_objective,
 )
-from skscn._priors import SIGNED, Prior
-from skscn._procrustes import polar
-from skscn._spectrum import Measured, empty_spectrum, pooled, spectrum
+from skscn._core.priors import SIGNED, Prior
+from skscn._core.procrustes import polar
+from skscn._core.spectrum import Measured, empty_spectrum, pooled, spectrum
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Orthonormal sparse coding on arrays: plain functions and frozen records."""

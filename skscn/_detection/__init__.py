@@ -1,0 +1,1 @@
+"""Anomalies by likelihood, and their reasons."""

@@ -1,0 +1,1 @@
+"""Codes at every place of images and signals, on arrays."""
