@@ -14,16 +14,25 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skscn._backends.blocks import rowwise
+from skscn._backends.device import DeviceRows, refuse_device
+from skscn._backends.rows import (
+    at_hand,
+    check_codes,
+    check_rows,
+    check_weights,
+    placed,
+)
 from skscn._compat import (
     CallbackSupportMixin,
     FitTask,
     Interval,
     StrOptions,
-    check_sample_weight,
+    as_numpy,
     fitting,
     to_sparse_interface,
 )
@@ -41,10 +50,8 @@ from skscn._validation import (
     check_n_components,
     check_squares,
     check_start,
-    check_stored,
 )
 
-FLOATS = [np.float64, np.float32]
 PATIENCE = 2  # small improvements in a row that end learning: one may be a saddle
 GATHERED = 2  # rows per component that a stream gathers before it trusts their axes
 
@@ -114,8 +121,9 @@ class BaseCoder(
         """
         warm = self.warm_start and hasattr(self, "components_")
         X = self._validated(X, reset=True)
-        weights = check_sample_weight(sample_weight, X)
-        given = check_start(self.components_ if warm else self.init, X.shape[1])
+        weights = check_weights(sample_weight, X)
+        given = self.components_ if warm else self.init
+        given = check_start(as_numpy(given), X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], given)
         inference = self._inference(n_components, X.dtype)
         task = FitTask(self, X, self.max_iter)
@@ -140,9 +148,10 @@ class BaseCoder(
 
             def attributes():
                 known = inference.measured(step.state, total, data, mean)
-                return self._attributes(
+                fitted = self._attributes(
                     step.components, mean, inference, known, list(path)
                 )
+                return placed(X, fitted)
 
             calm, done = 0, self.max_iter == 0
             while not done and len(path) <= self.max_iter:
@@ -161,8 +170,9 @@ class BaseCoder(
                 final = gaps.completed(state, reader, total, mean)
             known = inference.measured(state, total, data, mean)
             data = data if gaps is None else final
+        fitted = self._attributes(state.components, mean, inference, known, path)
         self.__dict__.update(
-            self._attributes(state.components, mean, inference, known, path),
+            placed(X, fitted),
             _stream=Stream(state.components, mean, data, moments, known, data.weight),
             _gathered=None,
         )
@@ -219,15 +229,15 @@ class BaseCoder(
         """
         first = not hasattr(self, "components_")
         stream: Any = None
-        X = self._validated(X, reset=first)
-        weights = check_sample_weight(sample_weight, X)
+        X = at_hand(self._validated(X, reset=first, method="partial_fit"))
+        weights = check_weights(sample_weight, X)
         if first:
-            given = check_start(self.init, X.shape[1])
+            given = check_start(as_numpy(self.init), X.shape[1])
             n_components = check_n_components(self.n_components, X.shape[1], given)
             path: list = []
             gathered: tuple | None = X[:0], None
         else:
-            given, n_components = None, len(self.components_)
+            given, n_components = None, self._n_features_out
             stream, gathered = self._stream, self._gathered
             path = self.objective_path_
             with np.errstate(over="ignore"):  # the check of the squares will tell
@@ -275,6 +285,7 @@ class BaseCoder(
         )
         return self
 
+    @rowwise
     def transform(self, X):
         """Return the sparse codes of samples.
 
@@ -295,16 +306,19 @@ class BaseCoder(
             If X is infinite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = self._validated(X, reset=False, method="transform")
         encoder = partial(
             encode_sparse if self.sparse_output else encode,
-            components=self.components_.astype(X.dtype, copy=False),
+            components=self._atoms(X.dtype),
             mean=self._shift(X.dtype),
             code=self._asked_code(X.dtype),
         )
+        if isinstance(X, DeviceRows):
+            refuse_device(X, "sparse_output=True", "Use False.", self.sparse_output)
+            return X.filled(encoder)
         with workers(X.shape[0], self.n_jobs) as pool:
             if not self.sparse_output:
-                out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
+                out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
                 codes = fill_rows(pool, encoder, X, out)
                 # What is missing shows in every code of its row.
                 gaps = np.flatnonzero(np.isnan(codes[:, 0]))
@@ -316,6 +330,7 @@ class BaseCoder(
             slices = list(map_rows(pool, encoder, X))
         return to_sparse_interface(sparse.vstack(slices, format="csr"))
 
+    @rowwise
     def inverse_transform(self, X):
         """Return the samples that codes stand for, mean + codes D.
 
@@ -335,15 +350,11 @@ class BaseCoder(
             If X is not finite or has not n_components columns.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=FLOATS, accept_sparse="csr", estimator=self)
-        if X.shape[1] != len(self.components_):
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but there are n_components="
-                f"{len(self.components_)} atoms: inverse_transform takes codes as "
-                "transform returns them."
-            )
-        samples = safe_sparse_dot(X, self.components_.astype(X.dtype, copy=False))
-        samples += self.mean_.astype(X.dtype, copy=False)
+        X = check_codes(self, X, self._n_features_out)
+        if isinstance(X, DeviceRows):
+            return X.times(self._atoms(X.dtype), as_numpy(self.mean_))
+        samples = safe_sparse_dot(X, self._atoms(X.dtype))
+        samples += as_numpy(self.mean_).astype(X.dtype, copy=False)
         return samples
 
     def __sklearn_tags__(self):
@@ -351,34 +362,28 @@ class BaseCoder(
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.array_api_support = True
         return tags
 
     @property
     def _n_features_out(self):
-        return len(self.components_)
+        return self.components_.shape[0]
 
-    def _validated(self, X, *, reset):
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=FLOATS,
-            accept_sparse="csr",
-            ensure_all_finite="allow-nan",
-        )
-        check_stored(X)
-        return X
+    def _validated(self, X, *, reset, method="fit"):
+        return check_rows(self, X, reset=reset, method=method)
 
     def _inference(self, n_components, dtype):
         prior = self._priors[self.prior]
         if isinstance(self.alpha, str):
             return Exact(prior, self.center, dtype)
-        alpha = check_alpha(self.alpha, n_components, dtype)
+        alpha = check_alpha(as_numpy(self.alpha), n_components, dtype)
         return Hard(prior, alpha, self.center, dtype)
 
     def _goes_on(self, n_components):
         """Return whether what is known of the prior can be learned on."""
-        known = self.prior == self._fitted_prior and len(self.alpha_) == n_components
+        known = (
+            self.prior == self._fitted_prior and self.alpha_.shape[0] == n_components
+        )
         return known and isinstance(self.alpha, str)
 
     def _opening(self, X, total, given, code):
