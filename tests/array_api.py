@@ -47,7 +47,7 @@ def dispatched():
 
 @pytest.fixture
 def X(rng):
-    return rng.laplace(size=(2 * SLICE_ROWS + 100, 6)) + [1, 0, 0, 0, 0, -2]
+    return rng.laplace(loc=[1, 0, 0, 0, 0, -2], size=(2 * SLICE_ROWS + 100, 6))
 
 
 def there(X, place):
@@ -81,7 +81,7 @@ def checks():
 
 @pytest.mark.filterwarnings("ignore:All codes of the training data are zero")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize(("estimator", "check"), checks())
+@pytest.mark.parametrize(("estimator", "check"), list(checks()))
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
