@@ -47,7 +47,8 @@ def dispatched():
 
 @pytest.fixture
 def X(rng):
-    return rng.laplace(loc=[1, 0, 0, 0, 0, -2], size=(2 * SLICE_ROWS + 100, 6))
+    scale = np.arange(6, 0, -1)
+    return rng.laplace([1, 0, 0, 0, 0, -2], scale, size=(2 * SLICE_ROWS + 100, 6))
 
 
 def there(X, place):
@@ -102,16 +103,21 @@ def test_everything_is_as_of_numpy_and_stays_there(
         found, expected = getattr(coder, attribute), getattr(whole, attribute)
         check_is_there(found, x)
         assert home(found).dtype == expected.dtype
-        np.testing.assert_allclose(home(found), expected, atol=atol)
+        np.testing.assert_allclose(home(found), expected, rtol=atol, atol=atol)
     np.testing.assert_allclose(coder.objective_path_, whole.objective_path_, rtol=atol)
     np.testing.assert_allclose(coder.noise_variance_, whole.noise_variance_, rtol=1e-3)
     if dtype == "f4":
         return
-    for method in ("transform", "score_samples", "posterior_std"):
+    # Noise is that of counts: a projection on the edge of a bin may fall to either side.
+    for method, tol in (
+        ("transform", 1e-9),
+        ("score_samples", 1e-5),
+        ("posterior_std", 1e-5),
+    ):
         found, expected = getattr(coder, method)(x), getattr(whole, method)(X)
         check_is_there(found, x)
         assert home(found).dtype == expected.dtype
-        np.testing.assert_allclose(home(found), expected, atol=1e-7, rtol=1e-7)
+        np.testing.assert_allclose(home(found), expected, rtol=tol, atol=tol)
     codes = whole.transform(X)
     found = coder.inverse_transform(there(codes, place))
     check_is_there(found, x)
