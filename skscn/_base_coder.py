@@ -99,9 +99,9 @@ class BaseCoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. float32 stays float32, CSR stays sparse, a memmap is read
-            slice by slice. NaN stands for what was not measured; data with NaN are
-            copied.
+            Training data. float32 stays float32, CSR stays sparse. NaN stands for what
+            was not measured; data with NaN are copied. Files, dask arrays and tensors
+            are read where they are: see :ref:`scaling`.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None

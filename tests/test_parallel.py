@@ -5,13 +5,16 @@ from functools import partial
 import joblib
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skscn import OrthogonalSparseCoder
 from skscn._parallel import (
     SLICE_ROWS,
     fill_rows,
+    in_line,
     map_rows,
+    one_blas_thread,
     row_slices,
     sum_rows,
     workers,
@@ -80,6 +83,50 @@ def test_blas_has_one_thread_in_there_and_its_own_number_after():
         with pytest.raises(KeyError), workers(10):
             raise KeyError
         assert blas_threads() == before
+
+
+def test_callers_that_overlap_put_the_threads_of_blas_back():
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        for caller in (first, second):
+            caller.__enter__()
+        first.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before
+
+
+def alone(estimator, X, y=None):
+    """Return 1 where an estimator works by itself, with BLAS on one thread."""
+    with workers(10 * SLICE_ROWS, estimator.n_jobs) as pool:
+        return float(pool.map is map and blas_threads() == {1})
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
+def test_workers_within_workers_do_not_multiply(backend, rng):
+    """Every worker of a search is one worker, whatever the search runs on."""
+    search = GridSearchCV(
+        OrthogonalSparseCoder(2, max_iter=5, tol=1),
+        {"alpha": [0.5, 1.0]},
+        scoring=alone,
+        cv=2,
+        n_jobs=2,
+    )
+    with joblib.parallel_config(backend=backend):
+        search.fit(rng.normal(size=(200, 3)))
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], 1.0)
+
+
+def test_one_of_many_at_work_asks_for_no_more(rng):
+    X = rng.normal(size=(3 * SLICE_ROWS, 2))
+    coder = OrthogonalSparseCoder(n_jobs=2, max_iter=5, tol=1)
+    with in_line() as pool:
+        assert pool.map is map
+        assert alone(coder, X) == 1.0
+        inner = coder.fit(X).transform(X)
+    np.testing.assert_array_equal(inner, coder.transform(X))
+    assert alone(coder, X) == 0.0
 
 
 def test_fitted_state_and_codes_have_the_same_bits_for_every_n_jobs(rng):

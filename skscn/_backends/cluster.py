@@ -141,6 +141,7 @@ def lazily(estimator, X, method):
         new_axis=list(range(1, 1 + len(shape))),
         chunks=(X.chunks[0], *((size,) for size in shape)),
         meta=first[:0],
+        token=method,
     )
 
 
