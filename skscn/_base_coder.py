@@ -38,6 +38,7 @@ from skscn._likelihood import Likelihood
 from skscn._parallel import fill_rows, map_rows, sum_rows, workers
 from skscn._validation import (
     check_alpha,
+    check_gaps,
     check_n_components,
     check_squares,
     check_start,
@@ -295,7 +296,10 @@ class BaseCoder(
             If X is infinite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        # Dense rows are read once: their codes tell which of them are not finite.
+        by_codes = not (self.sparse_output or sparse.issparse(X))
+        finite = False if by_codes else "allow-nan"
+        X = self._validated(X, reset=False, finite=finite)
         encoder = partial(
             encode_sparse if self.sparse_output else encode,
             components=self.components_.astype(X.dtype, copy=False),
@@ -306,10 +310,10 @@ class BaseCoder(
             if not self.sparse_output:
                 out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
                 codes = fill_rows(pool, encoder, X, out)
-                # What is missing shows in every code of its row.
                 gaps = np.flatnonzero(np.isnan(codes[:, 0]))
                 if len(gaps):
-                    codes[gaps] = encoder(self._completed(X[gaps], encoder), None)
+                    rows = check_gaps(X[gaps], self)
+                    codes[gaps] = encoder(self._completed(rows, encoder), None)
                 return codes
             if self._has_missing(X):
                 X = self._completed(X, encoder)
@@ -357,14 +361,14 @@ class BaseCoder(
     def _n_features_out(self):
         return len(self.components_)
 
-    def _validated(self, X, *, reset):
+    def _validated(self, X, *, reset, finite="allow-nan"):
         X = validate_data(
             self,
             X,
             reset=reset,
             dtype=FLOATS,
             accept_sparse="csr",
-            ensure_all_finite="allow-nan",
+            ensure_all_finite=finite,
         )
         check_stored(X)
         return X

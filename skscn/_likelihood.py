@@ -15,7 +15,7 @@ from skscn._core.codes import MapCode, MeanCode
 from skscn._core.missing import complete, has_missing, log_volumes, wider
 from skscn._core.moments import deviations, log_likelihoods
 from skscn._core.spectrum import Measured
-from skscn._parallel import fill_rows, row_slices, workers
+from skscn._parallel import fill_rows, row_slices, slice_rows, workers
 
 
 class Likelihood:
@@ -241,7 +241,7 @@ class Likelihood:
         return self._known.belief
 
     def _has_missing(self, X):
-        return not issparse(X) and has_missing(X, row_slices(X.shape[0]))
+        return not issparse(X) and has_missing(X, row_slices(X.shape[0], slice_rows(X)))
 
     def _completed(self, X, reader):
         """Return rows with what is missing completed, for a reader of rows."""

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
 
+import numpy as np
 from joblib import effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
-SLICE_ROWS = 4096
+# A slice is long enough that handing it over costs nothing beside it, and there are
+# enough of them for many workers where the work is worth sharing.
+SLICE_NUMBERS = 2**20
+SLICE_ROWS = (4096, 65_536)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Workers:
 
 
 @contextmanager
-def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
+def workers(n_rows, n_jobs=None, size=SLICE_ROWS[0]):
     """Yield the `Workers` for slices of `n_rows` rows, each with BLAS on one thread.
 
     joblib says how many there are and of what kind (`parallel_config` is obeyed).
@@ -62,7 +66,12 @@ def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
             yield Workers(partial(_map_joblib, parallel), share_memory=False)
 
 
-def row_slices(n_rows, size=SLICE_ROWS):
+def slice_rows(X):
+    """Return how many rows of X a worker takes at a time, at most."""
+    return int(np.clip(SLICE_NUMBERS // X.shape[1], *SLICE_ROWS))
+
+
+def row_slices(n_rows, size):
     """Return near-equal slices of at most `size` rows, the same anywhere.
 
     They are one or even in number, so that two workers end together.
@@ -73,8 +82,9 @@ def row_slices(n_rows, size=SLICE_ROWS):
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def map_rows(workers, function, X, other=None, size=SLICE_ROWS):
+def map_rows(workers, function, X, other=None, size=None):
     """Yield function(rows, rows of other or None) for every slice of rows, in order."""
+    size = slice_rows(X) if size is None else size
     return workers.map(
         partial(_call, function),
         (
@@ -93,8 +103,9 @@ def sum_rows(workers, function, X, sample_weight=None):
     return total
 
 
-def fill_rows(workers, function, X, out, size=SLICE_ROWS):
+def fill_rows(workers, function, X, out, size=None):
     """Write function(rows, rows of out) for every slice of rows into out."""
+    size = slice_rows(X) if size is None else size
     if workers.share_memory:
         for _ in map_rows(workers, function, X, out, size):
             pass

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
 
 ORTHONORMAL = 1e-4  # how far D Dᵀ of a given dictionary may be from the identity
 
@@ -76,6 +76,24 @@ def check_stored(X):
             f"X is sparse and holds {np.count_nonzero(np.isnan(X.data))} NaN. Missing "
             "entries are completed in dense X only: use X.toarray()."
         )
+
+
+def check_gaps(rows, estimator):
+    """Return rows without finite codes; raise where it is not for something missing."""
+    with np.errstate(invalid="ignore"):  # it adds infinities of both signs
+        assert_all_finite(
+            rows,
+            allow_nan=True,
+            estimator_name=type(estimator).__name__,
+            input_name="X",
+        )
+    whole = rows[~np.isnan(rows).any(axis=1)]
+    if len(whole):
+        raise ValueError(
+            f"The projections of X, with entries up to {np.abs(whole).max():.3g}, "
+            f"overflow {rows.dtype}. Scale X as the training data were."
+        )
+    return rows
 
 
 def check_squares(square, dtype):
