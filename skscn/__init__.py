@@ -3,7 +3,10 @@
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._detection.detector import SparseCodingDetector
-from skscn._detection.explanation_display import ExplanationDisplay
+from skscn._displays.explanation import ExplanationDisplay
+from skscn._displays.objective import ObjectiveDisplay
+from skscn._displays.prior import PriorDisplay
+from skscn._displays.reconstruction import ReconstructionDisplay
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork
@@ -15,7 +18,10 @@ __all__ = [
     "ExplanationDisplay",
     "FlooredScaler",
     "NonNegativeSparseCoder",
+    "ObjectiveDisplay",
     "OrthogonalSparseCoder",
+    "PriorDisplay",
+    "ReconstructionDisplay",
     "SparseCodingDetector",
     "SparseCodingImputer",
     "SparseCodingNetwork",

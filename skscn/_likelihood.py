@@ -233,6 +233,18 @@ class Likelihood:
         )
         return self._completed(X, reader)
 
+    def _curves(self, component, u):
+        """Return density, most probable code and posterior mean of projections u."""
+        u, belief = u[:, None], self._known.belief
+        prior = self._priors[self._fitted_prior]
+        alone = [component]
+        shrinkage = None if self._shrinkage is None else self._shrinkage[alone]
+        by_mode = MapCode(prior, float(self.alpha_[component]), shrinkage)
+        by_mean = MeanCode(prior, belief.parameters[:, alone], belief.noise)
+        density = np.exp(by_mean.log_density(u.copy()))
+        code, mean = by_mode.encode(u.copy()), by_mean.encode(u.copy())
+        return density, code[:, 0], mean[:, 0]
+
     def _believed(self, name):
         if "_known" not in vars(self):
             raise AttributeError(

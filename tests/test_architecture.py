@@ -17,7 +17,8 @@ FLOORS = (
     ("_coders", "_base_images", "_detection.tabular"),
     ("_base_coder",),
     ("_likelihood",),
-    ("_detection.explanation_display",),
+    ("_displays.explanation", "_displays.objective"),
+    ("_displays.prior", "_displays.reconstruction"),
     ("_compat", "_parallel", "_validation", "_image_validation"),
     # From here down: NumPy and SciPy only.
     ("_core.online", "_maps.composition"),
