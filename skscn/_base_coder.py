@@ -306,7 +306,9 @@ class BaseCoder(
             mean=self._shift(X.dtype),
             code=self._asked_code(X.dtype),
         )
-        with workers(X.shape[0], self.n_jobs) as pool:
+        work = X.shape[0] * self.components_.size
+        work *= 1 if by_codes and self.inference == "map" else 10
+        with workers(X.shape[0], self.n_jobs, work=work) as pool:
             if not self.sparse_output:
                 out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
                 codes = fill_rows(pool, encoder, X, out)

@@ -22,6 +22,7 @@ from threadpoolctl import ThreadpoolController
 # enough of them for many workers where the work is worth sharing.
 SLICE_NUMBERS = 2**20
 SLICE_ROWS = (4096, 65_536)
+SHARED_WORK = 2**29  # multiply-adds that workers need to be faster than one of them
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ class Workers:
 
 
 @contextmanager
-def workers(n_rows, n_jobs=None, size=SLICE_ROWS[0]):
+def workers(n_rows, n_jobs=None, size=SLICE_ROWS[0], work=SHARED_WORK):
     """Yield the `Workers` for slices of `n_rows` rows, each with BLAS on one thread.
+
+    There is one where there are fewer than `SHARED_WORK` multiply-adds of `work`.
 
     joblib says how many there are and of what kind (`parallel_config` is obeyed).
     Where they are threads of this process, as by default, they are driven by an
@@ -50,6 +53,7 @@ def workers(n_rows, n_jobs=None, size=SLICE_ROWS[0]):
     over 50,000 patches takes.
     """
     count = min(effective_n_jobs(n_jobs), len(row_slices(n_rows, size)))
+    count = count if work >= SHARED_WORK else 1
     with one_blas_thread():
         if count == 1:
             yield Workers(map, share_memory=True)

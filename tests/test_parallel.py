@@ -116,3 +116,17 @@ def test_n_jobs_none_obeys_the_configuration(rng, monkeypatch):
     with joblib.parallel_config(n_jobs=2), pytest.raises(pytest.fail.Exception):
         OrthogonalSparseCoder().fit(rng.normal(size=(2 * LEAST, 2)))
     assert seen == [2]
+
+
+def test_little_work_is_not_shared(rng, monkeypatch):
+    X = rng.normal(size=(2 * LEAST, 8))
+    monkeypatch.setattr(
+        "skscn._parallel.ThreadPoolExecutor", lambda count: pytest.fail("shared")
+    )
+    coder = OrthogonalSparseCoder(8, n_jobs=2, max_iter=0)
+    with pytest.raises(pytest.fail.Exception):
+        coder.fit(X)  # passes of learning are shared: they are many
+    coder.set_params(n_jobs=1).fit(X).set_params(n_jobs=2).transform(X)
+    monkeypatch.setattr("skscn._parallel.SHARED_WORK", X.size * 8)
+    with pytest.raises(pytest.fail.Exception):
+        coder.transform(X)
