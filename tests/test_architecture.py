@@ -32,6 +32,7 @@ FLOORS = (
     ("_core.marginals",),
     ("_core.tails",),
 )
+STANDARD = {"abc", "collections", "contextlib", "dataclasses", "functools", "typing"}
 PRIVATE_DOOR = "_compat"
 JOBLIB_DOOR = "_parallel"
 PACKAGE = Path(skscn.__file__).parent
@@ -83,7 +84,14 @@ def test_imports_point_downward(path):
 def test_the_ground_floors_know_numpy_and_scipy_alone(path):
     if floor_of[name_of(path)] >= GROUND:
         outside = {name.split(".")[0] for name in imports(path)}
-        known = {"abc", "collections", "dataclasses", "functools", "typing"}
+        known = {
+            "abc",
+            "collections",
+            "contextlib",
+            "dataclasses",
+            "functools",
+            "typing",
+        }
         assert outside <= known | {"numpy", "scipy", "skscn"}
 
 
