@@ -1,5 +1,6 @@
 """Sparse coding networks for scikit-learn."""
 
+from skscn._backends.blocks import map_blocks
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._detection.detector import SparseCodingDetector
@@ -28,5 +29,6 @@ __all__ = [
     "SpatialPool",
     "StreamingRidgeClassifier",
     "make_sparse_coding_network",
+    "map_blocks",
 ]
 __version__ = "0.1.0.dev0"

@@ -1,6 +1,5 @@
 """The body of the coders: scikit-learn's conventions around the functional core."""
 
-import warnings
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -13,17 +12,25 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from skscn._backends.blocks import rowwise
+from skscn._backends.device import DeviceRows, refuse_device
+from skscn._backends.rows import (
+    at_hand,
+    check_codes,
+    check_rows,
+    check_weights,
+    placed,
+)
 from skscn._compat import (
     CallbackSupportMixin,
     FitTask,
     Interval,
     StrOptions,
-    check_sample_weight,
+    as_numpy,
     fitting,
     to_sparse_interface,
 )
@@ -42,10 +49,10 @@ from skscn._validation import (
     check_n_components,
     check_squares,
     check_start,
-    check_stored,
+    warn_falling,
+    warn_zero_codes,
 )
 
-FLOATS = [np.float64, np.float32]
 PATIENCE = 2  # small improvements in a row that end learning: one may be a saddle
 GATHERED = 2  # rows per component that a stream gathers before it trusts their axes
 
@@ -115,8 +122,9 @@ class BaseCoder(
         """
         warm = self.warm_start and hasattr(self, "components_")
         X = self._validated(X, reset=True)
-        weights = check_sample_weight(sample_weight, X)
-        given = check_start(self.components_ if warm else self.init, X.shape[1])
+        weights = check_weights(sample_weight, X)
+        given = self.components_ if warm else self.init
+        given = check_start(as_numpy(given), X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], given)
         inference = self._inference(n_components, X.dtype)
         task = FitTask(self, X, self.max_iter)
@@ -141,9 +149,10 @@ class BaseCoder(
 
             def attributes():
                 known = inference.measured(step.state, total, data, mean)
-                return self._attributes(
+                fitted = self._attributes(
                     step.components, mean, inference, known, list(path)
                 )
+                return placed(X, fitted)
 
             calm, done = 0, self.max_iter == 0
             while not done and len(path) <= self.max_iter:
@@ -162,28 +171,19 @@ class BaseCoder(
                 final = gaps.completed(state, reader, total, mean)
             known = inference.measured(state, total, data, mean)
             data = data if gaps is None else final
+        fitted = self._attributes(state.components, mean, inference, known, path)
         self.__dict__.update(
-            self._attributes(state.components, mean, inference, known, path),
+            placed(X, fitted),
             _stream=Stream(state.components, mean, data, moments, known, data.weight),
             _gathered=None,
         )
         task.end()
         if not done:
             unit = "nats a feature" if inference.n_sums else "of its value"
-            warnings.warn(
-                f"The objective still falls by more than {self.tol:g} {unit} "
-                f"after max_iter={self.max_iter} iterations. {self._remedy}",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            warn_falling(self.tol, unit, self.max_iter, self._remedy)
         if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
-            warnings.warn(
-                f"All codes of the training data are zero: alpha={self.alpha} is above "
-                f"every projection. {self._entries} have root mean square {size:.3g} "
-                "about their mean; choose an alpha of that order or below.",
-                stacklevel=3,
-            )
+            warn_zero_codes(self.alpha, size, self._entries)
         return self
 
     @fitting
@@ -220,15 +220,15 @@ class BaseCoder(
         """
         first = not hasattr(self, "components_")
         stream: Any = None
-        X = self._validated(X, reset=first)
-        weights = check_sample_weight(sample_weight, X)
+        X = at_hand(self._validated(X, reset=first, method="partial_fit"))
+        weights = check_weights(sample_weight, X)
         if first:
-            given = check_start(self.init, X.shape[1])
+            given = check_start(as_numpy(self.init), X.shape[1])
             n_components = check_n_components(self.n_components, X.shape[1], given)
             path: list = []
             gathered: tuple | None = X[:0], None
         else:
-            given, n_components = None, len(self.components_)
+            given, n_components = None, self._n_features_out
             stream, gathered = self._stream, self._gathered
             path = self.objective_path_
             with np.errstate(over="ignore"):  # the check of the squares will tell
@@ -276,6 +276,7 @@ class BaseCoder(
         )
         return self
 
+    @rowwise
     def transform(self, X):
         """Return the sparse codes of samples.
 
@@ -299,18 +300,21 @@ class BaseCoder(
         # Dense rows are read once: their codes tell which of them are not finite.
         by_codes = not (self.sparse_output or sparse.issparse(X))
         finite = False if by_codes else "allow-nan"
-        X = self._validated(X, reset=False, finite=finite)
+        X = self._validated(X, reset=False, method="transform", finite=finite)
         encoder = partial(
             encode_sparse if self.sparse_output else encode,
-            components=self.components_.astype(X.dtype, copy=False),
+            components=self._atoms(X.dtype),
             mean=self._shift(X.dtype),
             code=self._asked_code(X.dtype),
         )
+        if isinstance(X, DeviceRows):
+            refuse_device(X, "sparse_output=True", "Use False.", self.sparse_output)
+            return X.filled(encoder)
         work = X.shape[0] * self.components_.size
         work *= 1 if by_codes and self.inference == "map" else 10
         with workers(X.shape[0], self.n_jobs, work=work) as pool:
             if not self.sparse_output:
-                out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
+                out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
                 codes = fill_rows(pool, encoder, X, out)
                 gaps = np.flatnonzero(np.isnan(codes[:, 0]))
                 if len(gaps):
@@ -322,6 +326,7 @@ class BaseCoder(
             slices = list(map_rows(pool, encoder, X))
         return to_sparse_interface(sparse.vstack(slices, format="csr"))
 
+    @rowwise
     def inverse_transform(self, X):
         """Return the samples that codes stand for, mean + codes D.
 
@@ -341,15 +346,11 @@ class BaseCoder(
             If X is not finite or has not n_components columns.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=FLOATS, accept_sparse="csr", estimator=self)
-        if X.shape[1] != len(self.components_):
-            raise ValueError(
-                f"X has {X.shape[1]} columns, but there are n_components="
-                f"{len(self.components_)} atoms: inverse_transform takes codes as "
-                "transform returns them."
-            )
-        samples = safe_sparse_dot(X, self.components_.astype(X.dtype, copy=False))
-        samples += self.mean_.astype(X.dtype, copy=False)
+        X = check_codes(self, X, self._n_features_out)
+        if isinstance(X, DeviceRows):
+            return X.times(self._atoms(X.dtype), as_numpy(self.mean_))
+        samples = safe_sparse_dot(X, self._atoms(X.dtype))
+        samples += as_numpy(self.mean_).astype(X.dtype, copy=False)
         return samples
 
     def __sklearn_tags__(self):
@@ -357,34 +358,28 @@ class BaseCoder(
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.array_api_support = True
         return tags
 
     @property
     def _n_features_out(self):
-        return len(self.components_)
+        return self.components_.shape[0]
 
-    def _validated(self, X, *, reset, finite="allow-nan"):
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=FLOATS,
-            accept_sparse="csr",
-            ensure_all_finite=finite,
-        )
-        check_stored(X)
-        return X
+    def _validated(self, X, *, reset, method="fit", finite="allow-nan"):
+        return check_rows(self, X, reset=reset, method=method, finite=finite)
 
     def _inference(self, n_components, dtype):
         prior = self._priors[self.prior]
         if isinstance(self.alpha, str):
             return Exact(prior, self.center, dtype)
-        alpha = check_alpha(self.alpha, n_components, dtype)
+        alpha = check_alpha(as_numpy(self.alpha), n_components, dtype)
         return Hard(prior, alpha, self.center, dtype)
 
     def _goes_on(self, n_components):
         """Return whether what is known of the prior can be learned on."""
-        known = self.prior == self._fitted_prior and len(self.alpha_) == n_components
+        known = (
+            self.prior == self._fitted_prior and self.alpha_.shape[0] == n_components
+        )
         return known and isinstance(self.alpha, str)
 
     def _opening(self, X, total, given, code):

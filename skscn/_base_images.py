@@ -15,6 +15,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skscn._backends.blocks import rowwise
+from skscn._backends.rows import is_afar, rows_of
 from skscn._compat import check_feature_names_in
 from skscn._core.scratch import Scratches
 from skscn._image_validation import check_image_shape
@@ -23,7 +25,7 @@ from skscn._parallel import fill_rows, workers
 
 # What is read as it is; everything else becomes float64 first. Integers are small
 # enough to be exact in float32, the type they are computed in.
-IMAGE_TYPES = [np.float64, np.float32, np.uint8, np.int8, np.uint16, np.int16, np.bool_]
+IMAGE_TYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "u2", "i2", "?")]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def computed_in(images):
 class BaseImageTransformer(TransformerMixin, BaseEstimator):
     """A transformer of images; a concrete one learns, and returns its layer."""
 
+    _read_types = IMAGE_TYPES
+
     @property
     def _flattens(self):
         """Whether rows are returned for images too."""
@@ -91,6 +95,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
     def _layer(self, dtype):
         """Return the fitted `Layer` that computes in dtype."""
 
+    @rowwise
     def transform(self, X):
         """Return the maps of images.
 
@@ -120,6 +125,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         maps = self._mapped(images)
         return maps.reshape(len(maps), -1) if flat or self._flattens else maps
 
+    @rowwise
     def inverse_transform(self, X):
         """Return the images that maps stand for.
 
@@ -155,6 +161,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         images = self._streamed(run_back, maps, self.image_shape_)
         return images.reshape(len(X), -1) if X.ndim == 2 else images
 
+    @rowwise
     def reconstruct(self, X):
         """Return images rebuilt from their maps, with the patch means of the images.
 
@@ -228,16 +235,23 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
 
         With reset the shape is kept in `image_shape_`, else compared with it.
         """
+        afar = is_afar(X, IMAGE_TYPES)
         flat = sparse.issparse(X) or _n_dims(X) < 3
         if flat:
-            X = validate_data(self, X, reset=reset, dtype=IMAGE_TYPES)
+            X = validate_data(
+                self, X, reset=reset, dtype=IMAGE_TYPES, skip_check_array=afar
+            )
+            X = rows_of(X, IMAGE_TYPES) if afar else X
             shape = check_image_shape(self.image_shape, X.shape[1])
             if not reset:
                 shape = self.image_shape_
             return self._kept(X.reshape(len(X), *shape), reset), True
-        X = check_array(X, dtype=IMAGE_TYPES, allow_nd=True, estimator=self)
+        if afar:
+            X = rows_of(X, IMAGE_TYPES)
+        else:
+            X = check_array(X, dtype=IMAGE_TYPES, allow_nd=True, estimator=self)
         if X.ndim == 3:
-            X = X[..., None]
+            X = X.reshape(*X.shape, 1)
         if X.ndim != 4:
             raise ValueError(
                 f"X has {X.ndim} dimensions: images have 3 or 4, (n_images, height, "

@@ -3,9 +3,11 @@
 from contextlib import contextmanager
 from functools import wraps
 
+import numpy as np
 from scipy import sparse
-from sklearn import get_config
+from sklearn import config_context, get_config
 from sklearn.base import _fit_context
+from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
 )
@@ -32,6 +34,8 @@ __all__ = [
     "FitTask",
     "Interval",
     "StrOptions",
+    "array_namespace",
+    "as_numpy",
     "check_feature_names_in",
     "check_matplotlib",
     "check_sample_weight",
@@ -75,6 +79,30 @@ def check_sample_weight(sample_weight, X):
             "to learn from. Give at least one sample a positive weight."
         )
     return weights
+
+
+def array_namespace(X):
+    """Return the array namespace and the device of X; None stands for NumPy's.
+
+    Only with scikit-learn's `array_api_dispatch` are there others.
+    """
+    if not get_config()["array_api_dispatch"] or not _is_foreign(X):
+        return None
+    xp, _, device = get_namespace_and_device(X)
+    return xp, device
+
+
+def as_numpy(X):
+    """Return arrays of other namespaces and devices as those of NumPy."""
+    if not _is_foreign(X):
+        return X
+    with config_context(array_api_dispatch=True):
+        xp, *_ = get_namespace_and_device(X)
+    return _convert_to_numpy(X, xp)
+
+
+def _is_foreign(X):
+    return hasattr(X, "__dlpack__") and not isinstance(X, np.ndarray | np.generic)
 
 
 def to_sparse_interface(matrix):

@@ -10,7 +10,8 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skscn._base_coder import FLOATS, BaseCoder
+from skscn._backends.rows import FLOATS
+from skscn._base_coder import BaseCoder
 from skscn._coders import OrthogonalSparseCoder
 from skscn._compat import fitting
 

@@ -6,10 +6,13 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from skscn._backends.blocks import rowwise
+from skscn._backends.device import DeviceRows, refuse_device
+from skscn._backends.rows import FLOATS
+from skscn._compat import as_numpy
 from skscn._core.beliefs import Belief
 from skscn._core.codes import MapCode, MeanCode
 from skscn._core.missing import complete, has_missing, log_volumes, wider
@@ -21,6 +24,7 @@ from skscn._parallel import fill_rows, row_slices, slice_rows, workers
 class Likelihood:
     """The part of a coder that knows densities: exact, unless entries are missing."""
 
+    _read_types = FLOATS
     _priors: ClassVar[dict]
     _known: Measured | Belief
     _fitted_prior: str
@@ -43,8 +47,9 @@ class Likelihood:
         """Thresholds by the variance of the noise, `alpha_ / noise_variance_`."""
         belief = self._believed("rate_")
         names = self._priors[self._fitted_prior].names
-        rates = belief.parameters[0] if "rate" in names else self.alpha_ / belief.noise
-        return rates.astype(self.alpha_.dtype)
+        alpha = as_numpy(self.alpha_)
+        rates = belief.parameters[0] if "rate" in names else alpha / belief.noise
+        return rates.astype(alpha.dtype)
 
     @property
     def prior_(self):
@@ -52,10 +57,11 @@ class Likelihood:
         belief = self._believed("prior_")
         names = self._priors[self._fitted_prior].names
         return {
-            name: row.astype(self.alpha_.dtype)
+            name: row.astype(as_numpy(self.alpha_).dtype)
             for name, row in zip(names, belief.parameters, strict=True)
         }
 
+    @rowwise
     def score_samples(self, X):
         """Return the log-likelihood of every sample, in nats.
 
@@ -74,14 +80,16 @@ class Likelihood:
             Of each sample under the model.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = self._validated(X, reset=False, method="score_samples")
+        likelihood = partial(
+            log_likelihoods,
+            components=self._atoms(np.float64),
+            mean=self._shift(np.float64),
+            code=self._mean_code(),
+        )
+        if isinstance(X, DeviceRows):
+            return X.filled(likelihood)
         with workers(X.shape[0], self.n_jobs) as pool:
-            likelihood = partial(
-                log_likelihoods,
-                components=self.components_.astype(np.float64),
-                mean=self._shift(np.float64),
-                code=self._mean_code(),
-            )
             found = fill_rows(pool, likelihood, X, np.empty(X.shape[0]))
         gaps = np.flatnonzero(np.isnan(found))
         if len(gaps):
@@ -106,7 +114,7 @@ class Likelihood:
         log_likelihood : float
             The mean of `score_samples`.
         """
-        return float(np.mean(self.score_samples(X)))
+        return float(np.mean(as_numpy(self.score_samples(X))))
 
     def aic(self, X):
         """Return the Akaike information criterion; lower is better.
@@ -124,7 +132,7 @@ class Likelihood:
             Minus twice the log-likelihood of X, plus twice the number of what was
             learned.
         """
-        log_likelihood = self.score_samples(X)
+        log_likelihood = as_numpy(self.score_samples(X))
         return float(-2 * log_likelihood.sum() + 2 * self._n_learned())
 
     def bic(self, X):
@@ -143,7 +151,7 @@ class Likelihood:
             Minus twice the log-likelihood of X, plus log n_samples for everything that
             was learned.
         """
-        log_likelihood = self.score_samples(X)
+        log_likelihood = as_numpy(self.score_samples(X))
         price = np.log(len(log_likelihood)) * self._n_learned()
         return float(-2 * log_likelihood.sum() + price)
 
@@ -172,10 +180,12 @@ class Likelihood:
         belief = self._known.belief
         prior = self._priors[self._fitted_prior]
         codes = prior.draw(belief.parameters, n_samples, rng)
-        noise = rng.standard_normal((n_samples, len(self.mean_)))
-        X = codes @ self.components_ + self.mean_ + np.sqrt(belief.noise) * noise
-        return X.astype(self.components_.dtype, copy=False)
+        atoms, mean = as_numpy(self.components_), as_numpy(self.mean_)
+        noise = rng.standard_normal((n_samples, len(mean)))
+        X = codes @ atoms + mean + np.sqrt(belief.noise) * noise
+        return X.astype(atoms.dtype, copy=False)
 
+    @rowwise
     def posterior_std(self, X):
         """Return how uncertain the code of every sample is.
 
@@ -191,15 +201,17 @@ class Likelihood:
             means that `transform` returns with `inference="mean"`.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = self._validated(X, reset=False, method="posterior_std")
+        deviation = partial(
+            deviations,
+            components=self._atoms(X.dtype),
+            mean=self._shift(X.dtype),
+            code=self._mean_code(),
+        )
+        if isinstance(X, DeviceRows):
+            return X.filled(deviation)
         with workers(X.shape[0], self.n_jobs) as pool:
-            deviation = partial(
-                deviations,
-                components=self.components_.astype(X.dtype, copy=False),
-                mean=self._shift(X.dtype),
-                code=self._mean_code(),
-            )
-            out = np.empty((X.shape[0], len(self.components_)), dtype=X.dtype)
+            out = np.empty((X.shape[0], self.components_.shape[0]), dtype=X.dtype)
             found = fill_rows(pool, deviation, X, out)
         gaps = np.flatnonzero(np.isnan(found[:, 0]))
         if len(gaps):
@@ -207,6 +219,7 @@ class Likelihood:
             found[gaps] = wider(filled, X[gaps], **deviation.keywords)
         return found
 
+    @rowwise
     def impute(self, X):
         """Return samples with missing entries completed by what the model expects.
 
@@ -222,12 +235,13 @@ class Likelihood:
             the posterior mean of the code; what was measured is as it was.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
+        X = self._validated(X, reset=False, method="impute")
+        refuse_device(X, "impute", "Missing entries are completed there alone.")
         if not self._has_missing(X):
             return X.copy()
         reader = partial(
             log_likelihoods,
-            components=self.components_.astype(X.dtype, copy=False),
+            components=self._atoms(X.dtype),
             mean=self._shift(X.dtype),
             code=self._mean_code(),
         )
@@ -253,7 +267,10 @@ class Likelihood:
         return self._known.belief
 
     def _has_missing(self, X):
-        return not issparse(X) and has_missing(X, row_slices(X.shape[0], slice_rows(X)))
+        # What is not at hand is checked as it is read.
+        if not isinstance(X, np.ndarray):
+            return False
+        return has_missing(X, row_slices(X.shape[0], slice_rows(X)))
 
     def _completed(self, X, reader):
         """Return rows with what is missing completed, for a reader of rows."""
@@ -273,7 +290,8 @@ class Likelihood:
 
     def _map_code(self, dtype):
         prior = self._priors[self._fitted_prior]
-        return MapCode.of(prior, self.alpha_, dtype, self._shrinkage)
+        alpha, shrinkage = as_numpy(self.alpha_), as_numpy(self._shrinkage)
+        return MapCode.of(prior, alpha, dtype, shrinkage)
 
     def _mean_code(self):
         belief = self._known.belief
@@ -282,12 +300,17 @@ class Likelihood:
 
     def _shift(self, dtype):
         """Return the mean, or None for zero."""
-        return self.mean_.astype(dtype, copy=False) if self.mean_.any() else None
+        mean = as_numpy(self.mean_)
+        return mean.astype(dtype, copy=False) if mean.any() else None
+
+    def _atoms(self, dtype):
+        """Return the dictionary at home."""
+        return as_numpy(self.components_).astype(dtype, copy=False)
 
     def _n_learned(self):
         n_components, n_features = self.components_.shape
         dictionary = n_components * n_features - n_components * (n_components + 1) // 2
-        numbers = 1 + (n_features if self.mean_.any() else 0)
+        numbers = 1 + (n_features if as_numpy(self.mean_).any() else 0)
         prior = self._priors[self._fitted_prior]
         if self._learned_prior or not prior.given_by_threshold:
             numbers += len(prior.names) * n_components

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
+from threading import Lock
+from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController
@@ -99,7 +101,12 @@ def map_rows(workers, function, X, other=None, size=None):
 
 
 def sum_rows(workers, function, X, sample_weight=None):
-    """Return the sum, in order, of function(rows, weights) over slices of rows."""
+    """Return the sum, in order, of function(rows, weights) over slices of rows.
+
+    Rows that are elsewhere are summed there.
+    """
+    if hasattr(X, "sum_rows"):
+        return X.sum_rows(function, sample_weight)
     results = map_rows(workers, function, X, sample_weight)
     total = next(results)
     for result in results:
@@ -144,9 +151,42 @@ def _on_one_thread(function, item):
         return function(item)
 
 
+@contextmanager
+def in_line():
+    """Yield the one of `Workers`: the caller is one of many at work already."""
+    with parallel_config(backend="sequential"), one_blas_thread():
+        yield Workers(map, share_memory=True)
+
+
+@contextmanager
 def one_blas_thread():
-    """Return a context in which BLAS uses one thread: small matrices lose by more."""
-    return _controller().limit(limits=1, user_api="blas")
+    """Hold BLAS to one thread: small matrices lose by more.
+
+    The number of threads is the whole process's. Of several callers in threads of their
+    own the first sets it, and the last puts it back.
+    """
+    with _held.lock:
+        if _held.callers == 0:
+            _held.limit = _controller().limit(limits=1, user_api="blas")
+        _held.callers += 1
+    try:
+        yield
+    finally:
+        with _held.lock:
+            _held.callers -= 1
+            if _held.callers == 0:
+                _held.limit.restore_original_limits()
+
+
+class _Held:
+    """How many callers hold BLAS to one thread."""
+
+    def __init__(self):
+        self.lock, self.callers = Lock(), 0
+        self.limit: Any = None
+
+
+_held = _Held()
 
 
 @lru_cache

@@ -1,9 +1,24 @@
 """Data that tests share."""
 
+import os
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
+
+# Not to be imported where nothing is dispatched: test_array_api runs it.
+collect_ignore = [] if os.environ.get("SCIPY_ARRAY_API") == "1" else ["array_api.py"]
+
+
+@pytest.fixture
+def short_slices(monkeypatch):
+    """Cut rows into slices of the least length, however narrow they are."""
+    from skscn import _parallel
+
+    least, _ = _parallel.SLICE_ROWS
+    monkeypatch.setattr(_parallel, "SLICE_ROWS", (least, least))
+    return least
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,8 +19,12 @@ FLOORS = (
     ("_likelihood",),
     ("_displays.explanation", "_displays.objective"),
     ("_displays.prior", "_displays.reconstruction"),
+    ("_backends.blocks",),
+    ("_backends.rows",),
+    ("_backends.cluster", "_backends.device"),
     ("_compat", "_parallel", "_validation", "_image_validation"),
     # From here down: NumPy and SciPy only.
+    ("_backends.stored",),
     ("_core.online", "_maps.composition"),
     ("_core.learning", "_core.inference", "_maps.layers", "_detection.robust"),
     ("_core.missing", "_core.objectives", "_core.spectrum", "_core.starts"),
@@ -38,7 +42,7 @@ JOBLIB_DOOR = "_parallel"
 PACKAGE = Path(skscn.__file__).parent
 
 floor_of = {name: i for i, floor in enumerate(FLOORS) for name in floor}
-GROUND = floor_of["_core.online"]
+GROUND = floor_of["_backends.stored"]
 
 
 def name_of(path):

@@ -139,7 +139,7 @@ def data_moments(rows, weights, *, mean=None, scatter=False):
     return DataMoments(weight, total, square, outer)
 
 
-def code_moments(rows, weights, *, components, mean, code):
+def code_moments(rows, weights, *, components, mean, code, skipped=0):
     """Encode a slice of rows, dense or CSR, and return its `CodeMoments`.
 
     Parameters
@@ -152,8 +152,12 @@ def code_moments(rows, weights, *, components, mean, code):
         The point m.
     code : MapCode or MeanCode
         The map from projections to codes.
+    skipped : int, default=0
+        Rows of the slice that are not among these, but were before them: where a slice
+        is cut, its curvature still is that of its first rows.
     """
     n_components, n_features = components.shape
+    n_sampled = max(code.sampled_rows - skipped, 0)
     cross = np.zeros((n_components, n_features))
     total = np.zeros(n_components)
     code, gain, sums = code.prepared(), 0.0, None
@@ -161,7 +165,7 @@ def code_moments(rows, weights, *, components, mean, code):
     for block, w, projections, scratch in projected(rows, weights, components, mean):
         head = None
         if sampled == 0.0:
-            head = projections[: code.sampled_rows].copy()
+            head = projections[:n_sampled].copy()
             square = head**2
             outside = row_square(block[: len(head)], mean) - square.sum(axis=1)
         block_gain, block_sums = code.expect(projections, scratch, w, head)

@@ -54,6 +54,14 @@ class Prior(ABC):
             The array `projections` itself.
         """
 
+    @abstractmethod
+    def codes(self, xp, projections, threshold):
+        """Return what `mode` does, as a new array of an array namespace `xp`."""
+
+    def gains(self, xp, codes, threshold):
+        """Return what every code takes off the objective, in an array namespace."""
+        return 0.5 * codes * codes
+
     def gain(self, codes, threshold, weights=None):
         """Return what the codes take off the objective of the zero code.
 
@@ -192,6 +200,10 @@ class Laplace(_Rate):
         projections -= inside
         return projections
 
+    def codes(self, xp, projections, threshold):
+        inside = xp.minimum(projections, threshold)
+        return projections - xp.maximum(inside, -threshold)
+
     def scalars(self, parameters, noise):
         rate = parameters[0] * np.sqrt(noise)
         return (rate,), np.log(parameters[0] / 2) - LOG_ROOT
@@ -226,6 +238,9 @@ class Exponential(_Rate):
     def mode(self, projections, threshold, scratch=None):
         projections -= threshold
         return np.maximum(projections, 0, out=projections)
+
+    def codes(self, xp, projections, threshold):
+        return xp.maximum(projections - threshold, xp.zeros_like(projections))
 
     def scalars(self, parameters, noise):
         rate = parameters[0] * np.sqrt(noise)
@@ -263,6 +278,15 @@ class SpikeSlab(Prior):
         projections *= size > threshold
         projections += 0.0  # no negative zeros
         return projections
+
+    def codes(self, xp, projections, threshold):
+        size = projections if self.one_sided else xp.abs(projections)
+        return xp.where(size > threshold, projections, xp.zeros_like(projections))
+
+    def gains(self, xp, codes, threshold):
+        gains = super().gains(xp, codes, threshold)
+        cost = xp.where(codes != 0, 0.5 * threshold**2, xp.zeros_like(codes))
+        return gains - cost
 
     def gain(self, codes, threshold, weights=None):
         active = codes != 0

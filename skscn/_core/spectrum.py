@@ -60,32 +60,50 @@ def spectrum(rows, weights, *, components, mean, size, one_sided, pooled):
     pooled : bool
         Whether all coefficients are counted together.
     """
-    n_components = len(components)
-    octave = FINE if pooled else COARSE
-    first, n_bins = _bins(size, octave)
-    n_spectra, n_signs = 1 if pooled else n_components, 1 + one_sided
-    counts = np.zeros(n_spectra * n_signs * n_bins)
+    counted = Counts(len(components), size, one_sided=one_sided, pooled=pooled)
     outside, weight = 0.0, 0.0
-    place = 0 if pooled else np.arange(n_components) * n_signs * n_bins
     for block, w, projections, scratch in projected(rows, weights, components, mean):
         square = np.multiply(projections, projections, out=scratch)
         lost = row_square(block, mean) - square.sum(axis=1)
         outside += float(lost.sum() if w is None else w @ lost)
         weight += float(len(lost) if w is None else w.sum())
+        counted.add(projections, w)
+    return counted.spectrum(outside, weight)
+
+
+class Counts:
+    """Counts of projections, to be added to: the parameters are those of `spectrum`."""
+
+    def __init__(self, n_components, size, *, one_sided, pooled):
+        self._octave = FINE if pooled else COARSE
+        self._first, n_bins = _bins(size, self._octave)
+        n_spectra, n_signs = 1 if pooled else n_components, 1 + one_sided
+        self._shape = n_spectra, n_signs * n_bins
+        self._counts = np.zeros(n_spectra * n_signs * n_bins)
+        self._place = 0 if pooled else np.arange(n_components) * n_signs * n_bins
+        self._one_sided, self._n_bins = one_sided, n_bins
+
+    def add(self, projections, weights):
+        """Count projections of shape (n_rows, n_components)."""
         for start in range(0, len(projections), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             u = projections[part].astype(np.float64)
             # The bits of a float, read as an integer, are its logarithm to base two.
             bins = np.abs(u).view(np.int64)
-            bins >>= _shift(octave)
-            bins -= first
-            np.clip(bins, 0, n_bins - 1, out=bins)
-            if one_sided:
-                bins += n_bins * (u < 0)
-            bins += place
-            each = None if w is None else np.repeat(w[part], n_components)
-            counts += np.bincount(bins.ravel(), weights=each, minlength=counts.size)
-    return Spectrum(counts.reshape(n_spectra, -1), outside, weight)
+            bins >>= _shift(self._octave)
+            bins -= self._first
+            np.clip(bins, 0, self._n_bins - 1, out=bins)
+            if self._one_sided:
+                bins += self._n_bins * (u < 0)
+            bins += self._place
+            each = None if weights is None else np.repeat(weights[part], u.shape[1])
+            self._counts += np.bincount(
+                bins.ravel(), weights=each, minlength=self._counts.size
+            )
+
+    def spectrum(self, outside, weight):
+        """Return the `Spectrum` with its other sums."""
+        return Spectrum(self._counts.reshape(self._shape), outside, weight)
 
 
 def pooled(prior, threshold):

@@ -7,6 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skscn._backends.blocks import rowwise
+from skscn._backends.rows import FLOATS, in_memory
 from skscn._base_coder import BaseCoder
 from skscn._coders import OrthogonalSparseCoder
 from skscn._compat import Interval, StrOptions, check_sample_weight, fitting
@@ -17,7 +19,6 @@ from skscn._detection.tabular import TableModel
 from skscn._network import SparseCodingNetwork
 from skscn._validation import check_stored
 
-FLOATS = [np.float64, np.float32]
 LAYERS = (ConvSparseCoder, SparseCodingNetwork)
 MOST_ATOMS = 100  # of the coder by default: what they leave is noise
 ROWS_PER_ATOM = 5  # fewer do not tell how an atom is used
@@ -122,6 +123,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     0.97
     """
 
+    _read_types = FLOATS
     _parameter_constraints: ClassVar[dict] = {
         "coder": [BaseCoder, *LAYERS, None],
         "scaling": [StrOptions({"robust"}), None],
@@ -173,6 +175,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         ValueError
             If X has one row only, if it is not finite or complex, or as the coder does.
         """
+        X = in_memory(X)
         how = {
             "scaled": self.scaling is not None,
             "marginals": self.marginals,
@@ -227,11 +230,12 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         """
         if not hasattr(self, "_model"):
             return self.fit(X, y, sample_weight)
-        X = self._validated(X)
+        X = self._validated(in_memory(X))
         flat = X.reshape(len(X), -1) if self.layers_ is not None else X
         weights = check_sample_weight(sample_weight, flat)
         return self._draw_line(self._model.advanced(X, weights, self.trim), X, weights)
 
+    @rowwise
     def score_samples(self, X):
         """Return how likely every sample is, in nats; higher is more normal.
 
@@ -299,7 +303,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
             the samples, and for images `maps` of their size. See :ref:`explaining`.
         """
         check_is_fitted(self)
-        return self._model.explained(self._validated(X))
+        return self._model.explained(self._validated(in_memory(X)))
 
     def _default(self, X, weights=None):
         """Return the coder of rows by default."""

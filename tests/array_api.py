@@ -1,0 +1,200 @@
+"""Arrays of other namespaces and devices: what `test_array_api` runs.
+
+scikit-learn dispatches to them only where SCIPY_ARRAY_API was set before SciPy was
+imported, so that these tests have a process of their own.
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+import sklearn
+from common import orthonormal
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, map_blocks
+
+few = {"max_iter": 4, "tol": 1}
+CODERS = {
+    "soft": OrthogonalSparseCoder(4, alpha=0.5, **few),
+    "hard": OrthogonalSparseCoder(4, alpha=0.5, prior="spike_slab", **few),
+    "ReLU": NonNegativeSparseCoder(4, alpha=[0.1, 0.5, 0.2, 0.3], center=False, **few),
+    "one-sided": NonNegativeSparseCoder(4, alpha=0.3, prior="spike_slab", **few),
+    "all atoms": OrthogonalSparseCoder(6, alpha=0.5, init="dct", **few),
+    "laplace": OrthogonalSparseCoder(4, alpha="auto", **few),
+    "slab": OrthogonalSparseCoder(4, alpha="auto", prior="spike_slab", **few),
+    "mean": NonNegativeSparseCoder(4, alpha="auto", inference="mean", **few),
+}
+
+
+@pytest.fixture(params=["array_api_strict", "array_api_strict device1", "torch"])
+def place(request):
+    """Return a namespace, and a device of it."""
+    name, _, device = request.param.partition(" ")
+    xp = pytest.importorskip(name)
+    if name == "torch":
+        return xp, "cpu"
+    return xp, xp.Device(device or "CPU_DEVICE")
+
+
+@pytest.fixture(autouse=True)
+def dispatched():
+    with sklearn.config_context(array_api_dispatch=True):
+        yield
+
+
+@pytest.fixture
+def X(rng, short_slices):
+    scale = np.arange(6, 0, -1)
+    return rng.laplace([1, 0, 0, 0, 0, -2], scale, size=(2 * short_slices + 100, 6))
+
+
+def there(X, place):
+    xp, device = place
+    return xp.asarray(X, device=device)
+
+
+def home(X):
+    if hasattr(X, "to_device") and not isinstance(X, np.ndarray):  # array_api_strict
+        X = X.to_device(type(X.device)("CPU_DEVICE"))
+    return np.asarray(X)
+
+
+def check_is_there(array, X):
+    assert type(array) is type(X)
+    assert array.device == X.device
+
+
+def checks():
+    """Yield scikit-learn's own, but for devices that this machine has not."""
+    absent = {"cuda", "xpu", "mps", "gpu", "cupy", "dpnp"}
+    for coder in CODERS.values():
+        with sklearn.config_context(array_api_dispatch=True):
+            for estimator, check in estimator_checks_generator(coder):
+                if not check.func.__name__.startswith("check_array_api"):
+                    continue
+                words = set(str(check.keywords).replace("'", " ").split())
+                if not words & absent:
+                    yield pytest.param(estimator, check, id=str(check.keywords))
+
+
+@pytest.mark.filterwarnings("ignore:All codes of the training data are zero")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("estimator", "check"), list(checks()))
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", CODERS)
+@pytest.mark.parametrize(("dtype", "atol"), [("f8", 1e-10), ("f4", 1e-4)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_everything_is_as_of_numpy_and_stays_there(
+    name, dtype, atol, weighted, place, X, rng
+):
+    X = X.astype(dtype)
+    weights = rng.random(len(X)) if weighted else None
+    whole = clone(CODERS[name]).fit(X, sample_weight=weights)
+    x = there(X, place)
+    coder = clone(CODERS[name])
+    coder.fit(x, sample_weight=None if weights is None else there(weights, place))
+    for attribute in ("components_", "mean_", "alpha_"):
+        found, expected = getattr(coder, attribute), getattr(whole, attribute)
+        check_is_there(found, x)
+        assert home(found).dtype == expected.dtype
+        np.testing.assert_allclose(home(found), expected, rtol=atol, atol=atol)
+    np.testing.assert_allclose(coder.objective_path_, whole.objective_path_, rtol=atol)
+    np.testing.assert_allclose(coder.noise_variance_, whole.noise_variance_, rtol=1e-3)
+    if dtype == "f4":
+        return
+    # Noise is that of counts: a projection on the edge of a bin may fall on a side.
+    for method, tol in (
+        ("transform", 1e-9),
+        ("score_samples", 1e-5),
+        ("posterior_std", 1e-5),
+    ):
+        found, expected = getattr(coder, method)(x), getattr(whole, method)(X)
+        check_is_there(found, x)
+        assert home(found).dtype == expected.dtype
+        np.testing.assert_allclose(home(found), expected, rtol=tol, atol=tol)
+    codes = whole.transform(X)
+    found = coder.inverse_transform(there(codes, place))
+    check_is_there(found, x)
+    np.testing.assert_allclose(home(found), whole.inverse_transform(codes), atol=1e-9)
+    assert coder.score(x) == pytest.approx(whole.score(X))
+    assert coder.bic(x) == pytest.approx(whole.bic(X))
+
+
+@pytest.mark.parametrize("name", CODERS)
+def test_float32_codes_are_those_of_numpy(name, place, X):
+    X = X.astype(np.float32)
+    atoms = orthonormal(CODERS[name].n_components, 6)
+    coder = clone(CODERS[name]).set_params(init=atoms, max_iter=0)
+    codes = coder.fit(X).transform(X)
+    found = clone(coder).fit(there(X, place)).transform(there(X, place))
+    assert home(found).dtype == np.float32
+    # At a hard threshold a code is one or the other.
+    differ = np.abs(home(found) - codes) > 1e-4
+    assert differ.mean() < (1e-3 if coder.prior == "spike_slab" else 1e-12)
+
+
+def test_start_and_warm_start_may_be_there(place, X):
+    x = there(X, place)
+    start = there(orthonormal(4, 6), place)
+    coder = OrthogonalSparseCoder(4, alpha=0.5, init=start, warm_start=True, **few)
+    first = home(coder.fit(x).components_)
+    start = OrthogonalSparseCoder(4, alpha=0.5, init=home(start), **few).fit(X)
+    np.testing.assert_allclose(first, start.components_, atol=1e-10)
+    assert coder.objective_path_[-1] > coder.fit(x).objective_path_[-1]
+
+
+def test_what_is_learned_of_the_prior_needs_no_dispatch(place, X):
+    coder = CODERS["laplace"].fit(there(X, place))
+    with sklearn.config_context(array_api_dispatch=False):
+        assert coder.rate_.shape == coder.prior_["rate"].shape == (4,)
+        assert coder.sample(3, random_state=0).shape == (3, 6)
+
+
+def test_what_numpy_alone_can_do_says_so(place, X):
+    x = there(X[:300], place)
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
+    with pytest.raises(TypeError, match="partial_fit needs arrays of NumPy"):
+        coder.partial_fit(x)
+    assert not hasattr(coder, "components_")
+    coder.fit(x)
+    with pytest.raises(TypeError, match="impute needs arrays of NumPy"):
+        coder.impute(x)
+    with pytest.raises(TypeError, match="sparse_output=True needs arrays of NumPy"):
+        coder.set_params(sparse_output=True).transform(x)
+    X = X[:300].copy()
+    X[3, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        coder.fit(there(X, place))
+
+
+def test_fit_and_the_rest_happen_in_one_place(place, X):
+    X = X[:300]
+    x = there(X, place)
+    here = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(X)
+    far = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(x)
+    for method in ("transform", "inverse_transform", "score_samples", "partial_fit"):
+        for coder, other in ((here, x), (far, X)):
+            with pytest.raises(ValueError, match=rf"Coder.{method}\(\) must use the"):
+                getattr(coder, method)(other)
+
+
+def test_blocks_of_arrays_at_hand_do_not_change_with_dispatch(X):
+    coder = CODERS["soft"].fit(X)
+    found = map_blocks(coder, X, block_bytes=10_000)
+    np.testing.assert_allclose(found, coder.transform(X), atol=1e-12)
+
+
+def test_integers_are_read_as_float64(place):
+    X = np.arange(600).reshape(100, 6) % 7
+    coder = OrthogonalSparseCoder(2, alpha=0.5, **few)
+    found = home(clone(coder).fit(there(X, place)).components_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected = coder.fit(X).components_
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, atol=1e-10)
