@@ -4,7 +4,10 @@ from skscn._backends.blocks import map_blocks
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._detection.detector import SparseCodingDetector
-from skscn._detection.explanation_display import ExplanationDisplay
+from skscn._displays.explanation import ExplanationDisplay
+from skscn._displays.objective import ObjectiveDisplay
+from skscn._displays.prior import PriorDisplay
+from skscn._displays.reconstruction import ReconstructionDisplay
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork
@@ -16,7 +19,10 @@ __all__ = [
     "ExplanationDisplay",
     "FlooredScaler",
     "NonNegativeSparseCoder",
+    "ObjectiveDisplay",
     "OrthogonalSparseCoder",
+    "PriorDisplay",
+    "ReconstructionDisplay",
     "SparseCodingDetector",
     "SparseCodingImputer",
     "SparseCodingNetwork",

@@ -1,6 +1,5 @@
 """The body of the coders: scikit-learn's conventions around the functional core."""
 
-import warnings
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -13,7 +12,6 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
@@ -47,9 +45,12 @@ from skscn._likelihood import Likelihood
 from skscn._parallel import fill_rows, map_rows, sum_rows, workers
 from skscn._validation import (
     check_alpha,
+    check_gaps,
     check_n_components,
     check_squares,
     check_start,
+    warn_falling,
+    warn_zero_codes,
 )
 
 PATIENCE = 2  # small improvements in a row that end learning: one may be a saddle
@@ -179,20 +180,10 @@ class BaseCoder(
         task.end()
         if not done:
             unit = "nats a feature" if inference.n_sums else "of its value"
-            warnings.warn(
-                f"The objective still falls by more than {self.tol:g} {unit} "
-                f"after max_iter={self.max_iter} iterations. {self._remedy}",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+            warn_falling(self.tol, unit, self.max_iter, self._remedy)
         if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
-            warnings.warn(
-                f"All codes of the training data are zero: alpha={self.alpha} is above "
-                f"every projection. {self._entries} have root mean square {size:.3g} "
-                "about their mean; choose an alpha of that order or below.",
-                stacklevel=3,
-            )
+            warn_zero_codes(self.alpha, size, self._entries)
         return self
 
     @fitting
@@ -306,7 +297,10 @@ class BaseCoder(
             If X is infinite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False, method="transform")
+        # Dense rows are read once: their codes tell which of them are not finite.
+        by_codes = not (self.sparse_output or sparse.issparse(X))
+        finite = False if by_codes else "allow-nan"
+        X = self._validated(X, reset=False, method="transform", finite=finite)
         encoder = partial(
             encode_sparse if self.sparse_output else encode,
             components=self._atoms(X.dtype),
@@ -316,14 +310,16 @@ class BaseCoder(
         if isinstance(X, DeviceRows):
             refuse_device(X, "sparse_output=True", "Use False.", self.sparse_output)
             return X.filled(encoder)
-        with workers(X.shape[0], self.n_jobs) as pool:
+        work = X.shape[0] * self.components_.size
+        work *= 1 if by_codes and self.inference == "map" else 10
+        with workers(X.shape[0], self.n_jobs, work=work) as pool:
             if not self.sparse_output:
                 out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
                 codes = fill_rows(pool, encoder, X, out)
-                # What is missing shows in every code of its row.
                 gaps = np.flatnonzero(np.isnan(codes[:, 0]))
                 if len(gaps):
-                    codes[gaps] = encoder(self._completed(X[gaps], encoder), None)
+                    rows = check_gaps(X[gaps], self)
+                    codes[gaps] = encoder(self._completed(rows, encoder), None)
                 return codes
             if self._has_missing(X):
                 X = self._completed(X, encoder)
@@ -369,8 +365,8 @@ class BaseCoder(
     def _n_features_out(self):
         return self.components_.shape[0]
 
-    def _validated(self, X, *, reset, method="fit"):
-        return check_rows(self, X, reset=reset, method=method)
+    def _validated(self, X, *, reset, method="fit", finite="allow-nan"):
+        return check_rows(self, X, reset=reset, method=method, finite=finite)
 
     def _inference(self, n_components, dtype):
         prior = self._priors[self.prior]

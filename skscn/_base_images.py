@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skscn._backends.blocks import rowwise
 from skscn._backends.rows import is_afar, rows_of
 from skscn._compat import check_feature_names_in
+from skscn._core.scratch import Scratches
 from skscn._image_validation import check_image_shape
 from skscn._maps.layers import run, run_back, run_through
 from skscn._parallel import fill_rows, workers
@@ -66,10 +67,9 @@ def streamed(function, rows, layer, shape, dtype, n_jobs):
     """Return what a function of `_maps.layers` makes of rows, slice by slice."""
     out = np.empty((len(rows), *shape), dtype=dtype)
     size = layer.slice_rows
+    mapped = partial(function, layer=layer, dtype=dtype, scratches=Scratches())
     with workers(len(rows), n_jobs, size) as pool:
-        return fill_rows(
-            pool, partial(function, layer=layer, dtype=dtype), rows, out, size
-        )
+        return fill_rows(pool, mapped, rows, out, size)
 
 
 def computed_in(images):

@@ -18,7 +18,7 @@ from skscn._core.codes import MapCode, MeanCode
 from skscn._core.missing import complete, has_missing, log_volumes, wider
 from skscn._core.moments import deviations, log_likelihoods
 from skscn._core.spectrum import Measured
-from skscn._parallel import fill_rows, row_slices, workers
+from skscn._parallel import fill_rows, row_slices, slice_rows, workers
 
 
 class Likelihood:
@@ -247,6 +247,18 @@ class Likelihood:
         )
         return self._completed(X, reader)
 
+    def _curves(self, component, u):
+        """Return density, most probable code and posterior mean of projections u."""
+        u, belief = u[:, None], self._known.belief
+        prior = self._priors[self._fitted_prior]
+        alone = [component]
+        shrinkage = None if self._shrinkage is None else self._shrinkage[alone]
+        by_mode = MapCode(prior, float(self.alpha_[component]), shrinkage)
+        by_mean = MeanCode(prior, belief.parameters[:, alone], belief.noise)
+        density = np.exp(by_mean.log_density(u.copy()))
+        code, mean = by_mode.encode(u.copy()), by_mean.encode(u.copy())
+        return density, code[:, 0], mean[:, 0]
+
     def _believed(self, name):
         if "_known" not in vars(self):
             raise AttributeError(
@@ -256,7 +268,9 @@ class Likelihood:
 
     def _has_missing(self, X):
         # What is not at hand is checked as it is read.
-        return isinstance(X, np.ndarray) and has_missing(X, row_slices(X.shape[0]))
+        if not isinstance(X, np.ndarray):
+            return False
+        return has_missing(X, row_slices(X.shape[0], slice_rows(X)))
 
     def _completed(self, X, reader):
         """Return rows with what is missing completed, for a reader of rows."""

@@ -14,12 +14,17 @@ from itertools import islice
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
-SLICE_ROWS = 4096
+# A slice is long enough that handing it over costs nothing beside it, and there are
+# enough of them for many workers where the work is worth sharing.
+SLICE_NUMBERS = 2**20
+SLICE_ROWS = (4096, 65_536)
+SHARED_WORK = 2**29  # multiply-adds that workers need to be faster than one of them
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,10 @@ class Workers:
 
 
 @contextmanager
-def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
+def workers(n_rows, n_jobs=None, size=SLICE_ROWS[0], work=SHARED_WORK):
     """Yield the `Workers` for slices of `n_rows` rows, each with BLAS on one thread.
+
+    There is one where there are fewer than `SHARED_WORK` multiply-adds of `work`.
 
     joblib says how many there are and of what kind (`parallel_config` is obeyed).
     Where they are threads of this process, as by default, they are driven by an
@@ -48,6 +55,7 @@ def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
     over 50,000 patches takes.
     """
     count = min(effective_n_jobs(n_jobs), len(row_slices(n_rows, size)))
+    count = count if work >= SHARED_WORK else 1
     with one_blas_thread():
         if count == 1:
             yield Workers(map, share_memory=True)
@@ -64,7 +72,12 @@ def workers(n_rows, n_jobs=None, size=SLICE_ROWS):
             yield Workers(partial(_map_joblib, parallel), share_memory=False)
 
 
-def row_slices(n_rows, size=SLICE_ROWS):
+def slice_rows(X):
+    """Return how many rows of X a worker takes at a time, at most."""
+    return int(np.clip(SLICE_NUMBERS // X.shape[1], *SLICE_ROWS))
+
+
+def row_slices(n_rows, size):
     """Return near-equal slices of at most `size` rows, the same anywhere.
 
     They are one or even in number, so that two workers end together.
@@ -75,8 +88,9 @@ def row_slices(n_rows, size=SLICE_ROWS):
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def map_rows(workers, function, X, other=None, size=SLICE_ROWS):
+def map_rows(workers, function, X, other=None, size=None):
     """Yield function(rows, rows of other or None) for every slice of rows, in order."""
+    size = slice_rows(X) if size is None else size
     return workers.map(
         partial(_call, function),
         (
@@ -100,8 +114,9 @@ def sum_rows(workers, function, X, sample_weight=None):
     return total
 
 
-def fill_rows(workers, function, X, out, size=SLICE_ROWS):
+def fill_rows(workers, function, X, out, size=None):
     """Write function(rows, rows of out) for every slice of rows into out."""
+    size = slice_rows(X) if size is None else size
     if workers.share_memory:
         for _ in map_rows(workers, function, X, out, size):
             pass

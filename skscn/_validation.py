@@ -1,8 +1,11 @@
 """What a coder asks of its parameters, and the errors that say so."""
 
+import warnings
+
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_array
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import assert_all_finite, check_array
 
 ORTHONORMAL = 1e-4  # how far D Dᵀ of a given dictionary may be from the identity
 
@@ -78,6 +81,24 @@ def check_stored(X):
         )
 
 
+def check_gaps(rows, estimator):
+    """Return rows without finite codes; raise where it is not for something missing."""
+    with np.errstate(invalid="ignore"):  # it adds infinities of both signs
+        assert_all_finite(
+            rows,
+            allow_nan=True,
+            estimator_name=type(estimator).__name__,
+            input_name="X",
+        )
+    whole = rows[~np.isnan(rows).any(axis=1)]
+    if len(whole):
+        raise ValueError(
+            f"The projections of X, with entries up to {np.abs(whole).max():.3g}, "
+            f"overflow {rows.dtype}. Scale X as the training data were."
+        )
+    return rows
+
+
 def check_squares(square, dtype):
     """Raise where the squares of the data overflow their dtype."""
     if not np.isfinite(square):
@@ -85,3 +106,23 @@ def check_squares(square, dtype):
             f"The squares of the entries of X overflow {dtype}. Scale X, for instance "
             "with sklearn.preprocessing.StandardScaler."
         )
+
+
+def warn_falling(tol, unit, max_iter, remedy):
+    """Warn that learning ended before it came to rest."""
+    warnings.warn(
+        f"The objective still falls by more than {tol:g} {unit} after "
+        f"max_iter={max_iter} iterations. {remedy}",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
+
+
+def warn_zero_codes(alpha, size, entries):
+    """Warn that an alpha is above every projection of data of some size."""
+    warnings.warn(
+        f"All codes of the training data are zero: alpha={alpha} is above every "
+        f"projection. {entries} have root mean square {size:.3g} about their mean; "
+        "choose an alpha of that order or below.",
+        stacklevel=4,
+    )

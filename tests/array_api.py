@@ -14,7 +14,6 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, map_blocks
-from skscn._parallel import SLICE_ROWS
 
 few = {"max_iter": 4, "tol": 1}
 CODERS = {
@@ -46,9 +45,9 @@ def dispatched():
 
 
 @pytest.fixture
-def X(rng):
+def X(rng, short_slices):
     scale = np.arange(6, 0, -1)
-    return rng.laplace([1, 0, 0, 0, 0, -2], scale, size=(2 * SLICE_ROWS + 100, 6))
+    return rng.laplace([1, 0, 0, 0, 0, -2], scale, size=(2 * short_slices + 100, 6))
 
 
 def there(X, place):

@@ -11,6 +11,16 @@ from threadpoolctl import threadpool_limits
 collect_ignore = [] if os.environ.get("SCIPY_ARRAY_API") == "1" else ["array_api.py"]
 
 
+@pytest.fixture
+def short_slices(monkeypatch):
+    """Cut rows into slices of the least length, however narrow they are."""
+    from skscn import _parallel
+
+    least, _ = _parallel.SLICE_ROWS
+    monkeypatch.setattr(_parallel, "SLICE_ROWS", (least, least))
+    return least
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_blas_thread():
     """Hold BLAS to one thread: its threads cost more than they do on small matrices."""

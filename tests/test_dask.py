@@ -22,12 +22,13 @@ from skscn._backends.cluster import ADDED, ClusterRows
 from skscn._core.codes import MapCode
 from skscn._core.moments import code_moments
 from skscn._core.priors import SIGNED
-from skscn._parallel import SLICE_ROWS, row_slices, sum_rows, workers
+from skscn._parallel import row_slices, slice_rows, sum_rows, workers
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
+pytestmark = pytest.mark.usefixtures("short_slices")
 N, P = 20_000, 8
 few = {"max_iter": 4, "tol": 1}
 here = partial(dask.config.set, scheduler="synchronous")
@@ -56,7 +57,7 @@ def moments_of(k, p, n):
     return code_moments(rows, None, components=np.eye(k, p), mean=None, code=code)
 
 
-@pytest.mark.parametrize("chunks", [(N, P), (1234, 3), (SLICE_ROWS, P), (13_000, P)])
+@pytest.mark.parametrize("chunks", [(N, P), (1234, 3), (4096, P), (13_000, P)])
 @pytest.mark.parametrize(
     "coder",
     [
@@ -77,7 +78,7 @@ def test_chunks_of_any_size_learn_what_numpy_learns(coder, chunks, X):
 
 
 def test_chunks_that_are_slices_give_the_same_bits(X):
-    sizes = tuple(len(X[part]) for part in row_slices(N))
+    sizes = tuple(len(X[part]) for part in row_slices(N, slice_rows(X)))
     assert len(sizes) <= ADDED  # more are added in another order
     coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
     whole = clone(coder).fit(X)

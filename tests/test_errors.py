@@ -242,3 +242,24 @@ def test_inference_is_checked_when_it_is_read(Coder):
     coder = Coder(3, alpha=0.1).fit(X).set_params(inference="median")
     with pytest.raises(ValueError, match="inference='median' must be 'map' or 'mean'"):
         coder.transform(X)
+
+
+@each_coder
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("others", [0.0, np.nan, np.inf, -np.inf])
+def test_what_is_infinite_is_found_by_its_code(Coder, value, others):
+    """A ReLU alone would make zero of minus infinity."""
+    coder = Coder(3, alpha=0.1).fit(X)
+    rows = X.copy()
+    rows[7, 1], rows[7, 2] = value, others
+    with pytest.raises(ValueError, match="infinity"):
+        coder.transform(rows)
+
+
+@each_coder
+def test_projections_that_overflow_are_told(Coder):
+    coder = Coder(3, alpha=0.1).fit(X.astype(np.float32))
+    rows = X.astype(np.float32)
+    rows[2] = 3e38 * np.sign(coder.components_[0])
+    with pytest.raises(ValueError, match=r"up to 3e\+38, overflow float32"):
+        coder.transform(rows)

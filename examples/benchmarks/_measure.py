@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 import skscn
 
 BRIEF = 0.1  # seconds: what is faster runs several times a round
+REST = 0.05  # seconds in which threads that wait for more work of BLAS fall asleep
 MISSING = "not installed (pip install skscn[bench])"
 
 
@@ -46,6 +47,7 @@ def measure(contenders, repeats):
     for _ in range(repeats):
         for c in contenders:
             spent = 0.0
+            time.sleep(REST)
             with blas.limit(limits=c.threads, user_api="blas"):
                 while spent < BRIEF:
                     start = time.perf_counter()

@@ -17,7 +17,7 @@ from scipy import sparse
 from skscn._backends.stored import check_finite, check_sizes, float_type
 from skscn._compat import check_sample_weight
 from skscn._core.moments import code_moments
-from skscn._parallel import in_line, row_slices
+from skscn._parallel import in_line, row_slices, slice_rows
 
 ADDED = 8  # moments that are added at a time
 
@@ -99,7 +99,7 @@ class ClusterRows:
         everywhere = _sent(function)
         mapped = delayed(_of_chunk, pure=False, traverse=False)
         added = delayed(_added, pure=False)
-        size = row_slices(len(self))[0].stop
+        size = row_slices(len(self), slice_rows(self))[0].stop
         starts = np.cumsum([0, *self.array.chunks[0]]).tolist()
         sums = [
             mapped(everywhere, chunk, w, self.dtype, start, size)

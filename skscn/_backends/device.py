@@ -23,7 +23,7 @@ from skscn._core.moments import (
     log_likelihoods,
 )
 from skscn._core.spectrum import Counts, spectrum
-from skscn._parallel import row_slices
+from skscn._parallel import row_slices, slice_rows
 
 CODED_ROWS = 2**16  # at a time: fewer are not worth the call
 
@@ -89,7 +89,7 @@ class DeviceRows:
         sums: Any = SUMS[_name(function)]
         parameters = self._parameters(function)
         total = None
-        for part in row_slices(self.shape[0]):
+        for part in row_slices(self.shape[0], slice_rows(self)):
             w = None if sample_weight is None else sample_weight[part]
             found = sums(replace(self, array=self.array[part, :]), w, **parameters)
             total = found if total is None else total + found

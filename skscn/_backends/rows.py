@@ -24,7 +24,7 @@ def rows_of(X, types=FLOATS):
     return (ClusterRows if is_dask(X) else StoredRows).of(X, types)
 
 
-def check_rows(estimator, X, *, reset, method="fit", **checks):
+def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **checks):
     """Return X as floats, dense or CSR, or as rows that are read slice by slice.
 
     Parameters
@@ -36,6 +36,8 @@ def check_rows(estimator, X, *, reset, method="fit", **checks):
         Whether X is what the estimator learns from first.
     method : str, default="fit"
         Who asks, for errors.
+    finite : bool or str, default="allow-nan"
+        What `ensure_all_finite` is for arrays at hand.
     **checks
         More for `check_array`.
     """
@@ -64,7 +66,7 @@ def check_rows(estimator, X, *, reset, method="fit", **checks):
         reset=reset,
         dtype=FLOATS,
         accept_sparse="csr",
-        ensure_all_finite="allow-nan",
+        ensure_all_finite=finite,
         **checks,
     )
     check_stored(X)

@@ -33,7 +33,7 @@ class MapCode:
     shrinkage: np.ndarray | None = None
 
     # Rows of a slice that the curvature is taken from: it only steers a learner's step.
-    sampled_rows = 512
+    sampled_rows = 1024
 
     def prepared(self):
         """Return the code for one worker."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy import sparse
 
-BLOCK_BYTES = 2**20  # of a working array: in cache, and long enough for workers to
+BLOCK_BYTES = 2**19  # of a working array: in cache, and long enough for workers to
 BLOCK_ROWS = (512, 4096)  # overlap; fewer rows starve the matrix product
 
 
@@ -193,12 +193,20 @@ def code_moments(rows, weights, *, components, mean, code, skipped=0):
     return CodeMoments(weight, cross, total, gain, sampled, curvature, sums)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def encode(rows, out, *, components, mean, code):
-    """Return the codes of a slice of rows, written into `out` where it is given."""
+    """Return the codes of a slice of rows, written into `out` where it is given.
+
+    Rows that are not finite have NaN for codes. One projection tells: infinite times
+    zero is NaN, so that every projection of such a row is infinite or NaN.
+    """
     if out is None:
         out = np.empty((len_rows(rows), len(components)), dtype=components.dtype)
     code = code.prepared()
     for _, _, projections, scratch in projected(rows, None, components, mean, out):
+        finite = np.isfinite(projections[:, 0])
+        if not finite.all():
+            projections[~finite] = np.nan
         code.encode(projections, scratch)
     return out
 

@@ -1,5 +1,7 @@
 """Working memory that is asked for once."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 
@@ -21,3 +23,26 @@ class Scratch:
         if held is None or held.size < size or held.dtype != dtype:
             held = self._arrays[name] = np.zeros(size, dtype=dtype)
         return held[:size].reshape(shape)
+
+
+class Scratches:
+    """Working memory of many workers, each of whom lays it back for the next slice.
+
+    Asking the system for it again and again is what workers wait in line for.
+    """
+
+    def __init__(self):
+        self._free = []
+
+    @contextmanager
+    def taken(self):
+        """Lend working memory that no other worker has."""
+        try:
+            scratch = self._free.pop()
+        except IndexError:
+            scratch = Scratch()
+        yield scratch
+        self._free.append(scratch)
+
+    def __reduce__(self):
+        return Scratches, ()  # other processes have their own

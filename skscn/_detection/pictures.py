@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skscn._base_images import Source, computed_in
+from skscn._core.scratch import Scratches
 from skscn._detection.tabular import TableModel, table_scores
 from skscn._maps.layers import run
 from skscn._network import SparseCodingNetwork
@@ -72,7 +73,11 @@ class ImageModel:
         dtype = computed_in(images)
         layer = self.layers._layer(dtype)
         function = partial(
-            image_scores, layer=layer, dtype=dtype, settings=self.table.settings()
+            image_scores,
+            settings=self.table.settings(),
+            layer=layer,
+            dtype=dtype,
+            scratches=Scratches(),
         )
         out = np.empty(len(images))
         with workers(len(images), self.table.n_jobs, layer.slice_rows) as pool:
@@ -103,9 +108,9 @@ def as_network(layers):
     return SparseCodingNetwork([("conv", layers), ("pool", pool)], image_shape=shape)
 
 
-def image_scores(images, out, *, layer, dtype, settings):
+def image_scores(images, out, *, settings, **mapped):
     """Return the scores of a slice of images, written into `out` where it is given."""
-    codes = run(images, None, layer=layer, dtype=dtype).reshape(len(images), -1)
+    codes = run(images, None, **mapped).reshape(len(images), -1)
     return table_scores(codes, out, **settings)
 
 

@@ -67,31 +67,31 @@ class Layer(ABC):
         return self.block * SLICE_BLOCKS
 
 
-def run(images, out, *, layer, dtype):
+def run(images, out, *, layer, dtype, scratches):
     """Return the maps of a slice of images, written into `out` where it is given."""
     if out is None:
         out = np.empty((len(images), *layer.out_shape), dtype=dtype)
-    scratch = Scratch()
-    for part in _blocks(len(images), layer):
-        layer(images[part], out[part], scratch)
+    with scratches.taken() as scratch:
+        for part in _blocks(len(images), layer):
+            layer(images[part], out[part], scratch)
     return out
 
 
-def run_back(maps, out, *, layer, dtype):
+def run_back(maps, out, *, layer, dtype, scratches):
     """Return what a slice of maps says of the images."""
     return _written(maps, out, layer, dtype, layer.invert)
 
 
-def run_through(images, out, *, layer, dtype):
+def run_through(images, out, *, layer, dtype, scratches):
     """Return a slice of images rebuilt from their maps, patch means and contrasts."""
-    scratch = Scratch()
+    with scratches.taken() as scratch:
 
-    def rebuilt(block):
-        maps = np.empty((len(block), *layer.out_shape), dtype=dtype)
-        layer(block, maps, scratch)
-        return layer.invert(maps, block.astype(dtype, copy=False))
+        def rebuilt(block):
+            maps = np.empty((len(block), *layer.out_shape), dtype=dtype)
+            layer(block, maps, scratch)
+            return layer.invert(maps, block.astype(dtype, copy=False))
 
-    return _written(images, out, layer, dtype, rebuilt)
+        return _written(images, out, layer, dtype, rebuilt)
 
 
 def _written(rows, out, layer, dtype, function):

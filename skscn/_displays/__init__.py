@@ -1,0 +1,1 @@
+"""Pictures of what was fitted, in scikit-learn's style."""

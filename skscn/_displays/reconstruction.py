@@ -1,0 +1,156 @@
+"""The picture of reconstructions: samples, what their codes say, and the rest."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skscn._compat import check_matplotlib
+
+N_SAMPLES = 6
+
+
+class ReconstructionDisplay:
+    """Samples above their reconstructions, above the difference.
+
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as
+    attributes.
+
+    Parameters
+    ----------
+    samples : ndarray of shape (n_samples, n_features), (n_samples, height, width) or \
+            (n_samples, height, width, n_channels)
+        Drawn as lines, or as images.
+    reconstructions : ndarray of the same shape
+        What their codes stand for.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes of shape (3, n_samples)
+        The axes that were drawn on.
+    figure_ : matplotlib Figure
+        Their figure.
+
+    See Also
+    --------
+    SparseCodingNetwork.reconstruct : What is drawn of networks.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skscn import OrthogonalSparseCoder, ReconstructionDisplay
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = OrthogonalSparseCoder(24, alpha=2.0).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(coder, X, image_shape=(8, 8))
+    >>> display.axes_.shape
+    (3, 6)
+    """
+
+    def __init__(self, samples, reconstructions):
+        self.samples = samples
+        self.reconstructions = reconstructions
+
+    def plot(self, *, figure=None, **kwargs):
+        """Draw the samples.
+
+        Parameters
+        ----------
+        figure : matplotlib Figure or SubFigure, default=None
+            To draw on. None makes a new one.
+        **kwargs : dict
+            For ``ax.imshow`` of samples and reconstructions, or for ``ax.plot``.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            The display itself.
+        """
+        check_matplotlib("ReconstructionDisplay.plot")
+        import matplotlib.pyplot as plt
+
+        n_samples = len(self.samples)
+        if figure is None:
+            size = (1.3 * n_samples + 0.5, 4.2)
+            figure = plt.figure(figsize=size, layout="constrained")
+        axes = figure.subplots(3, n_samples, squeeze=False)
+        samples = np.asarray(self.samples, dtype=np.float64)
+        rebuilt = np.asarray(self.reconstructions, dtype=np.float64)
+        rests = samples - rebuilt
+        most = np.abs(rests).max() or 1.0
+        rows = (
+            ("sample", samples, (samples.min(), samples.max()), {"cmap": "gray_r"}),
+            ("code", rebuilt, (samples.min(), samples.max()), {"cmap": "gray_r"}),
+            ("difference", rests, (-most, most), {"cmap": "RdBu_r"}),
+        )
+        for (name, values, limits, style), line in zip(rows, axes, strict=True):
+            for value, ax in zip(values, line, strict=True):
+                _draw(ax, value, limits, style | kwargs)
+            line[0].set_ylabel(name)
+        self.axes_, self.figure_ = axes, figure
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, samples=None, image_shape=None, figure=None, **kwargs
+    ):
+        """Reconstruct samples and draw them.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            With `reconstruct`, as layers and networks, or with `transform` and
+            `inverse_transform`, as coders and Pipelines of such steps.
+        X : array-like
+            Samples, as its `transform` takes them.
+        samples : array-like of int, default=None
+            Which of them to draw. None takes the first six.
+        image_shape : tuple of int, (height, width) or (height, width, n_channels), \
+                default=None
+            How flat rows are drawn. None draws them as lines, or as the estimator
+            reads them.
+        figure : matplotlib Figure or SubFigure, default=None
+            To draw on. None makes a new one.
+        **kwargs : dict
+            For ``ax.imshow`` of samples and reconstructions, or for ``ax.plot``.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If `image_shape` does not fit the samples.
+        """
+        check_is_fitted(estimator)
+        X = np.asarray(X)
+        rows = X[np.arange(len(X))[:N_SAMPLES] if samples is None else samples]
+        if hasattr(estimator, "reconstruct"):
+            rebuilt = np.asarray(estimator.reconstruct(rows))
+        else:
+            rebuilt = np.asarray(estimator.inverse_transform(estimator.transform(rows)))
+        shape = image_shape or getattr(estimator, "image_shape", None)
+        if rows.ndim == 2 and shape is not None:
+            if np.prod(shape) != rows.shape[1]:
+                raise ValueError(
+                    f"image_shape={tuple(shape)} has {np.prod(shape)} entries, but a "
+                    f"sample has {rows.shape[1]}."
+                )
+            rows = rows.reshape(-1, *shape)
+        rebuilt = rebuilt.reshape(rows.shape)
+        return cls(rows, rebuilt).plot(figure=figure, **kwargs)
+
+
+def _draw(ax, value, limits, style):
+    """Draw an image, or a line of features."""
+    if value.ndim == 1:
+        style = {key: style[key] for key in style if key != "cmap"}
+        ax.plot(value, **({"lw": 0.8} | style))
+        room = 0.05 * (limits[1] - limits[0] or 1.0)
+        ax.set_ylim(limits[0] - room, limits[1] + room)
+    elif value.ndim == 3 and value.shape[2] == 3:
+        low, high = limits  # colours; a difference of zero is grey
+        ax.imshow(np.clip((value - low) / (high - low or 1.0), 0, 1))
+    else:
+        image = value if value.ndim == 2 else value.mean(axis=2)
+        ax.imshow(image, vmin=limits[0], vmax=limits[1], **style)
+    ax.set(xticks=[], yticks=[])
