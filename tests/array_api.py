@@ -186,6 +186,14 @@ def test_blocks_of_arrays_at_hand_do_not_change_with_dispatch(X):
     np.testing.assert_allclose(found, coder.transform(X), atol=1e-12)
 
 
+def test_blocks_of_what_is_there_come_home(place, X):
+    x = there(X, place)
+    coder = CODERS["soft"].fit(x)
+    found = map_blocks(coder, x, block_bytes=100_000)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_allclose(found, home(coder.transform(x)), atol=1e-12)
+
+
 def test_integers_are_read_as_float64(place):
     X = np.arange(600).reshape(100, 6) % 7
     coder = OrthogonalSparseCoder(2, alpha=0.5, **few)

@@ -187,6 +187,19 @@ def test_codes_come_back_and_may_be_sparse(X):
     np.testing.assert_allclose(codes.toarray(), coder.transform(X).toarray())
 
 
+def test_chunks_may_be_sparse():
+    X = sparse.random(3000, 30, density=0.1, format="csr", random_state=0)
+    x = da.from_array(X.toarray(), chunks=(700, 30)).map_blocks(sparse.csr_array)
+    coder = OrthogonalSparseCoder(4, alpha=0.1, **few)
+    whole = clone(coder).fit(X)
+    with here():
+        np.testing.assert_allclose(
+            coder.fit(x).components_, whole.components_, atol=1e-10
+        )
+        codes = coder.transform(x).compute()
+    np.testing.assert_allclose(codes, whole.transform(X), atol=1e-10)
+
+
 def test_gaps_and_steps_of_other_packages_in_chunks(X):
     X = X.copy()
     coder = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(X)

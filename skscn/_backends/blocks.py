@@ -11,6 +11,7 @@ from scipy import sparse
 from skscn._backends.cluster import is_dask, lazily
 from skscn._backends.rows import is_afar
 from skscn._backends.stored import check_sizes, chunk_rows
+from skscn._compat import array_namespace, as_numpy
 
 BLOCK_BYTES = 2**25  # of input or output, whichever is larger, as float64
 
@@ -28,8 +29,8 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     estimator : estimator instance
         Fitted.
     X : array-like of shape (n_samples, ...)
-        Samples: an array, a memory map, CSR, a dask array, or any array that has a
-        `shape`, a `dtype` and slices of rows, such as those of Zarr and of HDF5.
+        Samples: an array, a memory map, CSR, a frame, a dask array, or any array that
+        has a `shape`, a `dtype` and slices of rows, such as those of Zarr and of HDF5.
     method : str, default="transform"
         The name of the method.
     out : array-like of shape (n_samples, ...), str or path, default=None
@@ -93,7 +94,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
             )
         found = [function(_read(X, *part)) for part in parts]
         return sparse.vstack(found, format="csr")
-    first = np.asarray(first)
+    first = np.asarray(as_numpy(first))
     shape = (X.shape[0], *first.shape[1:])
     path = None
     if out is None:
@@ -103,7 +104,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     _check_out(out, shape, first.dtype)
     try:
         for start, stop in parts:
-            out[start:stop] = np.asarray(function(_read(X, start, stop)))
+            out[start:stop] = np.asarray(as_numpy(function(_read(X, start, stop))))
     except BaseException:
         if path is not None:  # no half-written file stays
             with suppress(OSError):
@@ -131,10 +132,10 @@ def rowwise(method):
 
 
 def _read(X, start, stop):
-    """Return a block of rows at hand: an array, CSR or a frame."""
-    block = X[start:stop]
+    """Return a block of rows at hand: an array of any library, CSR or a frame."""
+    block = X[start:stop, ...] if array_namespace(X) else X[start:stop]
     at_hand = sparse.issparse(block) or hasattr(block, "columns")
-    return block if at_hand else np.asarray(block)
+    return block if at_hand or array_namespace(X) else np.asarray(block)
 
 
 def _slices(X, first, block_bytes):
