@@ -4,6 +4,9 @@ from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._detection.detector import SparseCodingDetector
 from skscn._detection.explanation_display import ExplanationDisplay
+from skscn._export.onnx_export import register_onnx_converters, to_onnx
+from skscn._export.persistence import skops_trusted_types
+from skscn._export.torch_export import from_torch, to_torch
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork
@@ -21,6 +24,11 @@ __all__ = [
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",
+    "from_torch",
     "make_sparse_coding_network",
+    "register_onnx_converters",
+    "skops_trusted_types",
+    "to_onnx",
+    "to_torch",
 ]
 __version__ = "0.1.0.dev0"
