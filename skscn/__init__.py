@@ -8,6 +8,9 @@ from skscn._displays.explanation import ExplanationDisplay
 from skscn._displays.objective import ObjectiveDisplay
 from skscn._displays.prior import PriorDisplay
 from skscn._displays.reconstruction import ReconstructionDisplay
+from skscn._export.onnx_export import register_onnx_converters, to_onnx
+from skscn._export.persistence import skops_trusted_types
+from skscn._export.torch_export import from_torch, to_torch
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork
@@ -28,7 +31,12 @@ __all__ = [
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",
+    "from_torch",
     "make_sparse_coding_network",
     "map_blocks",
+    "register_onnx_converters",
+    "skops_trusted_types",
+    "to_onnx",
+    "to_torch",
 ]
 __version__ = "0.1.0.dev0"

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from functools import wraps
+from importlib import import_module
 
 import numpy as np
 from scipy import sparse
@@ -40,6 +41,7 @@ __all__ = [
     "check_matplotlib",
     "check_sample_weight",
     "fitting",
+    "need",
     "to_sparse_interface",
 ]
 
@@ -172,3 +174,13 @@ class FitTask:
             self._context.call_on_fit_task_end(
                 estimator=self._estimator, X=self._X, reconstruction_attributes={}
             )
+
+
+def need(package, *, extra, caller):
+    """Return a package that is optional, or say which extra installs it."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs {package}: pip install 'skscn[{extra}]'"
+        ) from error

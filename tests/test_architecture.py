@@ -10,8 +10,9 @@ import skscn
 # From the top to the ground: a module imports from lower floors alone.
 FLOORS = (
     ("__init__",),
-    ("_presets", "_detection.detector"),
-    ("_detection.pictures",),
+    ("_presets", "_detection.detector", "_export.torch_export", "_export.onnx_export"),
+    ("_detection.pictures", "_export.torch_restoring", "_export.onnx_converters"),
+    ("_export.torch_building",),
     ("_network",),
     ("_convolution", "_pooling", "_heads", "_imputer"),
     ("_coders", "_base_images", "_detection.tabular"),
@@ -22,6 +23,9 @@ FLOORS = (
     ("_backends.blocks",),
     ("_backends.rows",),
     ("_backends.cluster", "_backends.device"),
+    ("_export.torch_layers", "_export.onnx_graph"),
+    ("_export.torch_codes", "_export.torch_network", "_export.torch_perceptrons"),
+    ("_export.reading", "_export.persistence"),
     ("_compat", "_parallel", "_validation", "_image_validation"),
     # From here down: NumPy and SciPy only.
     ("_backends.stored",),
@@ -39,6 +43,19 @@ FLOORS = (
 STANDARD = {"abc", "collections", "contextlib", "dataclasses", "functools", "typing"}
 PRIVATE_DOOR = "_compat"
 JOBLIB_DOOR = "_parallel"
+# Only these import what is optional, and only a function imports them.
+OPTIONAL_ROOMS = {
+    "torch": {
+        "torch_codes",
+        "torch_layers",
+        "torch_network",
+        "torch_building",
+        "torch_perceptrons",
+        "torch_restoring",
+    },
+    "onnx": {"onnx_graph", "onnx_converters"},
+    "skl2onnx": {"onnx_converters"},
+}
 PACKAGE = Path(skscn.__file__).parent
 
 floor_of = {name: i for i, floor in enumerate(FLOORS) for name in floor}
@@ -107,6 +124,21 @@ def test_one_door_to_private_rooms_and_one_to_joblib(path):
             assert name_of(path) == PRIVATE_DOOR, name
         if library in ("joblib", "threadpoolctl") or name.endswith("utils.parallel"):
             assert name_of(path) == JOBLIB_DOOR, name
+
+
+@each_module
+def test_optional_packages_are_imported_in_their_rooms_alone(path):
+    rooms = {f"_export.{room}" for rooms in OPTIONAL_ROOMS.values() for room in rooms}
+    for name in imports(path):
+        library = name.split(".")[0]
+        if library in OPTIONAL_ROOMS:
+            known = OPTIONAL_ROOMS[library]
+            assert name_of(path) in {f"_export.{room}" for room in known}, name
+    source = ast.parse(path.read_text(encoding="utf-8"))
+    for node in source.body:  # what is imported before anything is called
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("skscn."):
+            targets = {module_of(f"{node.module}.{a.name}") for a in node.names}
+            assert name_of(path) in rooms or not targets & rooms, node.module
 
 
 @each_module
