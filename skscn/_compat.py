@@ -9,6 +9,9 @@ from sklearn.base import _fit_context
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
 )
+from sklearn.utils._optional_dependencies import (
+    check_pandas_support as check_pandas,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -34,6 +37,7 @@ __all__ = [
     "StrOptions",
     "check_feature_names_in",
     "check_matplotlib",
+    "check_pandas",
     "check_sample_weight",
     "fitting",
     "to_sparse_interface",

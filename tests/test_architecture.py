@@ -10,21 +10,29 @@ import skscn
 # From the top to the ground: a module imports from lower floors alone.
 FLOORS = (
     ("__init__",),
-    ("_presets", "_detection.detector"),
+    ("_presets", "_detection.detector", "_interpretation.interpret"),
+    ("_interpretation.report",),
+    ("_interpretation.readers",),
+    ("_interpretation.own_layers",),
     ("_detection.pictures",),
     ("_network",),
     ("_convolution", "_pooling", "_heads", "_imputer"),
     ("_coders", "_base_images", "_detection.tabular"),
     ("_base_coder",),
     ("_likelihood",),
-    ("_detection.explanation_display",),
+    ("_detection.explanation_display", "_interpretation.interpretation_display"),
     ("_compat", "_parallel", "_validation", "_image_validation"),
+    ("_interpretation.torch_modules", "_interpretation.repair"),
     # From here down: NumPy and SciPy only.
+    ("_interpretation.network", "_interpretation.layer_report"),
+    ("_interpretation.reading", "_interpretation.repairing"),
+    ("_interpretation.anatomy", "_interpretation.density"),
+    ("_interpretation.forwards", "_interpretation.operations"),
     ("_core.online", "_maps.composition"),
     ("_core.learning", "_core.inference", "_maps.layers", "_detection.robust"),
     ("_core.missing", "_core.objectives", "_core.spectrum", "_core.starts"),
     ("_detection.explanation",),
-    ("_core.beliefs", "_core.codes", "_detection.table"),
+    ("_core.beliefs", "_core.codes", "_core.nonnegative", "_detection.table"),
     ("_core.moments", "_maps.patches", "_maps.correlation", "_maps.axes"),
     ("_maps.whitening",),
     ("_core.priors", "_core.procrustes", "_core.scratch"),
@@ -36,7 +44,7 @@ JOBLIB_DOOR = "_parallel"
 PACKAGE = Path(skscn.__file__).parent
 
 floor_of = {name: i for i, floor in enumerate(FLOORS) for name in floor}
-GROUND = floor_of["_core.online"]
+GROUND = floor_of["_interpretation.network"]
 
 
 def name_of(path):
@@ -82,7 +90,14 @@ def test_imports_point_downward(path):
 def test_the_ground_floors_know_numpy_and_scipy_alone(path):
     if floor_of[name_of(path)] >= GROUND:
         outside = {name.split(".")[0] for name in imports(path)}
-        known = {"abc", "collections", "dataclasses", "functools", "typing"}
+        known = {
+            "abc",
+            "collections",
+            "dataclasses",
+            "functools",
+            "itertools",
+            "typing",
+        }
         assert outside <= known | {"numpy", "scipy", "skscn"}
 
 
