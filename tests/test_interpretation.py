@@ -648,3 +648,18 @@ def test_names_of_the_front_door():
     assert {"interpret_network", "repair_network", "NetworkReport"} <= set(
         skscn.__all__
     )
+
+
+@pytest.mark.parametrize(
+    "X", [np.ones((1, 4)), np.zeros((5, 4)), np.eye(4, dtype=np.float32)[:2]]
+)
+def test_few_or_equal_samples(X):
+    layers = arrays(4, 3, 2)
+    layers[0][1][:] = -10.0  # silent
+    report = interpret_network(layers, X)
+    assert report.layers[0].n_dead == 3
+    assert np.isfinite(report.score_samples(X)).all()
+    repair = report.repair(X, np.arange(len(X)), priors="centred", atoms=True)
+    assert np.isfinite(repair.after.predict(X)).all()
+    refitted = report.repair(atoms=True, refit=True).after
+    np.testing.assert_allclose(refitted.predict(X), report.predict(X), atol=1e-6)

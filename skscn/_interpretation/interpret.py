@@ -35,7 +35,7 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
     X : array-like, default=None
         Samples as the model takes them: rows for dense layers, images (n, channels,
         height, width) for torch, in NumPy or as a tensor. Some hundreds are enough.
-        None reads weights alone.
+        None reads weights alone. The report keeps them, for repairs.
     max_rows : int, default=2000
         Most rows, or patches, of a layer's input whose exact codes are found, spread
         evenly over X.

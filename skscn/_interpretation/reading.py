@@ -1,6 +1,7 @@
 """A layer read as sparse coding: its anatomy, and how it codes data."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,11 @@ class Reading:
     anatomy: Anatomy
     observed: Observation | None = None
 
+    @cached_property
+    def bounded(self):
+        """Whether every sample has an exact code."""
+        return is_bounded(self.anatomy.atoms, self.anatomy.priors)
+
     def code(self, projections, forward):
         """Return codes of pre-activations, and whether all have converged."""
         noise = None
@@ -95,9 +101,7 @@ class Reading:
                 "Give interpret_network the data, X."
             )
         threshold = None if self.observed is None else self.observed.priors
-        if forward.name == "exact" and not is_bounded(
-            self.anatomy.atoms, self.anatomy.priors
-        ):
+        if forward.name == "exact" and not self.bounded:
             raise ValueError(
                 f"{self.units.name} has no exact code: it has more units than inputs, "
                 "and about no centre are all of its priors sparse, so that the "
@@ -225,7 +229,7 @@ def _linear_share(codes, centred):
     codes = codes - codes.mean(axis=0)
     target = centred - centred.mean(axis=0)
     scatter = codes.T @ codes
-    scatter[np.diag_indices(len(scatter))] += RIDGE * max(np.trace(scatter), 1e-300)
+    scatter[np.diag_indices(len(scatter))] += RIDGE * (np.trace(scatter) or 1.0)
     decoder = np.linalg.solve(scatter, codes.T @ target)
     spread = float(np.mean(np.einsum("ij,ij->i", target, target)))
     return _r2(target - codes @ decoder, spread)

@@ -111,9 +111,8 @@ def _refitted(before, after, units, samples, max_rows):
     new = new - mean
     missed = target - aim - new @ weight.T
     scatter = new.T @ new
-    scatter[np.diag_indices(len(scatter))] += RIDGE * max(
-        np.trace(scatter) / len(scatter), np.finfo(float).tiny
-    )
+    size = np.trace(scatter) / len(scatter)
+    scatter[np.diag_indices(len(scatter))] += RIDGE * (size or 1.0)
     weight = weight + np.linalg.solve(scatter, new.T @ missed).T
     dtype = units.weight.dtype
     bias = aim - weight @ mean
