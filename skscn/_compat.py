@@ -12,6 +12,9 @@ from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
 )
+from sklearn.utils._optional_dependencies import (
+    check_pandas_support as check_pandas,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -39,6 +42,7 @@ __all__ = [
     "as_numpy",
     "check_feature_names_in",
     "check_matplotlib",
+    "check_pandas",
     "check_sample_weight",
     "fitting",
     "need",
