@@ -5,11 +5,17 @@ from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._detection.detector import SparseCodingDetector
 from skscn._displays.explanation import ExplanationDisplay
+from skscn._displays.interpretation import InterpretationDisplay
 from skscn._displays.objective import ObjectiveDisplay
 from skscn._displays.prior import PriorDisplay
 from skscn._displays.reconstruction import ReconstructionDisplay
+from skscn._export.onnx_export import register_onnx_converters, to_onnx
+from skscn._export.persistence import skops_trusted_types
+from skscn._export.torch_export import from_torch, to_torch
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
+from skscn._interpretation.interpret import interpret_network, repair_network
+from skscn._interpretation.report import NetworkReport
 from skscn._network import SparseCodingNetwork
 from skscn._pooling import SpatialPool
 from skscn._presets import make_sparse_coding_network
@@ -18,6 +24,8 @@ __all__ = [
     "ConvSparseCoder",
     "ExplanationDisplay",
     "FlooredScaler",
+    "InterpretationDisplay",
+    "NetworkReport",
     "NonNegativeSparseCoder",
     "ObjectiveDisplay",
     "OrthogonalSparseCoder",
@@ -28,7 +36,14 @@ __all__ = [
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",
+    "from_torch",
+    "interpret_network",
     "make_sparse_coding_network",
     "map_blocks",
+    "register_onnx_converters",
+    "repair_network",
+    "skops_trusted_types",
+    "to_onnx",
+    "to_torch",
 ]
 __version__ = "0.1.0.dev0"

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from functools import wraps
+from importlib import import_module
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +11,9 @@ from sklearn.base import _fit_context
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
+)
+from sklearn.utils._optional_dependencies import (
+    check_pandas_support as check_pandas,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
@@ -38,8 +42,10 @@ __all__ = [
     "as_numpy",
     "check_feature_names_in",
     "check_matplotlib",
+    "check_pandas",
     "check_sample_weight",
     "fitting",
+    "need",
     "to_sparse_interface",
 ]
 
@@ -172,3 +178,13 @@ class FitTask:
             self._context.call_on_fit_task_end(
                 estimator=self._estimator, X=self._X, reconstruction_attributes={}
             )
+
+
+def need(package, *, extra, caller):
+    """Return a package that is optional, or say which extra installs it."""
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs {package}: pip install 'skscn[{extra}]'"
+        ) from error

@@ -10,39 +10,74 @@ import skscn
 # From the top to the ground: a module imports from lower floors alone.
 FLOORS = (
     ("__init__",),
-    ("_presets", "_detection.detector"),
-    ("_detection.pictures",),
+    ("_presets", "_detection.detector", "_export.torch_export", "_export.onnx_export"),
+    ("_detection.pictures", "_export.torch_restoring", "_export.onnx_converters"),
+    ("_export.torch_building",),
+    ("_interpretation.interpret",),
+    ("_interpretation.report",),
+    ("_interpretation.readers",),
+    ("_interpretation.own_layers",),
     ("_network",),
     ("_convolution", "_pooling", "_heads", "_imputer"),
     ("_coders", "_base_images", "_detection.tabular"),
     ("_base_coder",),
     ("_likelihood",),
     ("_displays.explanation", "_displays.objective"),
-    ("_displays.prior", "_displays.reconstruction"),
+    ("_displays.prior", "_displays.reconstruction", "_displays.interpretation"),
     ("_backends.blocks",),
     ("_backends.rows",),
     ("_backends.cluster", "_backends.device"),
+    ("_export.torch_layers", "_export.onnx_graph"),
+    ("_export.torch_codes", "_export.torch_network", "_export.torch_perceptrons"),
+    ("_export.reading", "_export.persistence"),
     ("_compat", "_parallel", "_validation", "_image_validation"),
+    ("_interpretation.torch_modules", "_interpretation.repair"),
     # From here down: NumPy and SciPy only.
+    ("_interpretation.network", "_interpretation.layer_report"),
+    ("_interpretation.reading", "_interpretation.repairing"),
+    ("_interpretation.anatomy", "_interpretation.density"),
+    ("_interpretation.forwards", "_interpretation.operations"),
     ("_backends.stored",),
     ("_core.online", "_maps.composition"),
     ("_core.learning", "_core.inference", "_maps.layers", "_detection.robust"),
     ("_core.missing", "_core.objectives", "_core.spectrum", "_core.starts"),
     ("_detection.explanation",),
-    ("_core.beliefs", "_core.codes", "_detection.table"),
+    ("_core.beliefs", "_core.codes", "_core.nonnegative", "_detection.table"),
     ("_core.moments", "_maps.patches", "_maps.correlation", "_maps.axes"),
     ("_maps.whitening",),
     ("_core.priors", "_core.procrustes", "_core.scratch"),
     ("_core.marginals",),
     ("_core.tails",),
 )
-STANDARD = {"abc", "collections", "contextlib", "dataclasses", "functools", "typing"}
+STANDARD = {
+    "abc",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "functools",
+    "itertools",
+    "typing",
+}
 PRIVATE_DOOR = "_compat"
 JOBLIB_DOOR = "_parallel"
+# Only these import what is optional, and only a function imports them.
+OPTIONAL_ROOMS = {
+    "torch": {
+        "torch_codes",
+        "torch_layers",
+        "torch_network",
+        "torch_building",
+        "torch_perceptrons",
+        "torch_restoring",
+    },
+    "onnx": {"onnx_graph", "onnx_converters"},
+    "skl2onnx": {"onnx_converters"},
+}
+LAZY = "_interpretation.torch_modules"  # imports torch where a module is given
 PACKAGE = Path(skscn.__file__).parent
 
 floor_of = {name: i for i, floor in enumerate(FLOORS) for name in floor}
-GROUND = floor_of["_backends.stored"]
+GROUND = floor_of["_interpretation.network"]
 
 
 def name_of(path):
@@ -88,15 +123,7 @@ def test_imports_point_downward(path):
 def test_the_ground_floors_know_numpy_and_scipy_alone(path):
     if floor_of[name_of(path)] >= GROUND:
         outside = {name.split(".")[0] for name in imports(path)}
-        known = {
-            "abc",
-            "collections",
-            "contextlib",
-            "dataclasses",
-            "functools",
-            "typing",
-        }
-        assert outside <= known | {"numpy", "scipy", "skscn"}
+        assert outside <= STANDARD | {"numpy", "scipy", "skscn"}
 
 
 @each_module
@@ -107,6 +134,22 @@ def test_one_door_to_private_rooms_and_one_to_joblib(path):
             assert name_of(path) == PRIVATE_DOOR, name
         if library in ("joblib", "threadpoolctl") or name.endswith("utils.parallel"):
             assert name_of(path) == JOBLIB_DOOR, name
+
+
+@each_module
+def test_optional_packages_are_imported_in_their_rooms_alone(path):
+    rooms = {f"_export.{room}" for rooms in OPTIONAL_ROOMS.values() for room in rooms}
+    for name in imports(path):
+        library = name.split(".")[0]
+        if library in OPTIONAL_ROOMS:
+            known = OPTIONAL_ROOMS[library]
+            allowed = {LAZY, *(f"_export.{room}" for room in known)}
+            assert name_of(path) in allowed, name
+    source = ast.parse(path.read_text(encoding="utf-8"))
+    for node in source.body:  # what is imported before anything is called
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("skscn."):
+            targets = {module_of(f"{node.module}.{a.name}") for a in node.names}
+            assert name_of(path) in rooms or not targets & rooms, node.module
 
 
 @each_module

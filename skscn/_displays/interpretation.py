@@ -1,0 +1,173 @@
+"""The picture of a layer that was read as sparse coding."""
+
+import numpy as np
+
+from skscn._compat import check_matplotlib
+
+MOST_ATOMS = 64
+
+
+class InterpretationDisplay:
+    """A layer of a network: its priors, the angles of its atoms, and the atoms.
+
+    It is recommended to use :meth:`from_report` or :meth:`NetworkReport.plot`. All
+    parameters are stored as attributes.
+
+    Parameters
+    ----------
+    priors : ndarray of shape (n_units,)
+        Priors λ = −b/‖w‖; below zero they are not sparse.
+    gram : ndarray of shape (n_units, n_units)
+        Inner products of atoms.
+    atoms : ndarray of shape (n_units, height, width[, channels]), default=None
+        Atoms as images, or None.
+    centred_priors : ndarray of shape (n_units,), default=None
+        Priors about the mean of the layer's input.
+    name : str, default=None
+        Of the layer, for the title.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        The axes that were drawn on: priors, angles, and atoms where they are images.
+    figure_ : matplotlib Figure
+        Their figure.
+
+    See Also
+    --------
+    interpret_network : What is drawn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from skscn import InterpretationDisplay, interpret_network
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = MLPClassifier((16,), max_iter=500, random_state=0).fit(X, y)
+    >>> report = interpret_network(model, X)
+    >>> display = InterpretationDisplay.from_report(report, image_shape=(8, 8))
+    >>> len(display.axes_)
+    3
+    """
+
+    def __init__(self, priors, gram, *, atoms=None, centred_priors=None, name=None):
+        self.priors = priors
+        self.gram = gram
+        self.atoms = atoms
+        self.centred_priors = centred_priors
+        self.name = name
+
+    @classmethod
+    def from_report(cls, report, *, layer=0, image_shape=None, axes=None):
+        """Draw a layer of a report.
+
+        Parameters
+        ----------
+        report : NetworkReport
+            What :func:`interpret_network` returns.
+        layer : int, default=0
+            Which hidden layer.
+        image_shape : tuple of int, default=None
+            (height, width) or (height, width, channels) of the atoms of dense units.
+            The atoms of a convolution have a shape of their own.
+        axes : array-like of matplotlib Axes, default=None
+            Axes to draw on, two or three. None makes new ones.
+
+        Returns
+        -------
+        display : InterpretationDisplay
+            What was drawn.
+        """
+        read = report.layers[layer]
+        atoms = None
+        if read.patch_shape is not None:
+            atoms = read.atoms
+        elif image_shape is not None:
+            if int(np.prod(image_shape)) != read.n_inputs:
+                raise ValueError(
+                    f"image_shape={tuple(image_shape)} is {np.prod(image_shape)} "
+                    f"numbers, but atoms of {read.name} have {read.n_inputs}."
+                )
+            atoms = read.atoms.reshape(-1, *image_shape)
+        display = cls(
+            read.priors,
+            read.gram,
+            atoms=atoms,
+            centred_priors=read.centred_priors,
+            name=read.name,
+        )
+        return display.plot(axes=axes)
+
+    def plot(self, *, axes=None, n_atoms=MOST_ATOMS):
+        """Draw the layer.
+
+        Parameters
+        ----------
+        axes : array-like of matplotlib Axes, default=None
+            Axes to draw on, two or three: priors, angles, and atoms. None makes new
+            ones.
+        n_atoms : int, default=64
+            Most atoms to draw, the first ones.
+
+        Returns
+        -------
+        display : InterpretationDisplay
+            The display itself.
+        """
+        check_matplotlib("InterpretationDisplay.plot")
+        import matplotlib.pyplot as plt
+
+        wanted = 2 if self.atoms is None else 3
+        if axes is None:
+            figure, axes = plt.subplots(
+                1, wanted, figsize=(3.4 * wanted, 3.2), layout="constrained"
+            )
+            if self.name is not None:
+                figure.suptitle(self.name)
+        axes = np.ravel(axes)
+        if len(axes) not in (2, wanted):
+            raise ValueError(f"There are {len(axes)} axes: give 2, or {wanted}.")
+        self._draw_priors(axes[0])
+        self._draw_angles(axes[1])
+        if len(axes) == 3:
+            self._draw_atoms(axes[2], n_atoms)
+        self.axes_, self.figure_ = axes, axes[0].figure
+        return self
+
+    def _draw_priors(self, ax):
+        series = {"λ = −b/‖w‖": self.priors}
+        if self.centred_priors is not None:
+            series["λ about the mean"] = self.centred_priors
+        joined = np.concatenate(list(series.values()))
+        low, high = np.quantile(joined, [0.01, 0.99])
+        bins = np.linspace(low, high if high > low else low + 1.0, 21)
+        for label, values in series.items():
+            ax.hist(np.clip(values, bins[0], bins[-1]), bins, alpha=0.6, label=label)
+        ax.axvline(0.0, color="black", linewidth=1)
+        ax.set(xlabel="prior; sparse on the right of 0", ylabel="units")
+        ax.legend(fontsize="small")
+
+    def _draw_angles(self, ax):
+        image = ax.imshow(self.gram, cmap="RdBu_r", vmin=-1, vmax=1)
+        ax.set(title="cosines of atoms", xticks=[], yticks=[])
+        ax.figure.colorbar(image, ax=ax, shrink=0.7)
+
+    def _draw_atoms(self, ax, n_atoms):
+        atoms = np.asarray(self.atoms, dtype=float)[:n_atoms]
+        if atoms.ndim == 4 and atoms.shape[3] != 3:
+            atoms = atoms.mean(axis=3)
+        count, height, width = atoms.shape[:3]
+        across = int(np.ceil(np.sqrt(count)))
+        down = -(-count // across)
+        most = np.abs(atoms).max(axis=tuple(range(1, atoms.ndim)), keepdims=True)
+        atoms = atoms / np.where(most > 0, most, 1.0)
+        shape = (down * (height + 1) - 1, across * (width + 1) - 1, *atoms.shape[3:])
+        sheet = np.full(shape, np.nan)
+        for i, atom in enumerate(atoms):
+            top, left = (i // across) * (height + 1), (i % across) * (width + 1)
+            sheet[top : top + height, left : left + width] = atom
+        if sheet.ndim == 3:
+            ax.imshow(np.nan_to_num((sheet + 1) / 2, nan=1.0))
+        else:
+            ax.imshow(sheet, cmap="RdBu_r", vmin=-1, vmax=1)
+        ax.set(title="atoms", xticks=[], yticks=[])

@@ -1,0 +1,1 @@
+"""Fitted models elsewhere: torch modules, ONNX graphs and trusted files."""

@@ -1,0 +1,61 @@
+"""The types of fitted estimators, for skops files that are loaded without pickle."""
+
+# A file of skops names the type of everything in it, and skops builds none that it is
+# not told to trust. All of these are plain records of arrays and estimators.
+TRUSTED = (
+    "skscn._coders.NonNegativeSparseCoder",
+    "skscn._coders.OrthogonalSparseCoder",
+    "skscn._convolution.ConvSparseCoder",
+    "skscn._core.beliefs.Belief",
+    "skscn._core.moments.CodeMoments",
+    "skscn._core.moments.DataMoments",
+    "skscn._core.online.Stream",
+    "skscn._core.priors.Exponential",
+    "skscn._core.priors.Laplace",
+    "skscn._core.priors.SpikeSlab",
+    "skscn._core.spectrum.Measured",
+    "skscn._core.spectrum.Spectrum",
+    "skscn._detection.detector.SparseCodingDetector",
+    "skscn._detection.pictures.ImageModel",
+    "skscn._detection.table.Cells",
+    "skscn._detection.table.Counts",
+    "skscn._detection.table.Scaling",
+    "skscn._detection.tabular.TableModel",
+    "skscn._heads.FlooredScaler",
+    "skscn._heads.Ridge",
+    "skscn._heads.StreamingRidgeClassifier",
+    "skscn._imputer.SparseCodingImputer",
+    "skscn._maps.whitening.Whitening",
+    "skscn._network.SparseCodingNetwork",
+    "skscn._pooling.SpatialPool",
+)
+
+
+def skops_trusted_types():
+    """Return the names of all types that a saved model of skscn may hold.
+
+    ``skops.io.load`` builds what a file names only where it is trusted. With this list
+    it loads every estimator of skscn, and what scikit-learn and NumPy have; a file that
+    holds anything else is refused.
+
+    Read more in the :ref:`user guide <persistence>`.
+
+    Returns
+    -------
+    types : list of str
+        For the argument `trusted` of ``skops.io.load`` and ``skops.io.loads``. Add the
+        types of other packages that a Pipeline holds.
+
+    See Also
+    --------
+    to_onnx : Models for where there is no Python.
+
+    Examples
+    --------
+    >>> from skscn import skops_trusted_types
+    >>> "skscn._coders.NonNegativeSparseCoder" in skops_trusted_types()
+    True
+    >>> import skops.io  # doctest: +SKIP
+    >>> skops.io.load("model.skops", trusted=skops_trusted_types())  # doctest: +SKIP
+    """
+    return list(TRUSTED)

@@ -1,0 +1,187 @@
+"""Fitted models as torch modules, and back; torch is loaded when they are called."""
+
+from copy import deepcopy
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skscn._compat import need
+
+OUTPUTS = ("logits", "probabilities", "features")
+
+
+def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
+    """Return a fitted model as a torch module that computes the same, to be trained.
+
+    Every step becomes a module under its name, in a ``torch.nn.Sequential``. Atoms and
+    filters are weights of ``Linear`` and ``Conv2d`` layers, biases are minus the
+    priors, and all are parameters: backpropagation can fine-tune a network that was
+    learned without labels. Means and scales are buffers, and stay.
+
+    Read more in the :ref:`user guide <export>`.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        Fitted. Coders with every prior and inference, :class:`ConvSparseCoder`,
+        :class:`SpatialPool`, :class:`SparseCodingNetwork`, :class:`FlooredScaler`,
+        :class:`StreamingRidgeClassifier`; of scikit-learn Pipeline and FeatureUnion,
+        StandardScaler, MinMaxScaler, MaxAbsScaler, Normalizer, PCA,
+        FunctionTransformer without a function, LogisticRegression, RidgeClassifier,
+        LinearSVC, linear regressors, MLPClassifier and
+        MLPRegressor.
+    output : {"logits", "probabilities", "features"}, default="logits"
+        What the module returns of a model that ends in a classifier:
+        `decision_function`, which is one number for two classes; `predict_proba`; or
+        what the classifier reads. Regressors predict, transformers transform.
+    dtype : torch dtype or str, default="float32"
+        Of parameters and results; inputs are converted.
+    orthonormal : bool, default=False
+        Whether torch keeps atoms orthonormal in training, by
+        ``torch.nn.utils.parametrizations.orthogonal``. The atoms of a convolution are
+        those of its whitened patches.
+
+    Returns
+    -------
+    network : torch.nn.Sequential
+        Takes rows or images as scikit-learn does: (n, n_features), (n, height, width)
+        or (n, height, width, channels). Its method ``clamp_priors_()`` sets negative
+        priors to zero, and its attribute ``model`` is a copy of the model.
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    TypeError
+        If a step has no torch module.
+    ValueError
+        If `output` is a name that there is not, or asks for probabilities of a model
+        that has none.
+    NotFittedError
+        If the model is not fitted.
+
+    See Also
+    --------
+    from_torch : The way back.
+    to_onnx : A graph for other runtimes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch  # doctest: +SKIP
+    >>> from sklearn.datasets import load_digits
+    >>> from skscn import make_sparse_coding_network, to_torch
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = make_sparse_coding_network(image_shape=(8, 8), random_state=0).fit(X, y)
+    >>> network = to_torch(model)  # doctest: +SKIP
+    >>> logits = network(torch.from_numpy(X))  # doctest: +SKIP
+    >>> bool((logits.argmax(1).numpy() == model.predict(X)).all())  # doctest: +SKIP
+    True
+    """
+    torch = need("torch", extra="torch", caller="to_torch")
+    if output not in OUTPUTS:
+        raise ValueError(f"output={output!r} is none of {OUTPUTS}.")
+    if not isinstance(dtype, torch.dtype):
+        dtype = getattr(torch, np.dtype(dtype).name)
+    check_is_fitted(model)
+
+    from skscn._export.reading import read_link
+    from skscn._export.torch_building import HEADS, Builder
+    from skscn._export.torch_layers import Probabilities
+    from skscn._export.torch_network import TorchNetwork
+
+    build = Builder(dtype, orthonormal)
+    steps = [(type(model).__name__.lower(), model)]
+    if isinstance(model, Pipeline):
+        steps = model.steps
+    last = steps[-1][1]
+    if output != "logits" and isinstance(last, HEADS):
+        link = read_link(last)
+        if output == "features":
+            steps = steps[:-1]
+        elif link is None:
+            raise ValueError(
+                f"{last!r} has no probabilities: use output='logits', which are its "
+                "decision_function, or LogisticRegression."
+            )
+    elif output == "probabilities":
+        raise ValueError(
+            f"{last!r} is no classifier with probabilities: use output='logits', "
+            "which is what the model returns."
+        )
+    layers = build.named(steps)
+    if output == "probabilities":
+        layers["probabilities"] = Probabilities(link)
+    return TorchNetwork(layers, deepcopy(model), dtype)
+
+
+def from_torch(network, *, classes=None, orthonormal=False):
+    """Return a torch network as a fitted scikit-learn model that computes the same.
+
+    What :func:`to_torch` returned comes back as the model that it was made of, with the
+    weights that the network has now. Any other ``Sequential`` of ``Linear`` layers with
+    ReLU, Tanh or Sigmoid between them becomes scikit-learn's multi-layer perceptron.
+
+    Read more in the :ref:`user guide <export>`.
+
+    Parameters
+    ----------
+    network : torch.nn.Sequential
+        From :func:`to_torch`, fine-tuned or not, or a perceptron.
+    classes : array-like of shape (n_classes,), default=None
+        The labels of the outputs of a perceptron, in ascending order. None makes it a
+        regressor.
+    orthonormal : bool, default=False
+        Whether atoms that training has turned become the nearest orthonormal ones, so
+        that likelihoods and inverses hold. The model then differs from the network.
+
+    Returns
+    -------
+    model : estimator
+        A new one; neither the network nor the exported model changes.
+
+    Raises
+    ------
+    ImportError
+        If torch is not installed.
+    TypeError
+        If `network` is of another kind.
+    ValueError
+        If a prior of signed codes is negative, or if outputs and classes differ.
+
+    Warns
+    -----
+    UserWarning
+        If atoms of a coder of rows are no longer orthonormal.
+
+    See Also
+    --------
+    to_torch : The way there.
+
+    Notes
+    -----
+    A free fine-tuned convolution keeps its filters and biases as they are; its `atoms_`
+    become the pseudo-inverse of the filters, so that `reconstruct` is the best linear
+    reconstruction from the codes. `partial_fit` starts a new stream from the nearest
+    orthonormal atoms. Noise variances are those of the fit before.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skscn import NonNegativeSparseCoder, from_torch, to_torch
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = NonNegativeSparseCoder(16, alpha=2.0).fit(X)
+    >>> network = to_torch(coder, orthonormal=True)  # doctest: +SKIP
+    >>> from_torch(network).components_.shape  # doctest: +SKIP
+    (16, 64)
+    """
+    need("torch", extra="torch", caller="from_torch")
+
+    from skscn._export.torch_network import TorchNetwork
+    from skscn._export.torch_perceptrons import perceptron
+    from skscn._export.torch_restoring import restored
+
+    if isinstance(network, TorchNetwork) and network.model is not None:
+        return restored(network, orthonormal=orthonormal)
+    return perceptron(network, classes)

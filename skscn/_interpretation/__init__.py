@@ -1,0 +1,1 @@
+"""Trained ReLU networks read, and repaired, as sparse coding models."""

@@ -1,0 +1,197 @@
+"""Modules of torch, read and repaired as sparse coding."""
+
+import numpy as np
+import pytest
+
+from skscn import interpret_network, repair_network
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
+
+
+def dense():
+    return nn.Sequential(
+        nn.Linear(20, 15),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Sequential(nn.Linear(15, 8, bias=False), nn.ReLU()),
+        nn.Linear(8, 3),
+    )
+
+
+def convolutional():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, (3, 2), stride=(2, 1), padding="valid"),
+        nn.AvgPool2d(2, stride=1, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(12, 6, 2, padding="same"),
+        nn.MaxPool2d(3, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(6 * 2 * 3, 10),
+    )
+
+
+def flat_images():
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 8, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 5),
+        nn.LogSoftmax(1),
+    )
+
+
+def maps():
+    return nn.Sequential(nn.Conv2d(1, 4, (2, 3), padding=(1, 0)), nn.ReLU())
+
+
+NETWORKS = {
+    "dense": (dense, (20,)),
+    "convolutional": (convolutional, (3, 12, 11)),
+    "flat images": (flat_images, (64,)),
+    "maps": (maps, (1, 9, 9)),
+}
+each_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def made(name, seed=0, n_samples=30):
+    torch.manual_seed(seed)
+    build, shape = NETWORKS[name]
+    return build().eval(), torch.randn(n_samples, *shape)
+
+
+def outputs(model, X):
+    with torch.no_grad():
+        return model(X).numpy()
+
+
+@each_network
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outputs_recomputed_are_those_of_the_module(name, dtype):
+    model, X = made(name, n_samples=1000)
+    model, X = model.to(dtype), X.to(dtype)
+    report = interpret_network(model, X[:50])
+    found = report.predict(X)
+    np.testing.assert_allclose(found, outputs(model, X), atol=1e-5)
+    np.testing.assert_array_equal(report.decision_function(X), found)
+    np.testing.assert_array_equal(report.predict(X.numpy()), found)
+    assert found.dtype == X.numpy().dtype
+
+
+def test_a_module_is_read_in_the_mode_of_evaluation():
+    model, X = made("dense")
+    expected = outputs(model, X)
+    model.train()
+    found = interpret_network(model, X).predict(X)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert model.training
+
+
+@each_network
+def test_a_repaired_copy_is_what_its_report_says(name):
+    model, X = made(name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    y = np.arange(len(X)) % 3 if name != "maps" else None
+    repair = repair_network(
+        model, X, y, priors="centred", atoms=True, refit=name != "maps"
+    )
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key])
+    assert type(repair.model) is type(model)
+    np.testing.assert_allclose(
+        repair.after.predict(X), outputs(repair.model, X), atol=1e-5
+    )
+    for layer in repair.after.layers:
+        assert layer.orthogonality_gap < 1e-5
+        assert layer.broken_centred == 0.0
+    if y is not None:
+        expected = np.mean(outputs(model, X).argmax(axis=1) == y)
+        assert repair.score_before == expected
+
+
+def test_weights_alone():
+    model, _ = made("convolutional")
+    report = interpret_network(model)
+    assert [layer.name for layer in report.layers] == ["0 Conv2d", "6 Conv2d"]
+    first = report.layers[0]
+    expected = model[0].weight.detach().numpy().transpose(0, 2, 3, 1)
+    found = first.atoms * first.norms[:, None, None, None]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    repaired = report.repair().model
+    assert (repaired[0].bias <= 0).all()
+    assert torch.equal(repaired[-1].bias, model[-1].bias)
+
+
+def test_the_exact_code_of_a_patch_is_that_of_its_row():
+    model, X = made("maps")
+    report = interpret_network(model, X)
+    codes = report.transform(X, forward="exact")
+    padded = np.pad(X.numpy(), ((0, 0), (0, 0), (1, 1), (0, 0)))
+    patch = padded[3, 0, 4:6, 2:5].reshape(1, -1)
+    layer = model[0]
+    row = [(layer.weight.detach().numpy().reshape(4, -1), layer.bias.detach().numpy())]
+    alone = interpret_network(row, readout=False).transform(patch, forward="exact")
+    np.testing.assert_allclose(codes[3, 4, 2], alone[0], atol=1e-4)
+
+
+def test_convolution_sums_likelihoods_over_places():
+    model, X = made("maps")
+    report = interpret_network(model, X)
+    density = report.layers[0].reading.observed.density
+    padded = np.pad(X.numpy()[:, 0], ((0, 0), (1, 1), (0, 0)))
+    views = np.lib.stride_tricks.sliding_window_view(padded, (2, 3), axis=(1, 2))
+    rows = views.reshape(-1, 6).astype(np.float64)
+    expected = density(rows).reshape(len(X), -1).sum(axis=1)
+    np.testing.assert_allclose(report.score_samples(X), expected)
+
+
+def test_a_bias_that_was_not_there_is_added_where_it_is_needed():
+    model, X = made("dense")
+    model[0].bias.data += 1.0
+    repaired = repair_network(model, X, priors="centred").model
+    assert model[3][0].bias is None
+    assert (repaired[3][0].bias < 0).any()
+    assert repair_network(model).model[3][0].bias is None
+
+
+UNREADABLE = {
+    "Tanh": lambda: nn.Sequential(nn.Linear(3, 2), nn.Tanh()),
+    "BatchNorm2d": lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2)),
+    "groups=2": lambda: nn.Conv2d(2, 4, 2, groups=2),
+    "dilation=": lambda: nn.Conv2d(2, 4, 2, dilation=2),
+    "padding_mode=": lambda: nn.Conv2d(2, 4, 2, padding=1, padding_mode="reflect"),
+    "ceil_mode": lambda: nn.Sequential(
+        nn.Conv2d(1, 2, 2), nn.MaxPool2d(2, ceil_mode=True)
+    ),
+    "output_size=": lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.AdaptiveAvgPool2d(2)),
+    "neither a Linear": lambda: nn.Sequential(nn.ReLU()),
+    "no hidden layer": lambda: nn.Sequential(nn.Linear(3, 2)),
+}
+
+
+@pytest.mark.parametrize("words", UNREADABLE)
+def test_layers_that_cannot_be_read_are_named(words):
+    with pytest.raises(ValueError, match=words):
+        interpret_network(UNREADABLE[words]())
+
+
+def test_shapes_that_do_not_fit_are_named():
+    model, X = made("convolutional")
+    with pytest.raises(ValueError, match="maps of 3 channels"):
+        interpret_network(model, X[:, :2])
+    with pytest.raises(ValueError, match="dimensions"):
+        interpret_network(model, X[0])
+    with pytest.raises(ValueError, match="rows of 36 features"):
+        interpret_network(model, torch.randn(4, 3, 16, 16))
+    with pytest.raises(ValueError, match="does not fit"):
+        interpret_network(model, torch.randn(4, 3, 3, 3))
+    missing = nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="Is a Flatten missing"):
+        interpret_network(missing, torch.randn(4, 1, 5, 5))
