@@ -169,7 +169,6 @@ def _of_chunk(function, rows, weights, dtype, start, size):
     stop = start + rows.shape[0]
     if not sparse.issparse(rows):
         rows = np.asarray(rows)
-        check_finite(rows, f"rows {start} to {stop - 1}")
     rows = rows.astype(dtype, copy=False)
     if weights is not None:
         weights = np.asarray(weights).astype(dtype, copy=False)
@@ -185,6 +184,10 @@ def _of_chunk(function, rows, weights, dtype, start, size):
                 block = np.require(block, None, "A")
             sums.append(function(block, w, **cut))
             sums = [_added(sums)]
+    # The first pass, that of the data alone, tells: others need not look at all rows.
+    if not np.isfinite(getattr(sums[0], "square", 0.0)):
+        values = rows.data if sparse.issparse(rows) else rows
+        check_finite(values, f"rows {start} to {stop - 1}")
     return sums[0]
 
 
