@@ -7,11 +7,16 @@ from skscn._detection.explanation_display import ExplanationDisplay
 from skscn._heads import FlooredScaler, StreamingRidgeClassifier
 from skscn._imputer import SparseCodingImputer
 from skscn._network import SparseCodingNetwork
+from skscn._patchwork.denoising import denoise_image
+from skscn._patchwork.dictionary_display import DictionaryDisplay
+from skscn._patchwork.inpainting import inpaint_image
+from skscn._patchwork.reading import iter_patches
 from skscn._pooling import SpatialPool
 from skscn._presets import make_sparse_coding_network
 
 __all__ = [
     "ConvSparseCoder",
+    "DictionaryDisplay",
     "ExplanationDisplay",
     "FlooredScaler",
     "NonNegativeSparseCoder",
@@ -21,6 +26,9 @@ __all__ = [
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",
+    "denoise_image",
+    "inpaint_image",
+    "iter_patches",
     "make_sparse_coding_network",
 ]
 __version__ = "0.1.0.dev0"

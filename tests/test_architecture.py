@@ -11,20 +11,25 @@ import skscn
 FLOORS = (
     ("__init__",),
     ("_presets", "_detection.detector"),
+    ("_patchwork.denoising", "_patchwork.inpainting"),
+    ("_patchwork.patch_codes", "_patchwork.streams"),
     ("_detection.pictures",),
     ("_network",),
     ("_convolution", "_pooling", "_heads", "_imputer"),
     ("_coders", "_base_images", "_detection.tabular"),
     ("_base_coder",),
     ("_likelihood",),
-    ("_detection.explanation_display",),
+    ("_detection.explanation_display", "_patchwork.dictionary_display"),
+    ("_patchwork.reading",),
     ("_compat", "_parallel", "_validation", "_image_validation"),
     # From here down: NumPy and SciPy only.
-    ("_core.online", "_maps.composition"),
+    ("_core.online", "_maps.composition", "_patchwork.passes"),
+    ("_patchwork.classes",),
     ("_core.learning", "_core.inference", "_maps.layers", "_detection.robust"),
     ("_core.missing", "_core.objectives", "_core.spectrum", "_core.starts"),
     ("_detection.explanation",),
     ("_core.beliefs", "_core.codes", "_detection.table"),
+    ("_patchwork.checks", "_patchwork.noise", "_patchwork.planes", "_patchwork.tiles"),
     ("_core.moments", "_maps.patches", "_maps.correlation", "_maps.axes"),
     ("_maps.whitening",),
     ("_core.priors", "_core.procrustes", "_core.scratch"),
@@ -82,7 +87,7 @@ def test_imports_point_downward(path):
 def test_the_ground_floors_know_numpy_and_scipy_alone(path):
     if floor_of[name_of(path)] >= GROUND:
         outside = {name.split(".")[0] for name in imports(path)}
-        known = {"abc", "collections", "dataclasses", "functools", "typing"}
+        known = {"abc", "collections", "dataclasses", "functools", "numbers", "typing"}
         assert outside <= known | {"numpy", "scipy", "skscn"}
 
 
