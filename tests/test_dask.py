@@ -18,7 +18,7 @@ from skscn import (
     SparseCodingNetwork,
     map_blocks,
 )
-from skscn._backends.cluster import ADDED, ClusterRows
+from skscn._backends.cluster import ADDED, ClusterRows, _of_chunk
 from skscn._core.codes import MapCode
 from skscn._core.moments import code_moments
 from skscn._core.priors import SIGNED
@@ -102,6 +102,32 @@ def test_processes_give_the_same_bits_as_one(cluster, X):
     assert many.objective_path_ == one.objective_path_
     np.testing.assert_array_equal(found[0], codes)
     np.testing.assert_array_equal(found[1], scores)
+
+
+def misaligned(array):
+    """Return the same array where no number of eight bytes should begin."""
+    memory = np.empty(array.nbytes + 1, dtype=np.uint8)[1:]
+    moved = memory[: array.nbytes].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    assert not moved.flags.aligned
+    return moved
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 1000])
+def test_where_a_chunk_begins_in_memory_changes_no_bits(n):
+    """What came over the network may begin anywhere."""
+    rng = np.random.default_rng(0)
+    X, mean = rng.normal(size=(n, 64)), rng.normal(size=64)
+    atoms = np.linalg.qr(rng.normal(size=(64, 32)))[0].T.copy()
+    code = MapCode(SIGNED["laplace"], 0.5)
+    found = []
+    for move in (np.copy, misaligned):
+        function = pickle.dumps(
+            partial(code_moments, components=move(atoms), mean=move(mean), code=code)
+        )
+        found.append(_of_chunk(function, move(X), None, X.dtype, 0, 4096))
+    for name in ("cross", "total", "gain", "curvature"):
+        np.testing.assert_array_equal(*(getattr(sums, name) for sums in found))
 
 
 def test_what_a_chunk_sends_back_does_not_grow_with_its_rows():

@@ -233,9 +233,11 @@ def test_blocks_of_lists_of_csr_of_frames_and_of_rows_with_gaps(X):
     assert found.format == "csr"
     np.testing.assert_allclose(found.toarray(), codes.toarray(), atol=1e-12)
     coder.set_params(sparse_output=False)
-    frame = pandas.DataFrame(X)
-    found = map_blocks(coder, frame, block_bytes=1000)
-    np.testing.assert_allclose(found, codes.toarray(), atol=1e-12)
+    polars = pytest.importorskip("polars")
+    for frame in (pandas.DataFrame(X), polars.DataFrame(X)):
+        model = clone(coder).fit(frame)
+        found = map_blocks(model, frame, block_bytes=1000)
+        np.testing.assert_allclose(found, codes.toarray(), atol=1e-12)
     np.testing.assert_allclose(
         map_blocks(coder, codes, method="inverse_transform", block_bytes=1000),
         coder.inverse_transform(codes),
@@ -262,6 +264,13 @@ def test_no_half_written_file_stays(X, tmp_path):
     with pytest.raises(ValueError, match="infinity"):
         map_blocks(coder, X, out=tmp_path / "codes.npy")
     assert not list(tmp_path.iterdir())
+
+
+def test_no_file_is_read_and_written_at_once(X, on_disk, tmp_path):
+    coder = OrthogonalSparseCoder(6).fit(X)
+    with pytest.raises(ValueError, match="is the file that X is read from"):
+        map_blocks(coder, on_disk(X), out=tmp_path / "X.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), X)
 
 
 def test_results_must_fit_into_out(X):

@@ -31,6 +31,7 @@ from _measure import (
 from numpy.lib.format import open_memmap
 from sklearn.decomposition import IncrementalPCA
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 import skscn
 from skscn import OrthogonalSparseCoder, map_blocks
@@ -105,7 +106,7 @@ def work(how, folder):
     if "PCA" in how:
         steps.pop()  # forms the covariance of the features, and has no peer here
     for step in steps:
-        with Anonymous() as used:
+        with threadpool_limits(1, user_api="blas"), Anonymous() as used:
             start = time.perf_counter()
             found = step(X)
             seconds = time.perf_counter() - start
@@ -271,7 +272,7 @@ def main():
     os.environ["PYTHONPATH"] = str(Path(skscn.__file__).parents[1])
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-        compare_disk(pool, 20_000 if quick else 2_000_000)
+        compare_disk(pool, 20_000 if quick else 1_000_000)
         if optional("torch") is not None:
             n_rows = 5000 if quick else 200_000
             seconds, gap = pool.submit(compare_torch, n_rows, repeats).result()

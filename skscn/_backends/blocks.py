@@ -3,6 +3,7 @@
 from contextlib import suppress
 from functools import wraps
 from os import PathLike, unlink
+from os.path import exists, samefile
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -49,8 +50,8 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     Raises
     ------
     ValueError
-        If `out` has another shape than the results or a dtype that cannot hold them,
-        or as the method does.
+        If `out` has another shape than the results, a dtype that cannot hold them, or
+        is the file that X is read from, or as the method does.
     TypeError
         If `out` is given for dask arrays, which have their own ways to be stored.
 
@@ -100,6 +101,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     if out is None:
         out = np.empty(shape, dtype=first.dtype)
     elif isinstance(out, str | PathLike):
+        _check_path(out, X)
         path, out = out, open_memmap(out, "w+", dtype=first.dtype, shape=shape)
     _check_out(out, shape, first.dtype)
     try:
@@ -146,6 +148,15 @@ def _slices(X, first, block_bytes):
     chunk = chunk_rows(X) or 1
     size = max(chunk, size // chunk * chunk)
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
+
+
+def _check_path(path, X):
+    """Raise where a new file would take the place of the one that is read."""
+    source = getattr(X, "filename", None)
+    if source is not None and exists(path) and samefile(path, source):
+        raise ValueError(
+            f"out is the file that X is read from, {path}. Give the name of another."
+        )
 
 
 def _check_out(out, shape, dtype):

@@ -6,6 +6,7 @@ the order of the chunks, eight at a time, so that the sum has the same bits for 
 number of workers. Only their sum comes back.
 """
 
+import pickle
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
@@ -96,7 +97,7 @@ class ClusterRows:
         from dask.delayed import delayed
 
         weights = _in_chunks(sample_weight, self.array.chunks[0])
-        everywhere = _sent(function)
+        everywhere = _sent(pickle.dumps(function))
         mapped = delayed(_of_chunk, pure=False, traverse=False)
         added = delayed(_added, pure=False)
         size = row_slices(len(self), slice_rows(self))[0].stop
@@ -125,17 +126,19 @@ def whole_rows(X):
 
 def lazily(estimator, X, method):
     """Return the dask array of what a method makes of the chunks of one."""
+    from cloudpickle import dumps
     from dask import array
     from dask.delayed import delayed
 
     X = whole_rows(X)
     check_sizes(X)
-    first = _applied(np.zeros((1, *X.shape[1:]), X.dtype), estimator, method)
+    pickled = dumps(estimator)
+    first = _applied(np.zeros((1, *X.shape[1:]), X.dtype), pickled, method)
     shape = first.shape[1:]
     return array.map_blocks(
         _applied,
         X,
-        estimator=delayed(estimator, pure=False, traverse=False),
+        pickled=delayed(pickled, pure=False, traverse=False),
         method=method,
         drop_axis=list(range(1, X.ndim)),
         new_axis=list(range(1, 1 + len(shape))),
@@ -145,18 +148,23 @@ def lazily(estimator, X, method):
     )
 
 
-def _applied(rows, estimator, method):
+def _applied(rows, pickled, method):
     """Return what a method makes of a chunk, which is one of many at work."""
+    if not sparse.issparse(rows):
+        rows = np.require(rows, None, "A")
     with in_line():
-        found = getattr(estimator, method)(rows)
+        found = getattr(pickle.loads(pickled), method)(rows)
     return found if sparse.issparse(found) else np.asarray(found)
 
 
 def _of_chunk(function, rows, weights, dtype, start, size):
     """Return the sum over one chunk, in the slices that all rows are cut into.
 
-    Wherever chunks end, slices do so too where they would for rows at hand.
+    Wherever chunks end, slices do so too where they would for rows at hand. What came
+    over the network may begin anywhere in memory, which NumPy computes otherwise, and
+    more slowly: it is laid out anew.
     """
+    function = pickle.loads(function)
     stop = start + rows.shape[0]
     if not sparse.issparse(rows):
         rows = np.asarray(rows)
@@ -170,8 +178,11 @@ def _of_chunk(function, rows, weights, dtype, start, size):
             skipped = max(start - i * size, 0)
             part = slice(i * size + skipped - start, (i + 1) * size - start)
             cut = {"skipped": skipped} if skipped and _has_code(function) else {}
-            w = None if weights is None else weights[part]
-            sums.append(function(rows[part], w, **cut))
+            w = None if weights is None else np.require(weights[part], None, "A")
+            block = rows[part]
+            if not sparse.issparse(block):
+                block = np.require(block, None, "A")
+            sums.append(function(block, w, **cut))
             sums = [_added(sums)]
     return sums[0]
 
@@ -185,7 +196,7 @@ def _added(sums):
 
 
 def _sent(function):
-    """Return a function that stands at every worker, once."""
+    """Return a pickled function that stands at every worker, once."""
     from dask.base import get_scheduler
     from dask.delayed import delayed
 

@@ -42,7 +42,7 @@ def float_type(dtype, types):
 
 def check_sizes(X):
     """Raise where an array has no rows, or rows of nothing."""
-    if X.ndim < 2:
+    if len(X.shape) < 2:
         raise ValueError(
             f"Expected 2D array, got an array of shape {tuple(X.shape)} instead. Use "
             "X.reshape(1, -1) if it is a single sample."
