@@ -376,6 +376,22 @@ def test_trained_filters_rebuild_images_best_of_all_linear_maps(digits, labels):
     np.testing.assert_allclose(projected, -layer.bias_ - layer.alpha_, atol=1e-10)
 
 
+def test_atoms_that_are_loose_cannot_be_kept(digits, labels):
+    X, y = digits[:300], labels[:300]
+    head = LogisticRegression(max_iter=50)
+    for coder in (NonNegativeSparseCoder(9), stack()):
+        model = make_pipeline(deepcopy(coder), head).fit(X, y)
+        network = trained(to_torch(model), X, y)
+        nearest = from_torch(network, orthonormal=True)
+        to_torch(nearest, orthonormal=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loose = from_torch(network)
+        assert off(called(to_torch(loose), X), loose.decision_function(X)) < 1e-5
+        with pytest.raises(ValueError, match="are not orthonormal"):
+            to_torch(loose, orthonormal=True)
+
+
 def test_negative_priors_are_clamped_or_refused(digits):
     X = digits[:300]
     coder = OrthogonalSparseCoder(8, alpha=0.01).fit(X)
@@ -507,6 +523,9 @@ def test_bad_input_is_told_with_a_remedy(digits, labels):
         to_torch(coder.fit(X), output="labels")
     with pytest.raises(ValueError, match="no classifier with probabilities"):
         to_torch(coder, output="probabilities")
+    perceptron = MLPClassifier((3,), max_iter=1).fit(X, np.eye(10, dtype=int)[y])
+    with pytest.raises(TypeError, match="several labels at once"):
+        to_torch(perceptron)
     with pytest.raises(TypeError, match="from_torch takes what to_torch returned"):
         from_torch(nn.Linear(3, 2))
     with pytest.raises(TypeError, match=r"its part '1' is Conv2d"):

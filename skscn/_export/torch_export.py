@@ -58,7 +58,7 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
         If a step has no torch module.
     ValueError
         If `output` is a name that there is not, or asks for probabilities of a model
-        that has none.
+        that has none; if `orthonormal` asks to keep what training has turned before.
     NotFittedError
         If the model is not fitted.
 
