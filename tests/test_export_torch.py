@@ -418,6 +418,32 @@ def test_gradients_of_codes_are_those_of_differences(coder, digits):
     assert torch.autograd.gradcheck(network, (samples,), eps=1e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", [*LAYERS, *POOLS[::2], *NETWORKS])
+def test_gradients_of_maps_are_those_of_differences(layer):
+    X = np.random.default_rng(0).normal(size=(60, 8, 8, 1))
+    network = to_torch(deepcopy(layer).fit(X), dtype="float64")
+    samples = torch.from_numpy(X[:1]).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda samples: network(samples).flatten(1)[:, ::17],
+        (samples,),
+        eps=1e-7,
+        atol=1e-5,
+    )
+
+
+def test_a_step_against_the_gradient_is_an_attack(digits, labels):
+    X, y = digits[:300], labels[:300]
+    model = make_sparse_coding_network(stack(), image_shape=(8, 8)).fit(X, y)
+    network = to_torch(model)
+    samples = torch.from_numpy(X).requires_grad_()
+    scores = network(samples)
+    nn.functional.cross_entropy(scores, torch.from_numpy(y)).backward()
+    step = samples.grad.sign().numpy()
+    attacked = model.score(X + 2.0 * step, y)
+    noisy = model.score(X + 2.0 * np.random.default_rng(0).choice([-1, 1], X.shape), y)
+    assert attacked < noisy - 0.2
+
+
 @pytest.mark.parametrize("layer", [*LAYERS, *POOLS, *NETWORKS])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_gradients_are_finite_at_flat_patches(layer, dtype, digits):
