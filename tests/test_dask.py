@@ -215,7 +215,7 @@ def test_codes_come_back_and_may_be_sparse(X):
 
 def test_chunks_may_be_sparse():
     X = sparse.random(3000, 30, density=0.1, format="csr", random_state=0)
-    x = da.from_array(X.toarray(), chunks=(700, 30)).map_blocks(sparse.csr_array)
+    x = da.from_array(X.toarray(), chunks=(700, 30)).map_blocks(sparse.csr_matrix)
     coder = OrthogonalSparseCoder(4, alpha=0.1, **few)
     whole = clone(coder).fit(X)
     with here():

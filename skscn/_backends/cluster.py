@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from scipy import sparse
@@ -144,7 +145,7 @@ def lazily(estimator, X, method):
         new_axis=list(range(1, 1 + len(shape))),
         chunks=(X.chunks[0], *((size,) for size in shape)),
         meta=first[:0],
-        token=method,
+        name=f"{method}-{uuid4().hex}",
     )
 
 
