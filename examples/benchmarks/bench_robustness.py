@@ -444,8 +444,6 @@ def main():
         names = ["digits"]
     elif not options.sets and folder() is None:
         note("Without SKSCN_DATA, USPS and MNIST come from OpenML.")
-    if torch is not None:
-        torch.set_num_threads(1)
     results = {}
     for name in names:
         seeds = range(1 if options.quick else options.seeds)
