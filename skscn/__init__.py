@@ -4,6 +4,7 @@ from skscn._backends.blocks import map_blocks
 from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._detection.detector import SparseCodingDetector
+from skscn._displays.dictionary import DictionaryDisplay
 from skscn._displays.explanation import ExplanationDisplay
 from skscn._displays.interpretation import InterpretationDisplay
 from skscn._displays.objective import ObjectiveDisplay
@@ -17,11 +18,15 @@ from skscn._imputer import SparseCodingImputer
 from skscn._interpretation.interpret import interpret_network, repair_network
 from skscn._interpretation.report import NetworkReport
 from skscn._network import SparseCodingNetwork
+from skscn._patchwork.denoising import denoise_image
+from skscn._patchwork.inpainting import inpaint_image
+from skscn._patchwork.reading import iter_patches
 from skscn._pooling import SpatialPool
 from skscn._presets import make_sparse_coding_network
 
 __all__ = [
     "ConvSparseCoder",
+    "DictionaryDisplay",
     "ExplanationDisplay",
     "FlooredScaler",
     "InterpretationDisplay",
@@ -36,8 +41,11 @@ __all__ = [
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",
+    "denoise_image",
     "from_torch",
+    "inpaint_image",
     "interpret_network",
+    "iter_patches",
     "make_sparse_coding_network",
     "map_blocks",
     "register_onnx_converters",

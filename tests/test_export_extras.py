@@ -26,7 +26,10 @@ def fitted():
     ],
 )
 def test_an_error_names_the_extra(call, package, extra, monkeypatch):
-    monkeypatch.setitem(sys.modules, package, None)
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr("skscn._compat.import_module", missing)
     with pytest.raises(ImportError, match=rf"needs {package}: .*skscn\[{extra}\]"):
         call()
 

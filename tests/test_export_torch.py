@@ -148,6 +148,15 @@ def trained(network, X, y, n_steps=5, rate=0.05, clamp=False):
     return network
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_torch_thread():
+    """Hold torch to one thread, as BLAS is: its threads cost more than they do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def labels():
     from sklearn.datasets import load_digits
@@ -367,6 +376,22 @@ def test_trained_filters_rebuild_images_best_of_all_linear_maps(digits, labels):
     np.testing.assert_allclose(projected, -layer.bias_ - layer.alpha_, atol=1e-10)
 
 
+def test_atoms_that_are_loose_cannot_be_kept(digits, labels):
+    X, y = digits[:300], labels[:300]
+    head = LogisticRegression(max_iter=50)
+    for coder in (NonNegativeSparseCoder(9), stack()):
+        model = make_pipeline(deepcopy(coder), head).fit(X, y)
+        network = trained(to_torch(model), X, y)
+        nearest = from_torch(network, orthonormal=True)
+        to_torch(nearest, orthonormal=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loose = from_torch(network)
+        assert off(called(to_torch(loose), X), loose.decision_function(X)) < 1e-5
+        with pytest.raises(ValueError, match="are not orthonormal"):
+            to_torch(loose, orthonormal=True)
+
+
 def test_negative_priors_are_clamped_or_refused(digits):
     X = digits[:300]
     coder = OrthogonalSparseCoder(8, alpha=0.01).fit(X)
@@ -391,6 +416,32 @@ def test_gradients_of_codes_are_those_of_differences(coder, digits):
     network = to_torch(coder, dtype="float64")
     samples = torch.from_numpy(digits[:3]).requires_grad_()
     assert torch.autograd.gradcheck(network, (samples,), eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, *POOLS[::2], *NETWORKS])
+def test_gradients_of_maps_are_those_of_differences(layer):
+    X = np.random.default_rng(0).normal(size=(60, 8, 8, 1))
+    network = to_torch(deepcopy(layer).fit(X), dtype="float64")
+    samples = torch.from_numpy(X[:1]).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda samples: network(samples).flatten(1)[:, ::17],
+        (samples,),
+        eps=1e-7,
+        atol=1e-5,
+    )
+
+
+def test_a_step_against_the_gradient_is_an_attack(digits, labels):
+    X, y = digits[:300], labels[:300]
+    model = make_sparse_coding_network(stack(), image_shape=(8, 8)).fit(X, y)
+    network = to_torch(model)
+    samples = torch.from_numpy(X).requires_grad_()
+    scores = network(samples)
+    nn.functional.cross_entropy(scores, torch.from_numpy(y)).backward()
+    step = samples.grad.sign().numpy()
+    attacked = model.score(X + 2.0 * step, y)
+    noisy = model.score(X + 2.0 * np.random.default_rng(0).choice([-1, 1], X.shape), y)
+    assert attacked < noisy - 0.2
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, *POOLS, *NETWORKS])
@@ -455,7 +506,7 @@ def test_training_lowers_the_loss_and_keeps_atoms_orthonormal(digits, labels):
     assert loss() < before
     atoms = network[0].project.weight.detach().numpy()
     assert gap(atoms) < 1e-4
-    assert float(network[0].prior_bias.max()) <= 0
+    assert network[0].prior_bias.max().item() <= 0
 
 
 def test_weights_are_copies_and_states_load(digits, labels):
@@ -498,6 +549,9 @@ def test_bad_input_is_told_with_a_remedy(digits, labels):
         to_torch(coder.fit(X), output="labels")
     with pytest.raises(ValueError, match="no classifier with probabilities"):
         to_torch(coder, output="probabilities")
+    perceptron = MLPClassifier((3,), max_iter=1).fit(X, np.eye(10, dtype=int)[y])
+    with pytest.raises(TypeError, match="several labels at once"):
+        to_torch(perceptron)
     with pytest.raises(TypeError, match="from_torch takes what to_torch returned"):
         from_torch(nn.Linear(3, 2))
     with pytest.raises(TypeError, match=r"its part '1' is Conv2d"):

@@ -161,7 +161,22 @@ def test_a_bias_that_was_not_there_is_added_where_it_is_needed():
     assert repair_network(model).model[3][0].bias is None
 
 
+class Squared(nn.Linear):
+    def forward(self, values):
+        return super().forward(values**2)
+
+
+class Named(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(3, 2), nn.ReLU())
+
+
+def test_a_class_of_layers_of_torch_is_read():
+    assert interpret_network(Named()).layers[0].n_units == 2
+
+
 UNREADABLE = {
+    "Squared has a forward of its own": lambda: nn.Sequential(Squared(3, 2), nn.ReLU()),
     "Tanh": lambda: nn.Sequential(nn.Linear(3, 2), nn.Tanh()),
     "BatchNorm2d": lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2)),
     "groups=2": lambda: nn.Conv2d(2, 4, 2, groups=2),

@@ -84,7 +84,7 @@ def test_orthonormal_atoms_need_no_sweep(seed):
 
 
 @each_seed
-def test_nearly_equal_atoms_are_solved_by_their_supports(seed):
+def test_nearly_equal_atoms_are_solved_by_an_active_set(seed):
     rng = np.random.default_rng(seed)
     atoms, X = dictionary(30, 10, seed)
     atoms[10:20] = atoms[:10] + 1e-3 * rng.normal(size=(10, 10))

@@ -44,6 +44,14 @@ def images(name):
     return X[:n_train], y[:n_train], X[n_train:], y[n_train:]
 
 
+def classics():
+    """Return the five grey images of denoising papers by their names, or none."""
+    if folder() is None:
+        return {}
+    with np.load(folder() / "classic5.npz") as data:
+        return {name: data[name] for name in data.files}
+
+
 def signals():
     """Return the names of the signal sets of the folder `ucr`."""
     if folder() is None:

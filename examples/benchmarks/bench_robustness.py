@@ -389,7 +389,13 @@ def draw(results, path):
         "MLP",
         "MLP, b ≤ 0",
     )
+    first = next(iter(results.values()))
     kinds = [*CORRUPTIONS, "FGSM", "PGD"]
+    kinds = [
+        kind
+        for kind in kinds
+        if any(over_severities(trials, kind) for trials in first.values())
+    ]
     figure, axes = plt.subplots(
         len(results),
         len(kinds),
@@ -413,8 +419,10 @@ def draw(results, path):
     figure.legend(
         handles, titles, loc="outside lower center", ncols=4, fontsize="small"
     )
-    figure.supxlabel("severity", fontsize="small")
-    figure.supylabel("accuracy", fontsize="small")
+    for ax in axes[-1]:
+        ax.set_xlabel("severity", fontsize="small")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("accuracy", fontsize="small")
     figure.savefig(path, dpi=110)
 
 
@@ -436,8 +444,6 @@ def main():
         names = ["digits"]
     elif not options.sets and folder() is None:
         note("Without SKSCN_DATA, USPS and MNIST come from OpenML.")
-    if torch is not None:
-        torch.set_num_threads(1)
     results = {}
     for name in names:
         seeds = range(1 if options.quick else options.seeds)

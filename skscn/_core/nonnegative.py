@@ -13,12 +13,12 @@ import numpy as np
 from scipy.optimize import linprog
 
 BLOCK = 256  # rows solved together
-SWEEPS = 128  # until what is left is solved row by row
+SWEEPS = 32  # until what is left is solved row by row
+SOLVED = 16  # sweeps after which the equations of the supports are solved
+EXCHANGES = 4  # of coefficients of a support with others, at most
+SOLVED_NUMBERS = 2**20  # in the matrices of these equations
 CHECKED = 4  # sweeps from one look at who is done to the next
-SOLVED = (16, 64)  # sweeps after which the equations of the support are solved
 DEPENDENT = 1e-13  # added to the diagonal of systems of atoms that may be so
-EXCHANGES = 4  # of coefficients in the support with others, at most
-SOLVED_NUMBERS = 2**22  # in the matrices of these equations
 
 
 def exact_codes(drive, gram, *, tol=1e-6, max_iter=1000):
@@ -27,8 +27,8 @@ def exact_codes(drive, gram, *, tol=1e-6, max_iter=1000):
     Rows are swept together, coefficient by coefficient, and each stops by itself: when
     no coefficient alone would move by more than `tol` times the median |v| of its row.
     Where atoms are nearly dependent sweeps are slow, but know early which coefficients
-    are not zero: these then solve linear equations, and are taken if they are optimal.
-    The few rows that are left are solved by the active set method of Lawson and Hanson.
+    are not zero: these solve linear equations, and are taken if they are optimal. Rows
+    that are left are solved by the active set method of Lawson and Hanson.
 
     Parameters
     ----------
@@ -46,43 +46,89 @@ def exact_codes(drive, gram, *, tol=1e-6, max_iter=1000):
     codes : ndarray of shape (n_samples, n_components), float64
     converged : ndarray of shape (n_samples,), bool
     """
-    gram = np.asarray(gram, dtype=np.float64)
-    codes = np.empty(drive.shape)
-    converged = np.empty(len(drive), dtype=bool)
+    codes = np.maximum(drive, 0).astype(np.float64, copy=False)
+    converged = np.ones(len(drive), dtype=bool)
+    free = np.flatnonzero(np.diag(gram) > 0)
+    if not len(free):
+        return codes, converged
+    gram = np.asarray(gram, dtype=np.float64)[np.ix_(free, free)]
     for start in range(0, len(drive), BLOCK):
         part = slice(start, start + BLOCK)
-        codes[part], converged[part] = _descend(drive[part], gram, tol, max_iter)
+        v = np.ascontiguousarray(drive[part][:, free].T, dtype=np.float64)
+        found, converged[part] = _descend(v, gram, tol, max_iter)
+        codes[part, free] = found.T
     return codes, converged
 
 
-def _descend(drive, gram, tol, max_iter):
-    """Solve a block, one coefficient of all rows at a time."""
-    v = np.ascontiguousarray(drive.T, dtype=np.float64)  # a coefficient is a row
+def _descend(v, gram, tol, max_iter):
+    """Solve a block, one coefficient of all rows at a time; a column is a row's."""
     out = np.maximum(v, 0.0)
-    free = np.flatnonzero(np.diag(gram) > 0)
     # The median: one atom of tiny norm has a prior out of all proportion.
-    size = np.abs(v[free]) if len(free) else np.zeros((1, v.shape[1]))
-    typical, largest = np.median(size, axis=0), np.max(size, axis=0)
-    bound = tol * np.where(typical > 0, typical, largest)
-    running = np.flatnonzero(_moves(out, v, gram, free) > bound)
+    size = np.abs(v)
+    typical = np.median(size, axis=0)
+    bound = tol * np.where(typical > 0, typical, size.max(axis=0))
+    running = np.flatnonzero(_moves(out, v, gram) > bound)
     a, target = out[:, running], v[:, running]
     for sweep in range(1, min(max_iter, SWEEPS) + 1):
         if not len(running):
             break
-        for j in free:
-            a[j] += target[j] - gram[j] @ a  # G_jj = 1
+        for j, row in enumerate(gram):
+            a[j] += target[j] - row @ a  # G_jj = 1
             np.maximum(a[j], 0.0, out=a[j])
-        if sweep in SOLVED:
-            _solve_supports(a, target, gram, free, bound[running])
+        if sweep == SOLVED:
+            _solve_supports(a, target, gram, bound[running])
         if sweep % CHECKED == 0:
-            still = _moves(a, target, gram, free) > bound[running]
+            still = _moves(a, target, gram) > bound[running]
             out[:, running] = a
             running, a, target = running[still], a[:, still], target[:, still]
     out[:, running] = a
-    inner = gram[np.ix_(free, free)]
     for i in running:
-        out[free, i] = _active_set(v[free, i], inner, bound[i], max_iter)
-    return out.T, _moves(out, v, gram, free) <= bound
+        out[:, i] = _active_set(v[:, i], gram, bound[i], max_iter)
+    return out, _moves(out, v, gram) <= bound
+
+
+def _moves(a, v, gram):
+    """Return by how much a coefficient of each row would move alone, at most."""
+    step = np.maximum(a + v - gram @ a, 0.0) - a
+    return np.max(np.abs(step), axis=0, initial=0.0)
+
+
+def _solve_supports(a, v, gram, bound):
+    """Overwrite the columns of a whose support, solved for, is optimal."""
+    left, active = np.arange(a.shape[1]), a > 0
+    for _ in range(EXCHANGES):
+        solved = _solved(active, v[:, left], gram)
+        slopes = v[:, left] - gram @ solved
+        wrong = np.where(active, solved < 0, slopes > bound[left])
+        done = ~wrong.any(axis=0)
+        done &= _moves(solved, v[:, left], gram) <= bound[left]
+        a[:, left[done]] = solved[:, done]
+        if done.all():
+            break
+        # What is negative leaves, and what would grow enters.
+        left, active = left[~done], (active ^ wrong)[:, ~done]
+
+
+def _solved(active, v, gram):
+    """Return the coefficients of every support that make their own slopes zero."""
+    solved = np.zeros(v.shape)
+    sizes = active.sum(axis=0)
+    order = np.argsort(sizes, kind="stable")
+    most = max(int(sizes[order[-1]]), 1)
+    n_rows = max(1, SOLVED_NUMBERS // most**2)
+    for start in range(0, len(order), n_rows):
+        rows = order[start : start + n_rows]
+        most = sizes[rows[-1]]
+        index = np.argsort(~active[:, rows].T, axis=1, kind="stable")[:, :most]
+        inside = np.arange(most) < sizes[rows, None]
+        system = gram[index[:, :, None], index[:, None, :]]
+        system *= inside[:, :, None] & inside[:, None, :]
+        diagonal = np.arange(most)
+        system[:, diagonal, diagonal] += ~inside + DEPENDENT
+        right = np.where(inside, v[index, rows[:, None]], 0.0)
+        found = np.linalg.solve(system, right[:, :, None])[:, :, 0]
+        solved[index, rows[:, None]] = found
+    return solved
 
 
 def _active_set(v, gram, bound, max_iter):
@@ -119,46 +165,6 @@ def _least(support, v, gram):
     best = np.zeros(len(v))
     best[support] = np.linalg.solve(system, v[support])
     return best
-
-
-def _solve_supports(a, v, gram, free, bound):
-    """Overwrite the columns of a whose support, solved for, is optimal."""
-    n_units, n_rows = a.shape
-    size = max(1, SOLVED_NUMBERS // n_units**2)
-    for start in range(0, n_rows, size):
-        left = np.arange(start, min(start + size, n_rows))
-        active = a[:, left].T > 0
-        for _ in range(EXCHANGES):
-            solved = _solved(active, v[:, left], gram, free)
-            slopes = v[:, left] - gram @ solved
-            wrong = np.where(active.T, solved < 0, slopes > bound[left])
-            solved = np.where(active.T, solved, 0.0)
-            done = ~wrong[free].any(axis=0)
-            done &= _moves(solved, v[:, left], gram, free) <= bound[left]
-            a[np.ix_(free, left[done])] = solved[np.ix_(free, done)]
-            if done.all():
-                break
-            # What is negative leaves, and what would grow enters.
-            left, active = left[~done], (active ^ wrong.T)[~done]
-
-
-def _solved(active, v, gram, free):
-    """Return the coefficients of supports that make their own slopes zero."""
-    n_units = len(gram)
-    mask = np.zeros(n_units, dtype=bool)
-    mask[free] = True
-    active = active & mask
-    system = gram * (active[:, :, None] & active[:, None, :])
-    diagonal = np.arange(n_units)
-    system[:, diagonal, diagonal] += ~active + DEPENDENT
-    right = np.where(active, v.T, 0.0)
-    return np.linalg.solve(system, right[:, :, None])[:, :, 0].T
-
-
-def _moves(a, v, gram, free):
-    """Return by how much a coefficient of each row would move alone, at most."""
-    step = np.maximum(a + v - gram @ a, 0.0) - a
-    return np.max(np.abs(step[free]), axis=0, initial=0.0)
 
 
 def unrolled_codes(drive, gram, n_steps):

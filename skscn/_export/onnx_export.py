@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -54,7 +55,7 @@ def to_onnx(model, X, *, options=None, target_opset=None):
     ----------
     model : estimator or Pipeline
         Fitted, of estimators of skscn and those that skl2onnx knows.
-    X : ndarray
+    X : array-like
         Samples, of which one is enough: the graph takes any number of the same type
         and shape, rows or images.
     options : dict, default=None
@@ -99,7 +100,9 @@ def to_onnx(model, X, *, options=None, target_opset=None):
     check_is_fitted(model)
     register_onnx_converters()
     last = model.steps[-1][1] if isinstance(model, Pipeline) else model
-    convert = partial(skl2onnx.to_onnx, model, X[:1], target_opset=target_opset)
+    convert = partial(
+        skl2onnx.to_onnx, model, np.asarray(X)[:1], target_opset=target_opset
+    )
     if is_classifier(last) and not {id(last), type(last)} & set(options or ()):
         try:
             return convert(options={**(options or {}), id(last): {"zipmap": False}})

@@ -117,6 +117,8 @@ class Builder:
         bias = self.tensor(-dense.code.threshold) if rectified else None
         project = self.linear(nn.Linear, dense.components, bias)
         if self.orthonormal:
+            gram = dense.components @ dense.components.T
+            _check_orthonormal(name, gram, np.eye(len(gram)))
             nn.utils.parametrizations.orthogonal(project)
         parts = {
             "center": torch_layers.Center(mean) if dense.mean.any() else nn.Identity(),
@@ -157,7 +159,7 @@ class Builder:
     def layer(self, name, layer):
         """Return a layer that reads maps."""
         if isinstance(layer, ConvSparseCoder):
-            return self.conv(layer)
+            return self.conv(name, layer)
         if isinstance(layer, SpatialPool):
             return self.pool(read_pool(layer))
         layers = self.named(layer.layers_, self.layer)
@@ -170,7 +172,7 @@ class Builder:
             else nn.Sequential(layers)
         )
 
-    def conv(self, layer):
+    def conv(self, name, layer):
         """Return zeros around images, products of patches with filters, and codes."""
         conv = read_conv(layer)
         (above, below), (left, right) = conv.geometry.padding
@@ -185,6 +187,9 @@ class Builder:
         shift = self.tensor(conv.shift).flatten()
         if self.orthonormal:
             geometry |= self.whitened(layer)
+            products = geometry["atoms"] @ geometry["forward"]
+            found = filters.flatten(1).numpy()
+            _check_orthonormal(name, found, products.flatten(0, 1).numpy())
         Products = (
             torch_layers.WhitenedProducts
             if self.orthonormal
@@ -256,6 +261,11 @@ class Builder:
 
     def perceptron(self, name, perceptron):
         """Return a multi-layer perceptron up to its scores."""
+        if perceptron.out_activation_ == "logistic" and perceptron.n_outputs_ > 1:
+            raise TypeError(
+                f"Step {name!r} gives several labels at once, of which there are no "
+                "torch modules here."
+            )
         layers = [
             (weight.T, self.tensor(bias))
             for weight, bias in zip(
@@ -317,6 +327,17 @@ class Builder:
             "project": self.linear(nn.Linear, weight, None),
         }
         return nn.Sequential(OrderedDict(parts))
+
+
+def _check_orthonormal(name, found, wanted):
+    """Complain of atoms that training has turned already."""
+    gap = np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-30)
+    if gap > 1e-3:
+        raise ValueError(
+            f"The atoms of step {name!r} are not orthonormal (by {gap:.2g}), after "
+            "training that did not keep them so. Use orthonormal=False, or first take "
+            "the nearest orthonormal ones with from_torch(orthonormal=True)."
+        )
 
 
 def _indices(axis):

@@ -1,5 +1,6 @@
 """Fitted models as torch modules, and back; torch is loaded when they are called."""
 
+import warnings
 from copy import deepcopy
 
 import numpy as np
@@ -57,7 +58,7 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
         If a step has no torch module.
     ValueError
         If `output` is a name that there is not, or asks for probabilities of a model
-        that has none.
+        that has none; if `orthonormal` asks to keep what training has turned before.
     NotFittedError
         If the model is not fitted.
 
@@ -183,5 +184,15 @@ def from_torch(network, *, classes=None, orthonormal=False):
     from skscn._export.torch_restoring import restored
 
     if isinstance(network, TorchNetwork) and network.model is not None:
-        return restored(network, orthonormal=orthonormal)
+        model, gaps = restored(network, orthonormal=orthonormal)
+        for name, gap in gaps.items():
+            warnings.warn(
+                f"The atoms of step {name!r} are no longer orthonormal: D Dᵀ is "
+                f"{gap:.2g} away from the identity. transform gives what the network "
+                "gives, but inverse_transform and the likelihood hold for orthonormal "
+                "atoms only. Train with to_torch(orthonormal=True), or take the "
+                "nearest orthonormal atoms with from_torch(orthonormal=True).",
+                stacklevel=2,
+            )
+        return model
     return perceptron(network, classes)

@@ -1,6 +1,5 @@
 """From trained torch modules back to a fitted estimator: their weights are written."""
 
-import warnings
 from copy import copy, deepcopy
 from dataclasses import replace
 
@@ -13,9 +12,10 @@ from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._convolution import ConvSparseCoder
 from skscn._core.beliefs import Belief
 from skscn._core.procrustes import polar
-from skscn._export import torch_codes, torch_layers
 from skscn._export.reading import read_coder, read_conv, read_linear
 from skscn._export.torch_building import LAYERS, LINEAR, PERCEPTRONS
+from skscn._export.torch_codes import SpikeSlabMean
+from skscn._export.torch_layers import Branches, Images, WhitenedProducts
 from skscn._heads import StreamingRidgeClassifier
 from skscn._network import SparseCodingNetwork
 
@@ -25,51 +25,60 @@ GAP = 1e-3
 
 
 def restored(network, *, orthonormal):
-    """Return a copy of the model of a network, with the weights of the network."""
-    model = deepcopy(network.model)
+    """Return a copy of the model of a network, with the weights of the network.
+
+    Returns
+    -------
+    model : estimator
+    gaps : dict of str to float
+        How far atoms are from orthonormal, of coders of rows for which it matters.
+    """
+    model, gaps = deepcopy(network.model), {}
     children = list(network)
     module = children if isinstance(model, Pipeline) else children[0]
-    _write(type(model).__name__, model, module, orthonormal)
-    return model
+    for name, step, part in _parts(type(model).__name__, model, module):
+        if isinstance(step, OrthogonalSparseCoder | NonNegativeSparseCoder):
+            gap = _write_coder(name, step, part, orthonormal)
+            if gap > GAP:
+                gaps[name] = gap
+        elif isinstance(step, ConvSparseCoder):
+            _write_conv(name, step, part, orthonormal)
+        elif isinstance(step, LINEAR):
+            _write_head(step, part)
+        elif isinstance(step, PERCEPTRONS):
+            _write_perceptron(step, part)
+    return model, gaps
 
 
-def _write(name, step, module, orthonormal):
-    """Write the weights of a module into the fitted step that it was made of."""
+def _parts(name, step, module):
+    """Yield names and fitted steps, down to what has no steps, and their modules."""
     if isinstance(step, Pipeline):
-        for (inner, part), child in zip(step.steps, module, strict=False):
-            _write(inner, part, child, orthonormal)
+        inner = zip(step.steps, module, strict=False)
     elif isinstance(step, FeatureUnion):
-        for (inner, part), child in zip(
-            step.transformer_list, module.values(), strict=True
-        ):
-            _write(inner, part, child, orthonormal)
-    elif isinstance(step, OrthogonalSparseCoder | NonNegativeSparseCoder):
-        _write_coder(name, step, module, orthonormal)
+        inner = zip(step.transformer_list, module.values(), strict=True)
     elif isinstance(step, LAYERS):
-        _write_layer(name, step, module.layer, orthonormal)
-    elif isinstance(step, LINEAR):
-        _write_head(step, module)
-    elif isinstance(step, PERCEPTRONS):
-        linears = [part for part in module if isinstance(part, nn.Linear)]
-        step.coefs_ = [
-            _array(part.weight.T, former)
-            for part, former in zip(linears, step.coefs_, strict=True)
-        ]
-        step.intercepts_ = [
-            _array(part.bias, former)
-            for part, former in zip(linears, step.intercepts_, strict=True)
-        ]
+        module = module.layer if isinstance(module, Images) else module
+        if not isinstance(step, SparseCodingNetwork):
+            yield name, step, module
+            return
+        children = module.values() if isinstance(module, Branches) else module
+        inner = zip(step.layers_, children, strict=True)
+    else:
+        yield name, step, module
+        return
+    for (own, part), child in inner:
+        yield from _parts(own, part, child)
 
 
 def _write_coder(name, coder, module, orthonormal):
-    """Write atoms and priors of rows."""
+    """Write atoms and priors of rows; return how far atoms are from orthonormal."""
     components = _array(module.project.weight, coder.components_)
     if orthonormal:
         components = polar(components).astype(components.dtype)
     belief = coder._known.belief
     alpha, parameters = coder.alpha_, belief.parameters
     prior = coder._priors[coder._fitted_prior]
-    if isinstance(module.code, torch_codes.SpikeSlabMean):
+    if isinstance(module.code, SpikeSlabMean):
         known = read_coder(coder).code.log_odds
         odds = _array(module.code.bias, known)
         if odds is not known:
@@ -84,38 +93,40 @@ def _write_coder(name, coder, module, orthonormal):
             rate = alpha.astype(np.float64) / belief.noise
             parameters = np.maximum(rate, np.min(parameters) * 1e-3)[None]
     _check_priors(name, alpha, signed=not prior.one_sided)
-    if components is coder.components_ and alpha is coder.alpha_:
-        return
     gap = np.abs(components @ components.T - np.eye(len(components))).max()
+    if components is coder.components_ and alpha is coder.alpha_:
+        return gap
     if gap < ROUNDING:  # of the network's dtype, which may be a shorter one
         components = polar(components.astype(np.float64)).astype(components.dtype)
-    if gap > GAP:
-        warnings.warn(
-            f"The atoms of step {name!r} are no longer orthonormal: D Dᵀ is {gap:.2g} "
-            "away from the identity. transform gives what the network gives, but "
-            "inverse_transform and the likelihood hold for orthonormal atoms only. "
-            "Train with to_torch(orthonormal=True), or take the nearest orthonormal "
-            "atoms with from_torch(orthonormal=True).",
-            stacklevel=6,
-        )
     coder.components_, coder.alpha_ = components, alpha
     coder._known = Belief(parameters, belief.noise)
     _restart(coder, components)
+    return gap
 
 
-def _write_layer(name, layer, module, orthonormal):
-    """Write what a layer of images learned, through networks of layers."""
-    if isinstance(layer, SparseCodingNetwork):
-        children = module.values() if hasattr(module, "values") else module
-        for (inner, part), child in zip(layer.layers_, children, strict=True):
-            _write_layer(f"{name}__{inner}", part, child, orthonormal)
-    elif isinstance(layer, ConvSparseCoder):
-        alpha = _array(-module.code.bias, layer.alpha_)
-        _check_priors(name, alpha, signed=False)
-        if isinstance(module.project, torch_layers.WhitenedProducts):
-            _write_atoms(layer, _array(module.project.atoms.weight), alpha)
-        else:
-            _write_filters(layer, module.project, alpha, orthonormal)
+def _write_conv(name, layer, module, orthonormal):
+    """Write what a convolution learned."""
+    alpha = _array(-module.code.bias, layer.alpha_)
+    _check_priors(name, alpha, signed=False)
+    if isinstance(module.project, WhitenedProducts):
+        _write_atoms(layer, _array(module.project.atoms.weight), alpha)
+    else:
+        _write_filters(layer, module.project, alpha, orthonormal)
+
+
+def _write_perceptron(perceptron, module):
+    """Write the weights of all layers."""
+    linears = [part for part in module if isinstance(part, nn.Linear)]
+    perceptron.coefs_, perceptron.intercepts_ = (
+        [
+            _array(weight, former)
+            for weight, former in zip(weights, formers, strict=True)
+        ]
+        for weights, formers in (
+            ([linear.weight.T for linear in linears], perceptron.coefs_),
+            ([linear.bias for linear in linears], perceptron.intercepts_),
+        )
+    )
 
 
 def _write_filters(layer, project, alpha, orthonormal):

@@ -37,6 +37,13 @@ def leaves(module, path=""):
     """Yield paths and modules of nested Sequentials in their order."""
     import torch
 
+    definer = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
+    if not definer.__module__.startswith("torch."):
+        raise ValueError(
+            f"{path or 'The module'} {type(module).__name__} has a forward of its own, "
+            "which cannot be read. Give a torch.nn.Sequential of layers of torch; a "
+            "module that was exported from scikit-learn is read as the estimator."
+        )
     if isinstance(module, torch.nn.Sequential):
         for name, child in module.named_children():
             yield from leaves(child, f"{path}.{name}" if path else name)

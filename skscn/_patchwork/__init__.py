@@ -1,0 +1,1 @@
+"""Images taken apart into overlapping patches and put together again."""

@@ -1,0 +1,72 @@
+"""The picture of a dictionary."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from skscn import ConvSparseCoder, DictionaryDisplay, OrthogonalSparseCoder
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def coder_of(n_features):
+    return OrthogonalSparseCoder(alpha=0.1, max_iter=0).fit(np.eye(n_features))
+
+
+@pytest.mark.parametrize(
+    ("n_features", "image_shape", "expected"),
+    [
+        (16, None, (4, 4)),
+        (12, None, (2, 2, 3)),
+        (12, (3, 4), (3, 4)),
+        (12, (3, 4, 1), (3, 4)),
+    ],
+)
+def test_atoms_are_patches(n_features, image_shape, expected):
+    coder = coder_of(n_features)
+    display = DictionaryDisplay.from_estimator(coder, image_shape=image_shape)
+    assert display.atoms.shape == (n_features, *expected)
+    np.testing.assert_array_equal(
+        display.atoms.reshape(n_features, -1), coder.components_
+    )
+    assert display.image_.get_array().shape[2:] == expected[2:]
+
+
+def test_every_atom_is_in_the_picture_once(rng):
+    atoms = rng.normal(size=(7, 3, 4))
+    picture = DictionaryDisplay(atoms).plot(n_columns=3).image_.get_array()
+    assert picture.shape == (3 * 4 - 1, 3 * 5 - 1)
+    for i, atom in enumerate(atoms):
+        top, left = 4 * (i // 3), 5 * (i % 3)
+        found = np.asarray(picture[top : top + 3, left : left + 4])
+        np.testing.assert_allclose((2 * found - 1) * np.abs(atom).max(), atom)
+
+
+def test_a_convolution_and_other_estimators_have_atoms(digits):
+    conv = ConvSparseCoder(5, kernel_size=3, image_shape=(8, 8), random_state=0)
+    display = DictionaryDisplay.from_estimator(conv.fit(digits))
+    assert display.atoms.shape == (5, 3, 3)
+    pca = PCA(6).fit(digits)
+    _, ax = plt.subplots()
+    display = DictionaryDisplay.from_estimator(pca, n_atoms=4, ax=ax, cmap="magma")
+    assert display.atoms.shape == (4, 8, 8)
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert display.image_.get_cmap().name == "magma"
+
+
+def test_shapes_that_do_not_fit_are_told():
+    with pytest.raises(ValueError, match="not square"):
+        DictionaryDisplay.from_estimator(coder_of(7))
+    with pytest.raises(ValueError, match="12 numbers"):
+        DictionaryDisplay.from_estimator(coder_of(16), image_shape=(3, 4))
+    with pytest.raises(ValueError, match="2 channels"):
+        DictionaryDisplay.from_estimator(coder_of(8), image_shape=(2, 2, 2))

@@ -1,0 +1,109 @@
+"""Patches of streams of images, as rows."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import MiniBatchDictionaryLearning
+from sklearn.feature_extraction.image import extract_patches_2d
+
+from skscn import OrthogonalSparseCoder, denoise_image, iter_patches
+
+
+def images_of(rng, dtype=np.float64):
+    shapes = [(12, 9), (6, 20), (5, 5), (30, 7)]
+    return [rng.integers(0, 256, size=shape).astype(dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 10_000])
+def test_blocks_hold_every_patch_once_in_order(batch_size, rng):
+    images = images_of(rng)
+    blocks = list(iter_patches(iter(images), (5, 4), batch_size=batch_size))
+    expected = np.concatenate([extract_patches_2d(x, (5, 4)) for x in images])
+    np.testing.assert_array_equal(np.concatenate(blocks), expected.reshape(-1, 20))
+    assert {len(block) for block in blocks[:-1]} <= {batch_size}
+    assert len(blocks[-1]) <= batch_size
+
+
+def test_strides_leave_patches_out(rng):
+    image = rng.normal(size=(11, 13, 3))
+    (rows,) = iter_patches([image], 4, stride=(2, 3))
+    corners = image[::2, ::3][:4, :4].reshape(-1, 3)
+    np.testing.assert_array_equal(rows[:, :3], corners)
+
+
+def test_a_sample_is_of_patches_that_are_there(rng):
+    images = images_of(rng)
+    kwargs = {"max_patches": 10, "random_state": 0}
+    rows = np.concatenate(list(iter_patches(images, 5, **kwargs)))
+    assert len(rows) == 10 + 10 + 1 + 10
+    every = np.concatenate(list(iter_patches(images, 5)))
+    there = {row.tobytes() for row in every}
+    assert {row.tobytes() for row in rows} <= there
+    again = np.concatenate(list(iter_patches(images, 5, **kwargs)))
+    np.testing.assert_array_equal(rows, again)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_rows_are_of_the_dtype_that_is_asked_for(dtype, rng):
+    images = images_of(rng, dtype)
+    (rows,) = iter_patches(images, 5)
+    assert rows.dtype == dtype
+    (rows,) = iter_patches(images, 5, center=True)
+    assert rows.dtype == (np.float64 if dtype == np.float64 else np.float32)
+    np.testing.assert_allclose(rows.mean(axis=1), 0, atol=1e-4)
+    (rows,) = iter_patches(images, 5, dtype=np.float64)
+    assert rows.dtype == np.float64
+
+
+def test_a_memory_map_is_read_image_by_image(tmp_path, rng):
+    images = rng.normal(size=(6, 10, 10)).astype(np.float32)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    read = np.concatenate(list(iter_patches(mapped, 4, batch_size=50)))
+    np.testing.assert_array_equal(
+        read, np.concatenate(list(iter_patches(images, 4, batch_size=50)))
+    )
+
+
+def test_only_as_many_images_are_read_as_a_block_needs(rng):
+    read = []
+
+    def stream():
+        for i in range(100):
+            read.append(i)
+            yield rng.normal(size=(10, 10))
+
+    next(iter_patches(stream(), 4, batch_size=60))
+    assert len(read) == 2
+
+
+def test_what_was_learned_from_a_stream_denoises(rng):
+    y, x = np.mgrid[:60, :60]
+    images = [
+        100 * np.sin(x * np.cos(angle) + y * np.sin(angle))
+        for angle in rng.uniform(0, np.pi, size=5)
+    ]
+    coder = OrthogonalSparseCoder(35, prior="spike_slab", alpha=20.0)
+    online = MiniBatchDictionaryLearning(35, batch_size=512, random_state=0)
+    for rows in iter_patches(images, 6, center=True, batch_size=2048):
+        coder.partial_fit(rows)
+        online.partial_fit(rows[:600])
+    given = images[0] + rng.normal(0, 30, size=(60, 60))
+    found = denoise_image(given, 30, coder, patch_size=6, n_refinements=0)
+    assert np.std(found - images[0]) < 10
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "words"),
+    [
+        ([np.ones((4, 9))], {}, "do not fit"),
+        ([np.ones((9, 9)), np.ones((9, 9, 3))], {}, "3 channels"),
+        ([np.ones(9)], {}, "1 dimensions"),
+        ([], {"stride": 0}, "at least 1"),
+        ([], {"stride": (1, 2, 3)}, "one or two"),
+        ([], {"max_patches": 0}, "at least 1"),
+        ([], {"batch_size": 1.5}, "integer"),
+    ],
+)
+def test_wrong_input_is_told(images, options, words):
+    with pytest.raises(ValueError, match=words):
+        list(iter_patches(images, 5, **options))
