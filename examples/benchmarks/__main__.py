@@ -54,8 +54,8 @@ def page(name, printed, seconds):
     if name in PICTURES:
         body += f"\n\n![{title}]({PICTURES[name]})"
     return (
-        f"# {title}\n\n{more.strip()}\n\n`python examples/benchmarks {name}`, "
-        f"{seconds / 60:.0f} minutes.\n\n{body}\n"
+        f"# {title}\n\n{more.strip()}\n\n`python examples/benchmarks {name}` took "
+        f"{seconds / 60:.1f} minutes.\n\n{body}\n"
     )
 
 
