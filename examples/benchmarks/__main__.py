@@ -9,10 +9,12 @@ page that is there, those of earlier runs too.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -27,16 +29,21 @@ def names():
     return [path.stem.removeprefix("bench_") for path in sorted(HERE.glob("bench_*"))]
 
 
+def command(name, options):
+    """Return how a benchmark is called."""
+    words = [sys.executable, "-u", str(HERE / f"bench_{name}.py")]
+    if options.quick:
+        words.append("--quick")
+    elif options.pages and name in PICTURES:
+        words += ["--save", str(options.pages / PICTURES[name])]
+    return words
+
+
 def run(name, options):
     """Run a benchmark, show what it prints, and return it; raise where it fails."""
-    command = [sys.executable, "-u", str(HERE / f"bench_{name}.py")]
-    if options.quick:
-        command.append("--quick")
-    elif options.pages and name in PICTURES:
-        command += ["--save", str(options.pages / PICTURES[name])]
     printed = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        command(name, options), stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:
         for line in process.stdout:
             print(line, end="", flush=True)
@@ -44,6 +51,20 @@ def run(name, options):
     if process.returncode:
         raise SystemExit(f"bench_{name}.py ended with code {process.returncode}")
     return "".join(printed)
+
+
+def run_all_quickly(names, options):
+    """Run benchmarks side by side, since their figures mean nothing."""
+
+    def one(name):
+        words = command(name, options)
+        return subprocess.run(
+            words, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True
+        ).stdout
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, printed in zip(names, pool.map(one, names), strict=True):
+            print(f"\n=== {name}\n\n{printed}", flush=True)
 
 
 def page(name, printed, seconds):
@@ -82,14 +103,18 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.names) - set(names()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; of: {names()}")
-    for name in options.names or names():
+    chosen = options.names or names()
+    if options.quick:
+        run_all_quickly(chosen, options)
+        return
+    for name in chosen:
         print(f"\n=== {name}\n", flush=True)
         start = time.perf_counter()
         printed = run(name, options)
-        if options.pages and not options.quick:
+        if options.pages:
             text = page(name, printed, time.perf_counter() - start)
             (options.pages / f"{name}.md").write_text(text, encoding="utf-8")
-    if options.pages and not options.quick:
+    if options.pages:
         index = options.pages / "index.md"
         before, _, rest = index.read_text(encoding="utf-8").partition(BEGIN)
         _, _, after = rest.partition(END)
