@@ -22,7 +22,13 @@ from _measure import (
 )
 from scipy.sparse import issparse
 from sklearn.datasets import load_sample_images
-from sklearn.decomposition import MiniBatchDictionaryLearning, sparse_encode
+from sklearn.decomposition import (
+    PCA,
+    FastICA,
+    MiniBatchDictionaryLearning,
+    MiniBatchNMF,
+    sparse_encode,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.image import extract_patches_2d
 from sklearn.linear_model import Lasso
@@ -213,6 +219,14 @@ def learning(X, n_active, size, repeats):
         Contender(lars, lambda: peer().fit(X)),
         Contender(lars.replace("lars", "cd"), lambda: peer(fit_algorithm="cd").fit(X)),
         Contender(f"dictlearn AK-SVD({n_active})", ksvd and (lambda: ksvd.fit(X))),
+        Contender("PCA", lambda: PCA(N_ATOMS).fit(X)),
+        Contender("FastICA", lambda: FastICA(N_ATOMS, tol=1e-3, random_state=0).fit(X)),
+        Contender(
+            f"MiniBatchNMF, {size.n_passes} passes",
+            lambda: MiniBatchNMF(
+                N_ATOMS, max_iter=size.n_passes, max_no_improvement=None, tol=0.0
+            ).fit(X - X.min()),
+        ),
     ]
     seconds, results = measure(often, repeats)
     for found, more in zip((seconds, results), measure(once, 1), strict=True):
@@ -224,7 +238,8 @@ def learning(X, n_active, size, repeats):
     )
     own, costs = seconds["skscn, 1 worker"], {}
     for name, result in results.items():
-        D = np.array(getattr(result, "components_", result))
+        D = getattr(result, "components_", result)
+        D = np.array(result.mixing_.T if isinstance(result, FastICA) else D)
         D /= np.linalg.norm(D, axis=1, keepdims=True)
         costs[name] = objective(X, D, encode(X, D))
     excess = {name: 100 * (cost / costs[plain] - 1) for name, cost in costs.items()}
@@ -240,7 +255,9 @@ def learning(X, n_active, size, repeats):
         "tol. % above is above the plain alternations, which ran once, as all below. "
         "The atoms of SPAMS, scikit-learn and dictlearn are not orthonormal, so that "
         "their objective may be lower. K-SVD lowers another objective, for "
-        f"max_iter={size.n_ksvd}."
+        f"max_iter={size.n_ksvd}, and so do PCA, FastICA, whose atoms are the columns "
+        "of its mixing matrix, and NMF, which reads the patches above their least "
+        "entry."
     )
     at_most(0.1, excess["skscn, 1 worker"], f"% above {plain}")
     at_least(40, seconds[lars] / own, f"times faster than {lars}")
