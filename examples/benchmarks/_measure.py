@@ -5,6 +5,7 @@ import platform
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -69,6 +70,12 @@ def peak_memory():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 2**10
     return np.nan
+
+
+def forget_peak():
+    """Let `peak_memory` begin anew from what is held now, where Linux allows it."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def table(title, columns, rows):
