@@ -789,7 +789,7 @@ def test_what_stands_around_a_network_is_named(digits):
     with pytest.raises(ValueError, match=r"ends in LogisticRegression.*model\[0\]"):
         interpret_network(linear)
     two = make_pipeline(coder, NonNegativeSparseCoder(4, max_iter=0)).fit(X)
-    with pytest.raises(ValueError, match=r"one by one: model\[0\]"):
+    with pytest.raises(ValueError, match=r"Read model\[0\], model\[1\] on"):
         interpret_network(two)
     scaled = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
     with pytest.raises(TypeError, match="ends in LogisticRegression"):
@@ -803,8 +803,13 @@ def test_what_stands_around_a_network_is_named(digits):
 
 def test_convolutions_show_a_gap_that_cannot_be_repaired(digits):
     images = digits[:100].reshape(-1, 8, 8)
-    layer = ConvSparseCoder(4, kernel_size=3, max_iter=0).fit(images)
+    params = {"kernel_size": 3, "init": "random", "max_iter": 0, "random_state": 0}
+    layer = ConvSparseCoder(4, **params).fit(images)
     report = interpret_network(layer, images)
     assert report.layers[0].coherence > 0.99  # d and −d
+    assert report.layers[0].objective_gap > 0.01  # whitened
+    plain = ConvSparseCoder(4, whiten=None, **params).fit(images)
+    assert np.isclose(interpret_network(plain, images).layers[0].gap_per_unit, 1.0)
+    assert interpret_network(plain, images).layers[0].objective_gap < 1e-10
     with pytest.raises(TypeError, match="comes of split signs"):
         report.repair()

@@ -174,13 +174,14 @@ def _read_pipeline(model, readout):
     *before, last_step = (step for _, step in model.steps)
     layers = [i for i, step in enumerate(before) if isinstance(step, NETWORKS)]
     if layers:
-        at = layers[0]
-        name, above = type(before[at]).__name__, f" on model[:{at}].transform(X)"
+        for i in layers:  # what cannot be read by itself says why
+            read(before[i], readout=readout)
+        parts = [*layers, len(before)] if is_readable(last_step) else layers
+        steps = [f"model[{i}] on model[:{i}].transform(X)" for i in parts if i]
         raise ValueError(
-            f"The Pipeline ends in {type(last_step).__name__}, and its step "
-            f"model[{at}] is a {name}, a network of its own. Read them one by one: "
-            f"model[{at}]{above if at else ''}, then the steps above it on what it "
-            "transforms."
+            f"The Pipeline ends in {type(last_step).__name__}, but its step "
+            f"model[{layers[0]}], {type(before[layers[0]]).__name__}, is a network, "
+            f"too. Read {', '.join((['model[0]'] if 0 in parts else []) + steps)}."
         )
     if not is_readable(last_step):
         raise TypeError(
@@ -266,8 +267,8 @@ def _read_own(model):
     why += "repair."
     if image_shape is not None:
         why += (
-            " A gap of its filters comes of split signs, d and −d, or of centring and "
-            "whitening, which filters contain."
+            " A gap of its filters comes of split signs, d and −d, and of whitening, "
+            "which filters contain."
         )
     return Network(operations, prepare, None, name, refusal=TypeError(why))
 
