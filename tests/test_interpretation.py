@@ -9,7 +9,9 @@ from scipy.linalg import polar
 from scipy.stats import exponnorm
 from sklearn.datasets import make_regression
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import roc_auc_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -490,10 +492,13 @@ def test_a_report_prints_as_a_table(trained):
     text = str(report)
     assert text == repr(report)
     lines = text.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 6
+    assert max(map(len, lines)) <= 100
+    assert "; explained: " in lines[4]
+    assert "; objective gap: " in lines[5]
     assert lines[2].startswith("hidden 1")
-    assert "R² exact" in lines[1]
-    assert "R² exact" not in str(interpret_network(model))
+    assert "R² linear" in lines[1]
+    assert "R² linear" not in str(interpret_network(model))
     assert "hidden 1" in repr(report.layers[0])
     assert "change" in repr(report.repair(X, y))
     assert "change" not in repr(report.repair())
@@ -578,7 +583,7 @@ ERRORS = {
     "layer": (
         lambda: interpret_network(arrays(4, 3, 2)).transform(np.ones((1, 4)), layer=1),
         ValueError,
-        "1 hidden layers",
+        "1 hidden layer[.]",
     ),
     "noise": (
         lambda: interpret_network(arrays(4, 3, 2)).predict(
@@ -587,10 +592,56 @@ ERRORS = {
         ValueError,
         "variance of the noise",
     ),
+    "hard": (
+        lambda: interpret_network(arrays(4, 3, 2)).predict(
+            np.ones((1, 4)), forward="hard"
+        ),
+        ValueError,
+        "about the mean",
+    ),
+    "whole steps": (
+        lambda: interpret_network(arrays(4, 3, 2)).predict(
+            np.ones((1, 4)), n_steps=1.5
+        ),
+        TypeError,
+        "n_steps=1.5 must be an integer",
+    ),
+    "whole rows": (
+        lambda: interpret_network(arrays(4, 3, 2), max_rows="a"),
+        TypeError,
+        "max_rows='a' must be an integer",
+    ),
+    "name of a layer": (
+        lambda: interpret_network(arrays(4, 3, 2)).transform(
+            np.ones((1, 4)), layer="layer 1"
+        ),
+        TypeError,
+        "layer='layer 1' must be an integer",
+    ),
+    "picture of a layer": (
+        lambda: interpret_network(arrays(4, 3, 2)).plot(layer=5),
+        ValueError,
+        "layer=5 is not there",
+    ),
+    "bare pair": (
+        lambda: interpret_network(arrays(4, 3)[0]),
+        TypeError,
+        r"\[\(weight, bias\)\] for one",
+    ),
+    "coefs_": (
+        lambda: interpret_network([np.ones((4, 3)), np.ones((3, 2))]),
+        TypeError,
+        "zip\\(coefs_",
+    ),
+    "one layer": (
+        lambda: interpret_network(arrays(4, 3)),
+        ValueError,
+        "1 layer: no hidden layer.*readout=False",
+    ),
     "likelihood": (
         lambda: interpret_network(arrays(4, 3, 2)).score_samples(np.ones((1, 4))),
         ValueError,
-        "give interpret_network the data",
+        "Give interpret_network the data",
     ),
     "repair": (
         lambda: repair_network(arrays(4, 3, 2), priors="zero"),
@@ -658,8 +709,107 @@ def test_few_or_equal_samples(X):
     layers[0][1][:] = -10.0  # silent
     report = interpret_network(layers, X)
     assert report.layers[0].n_dead == 3
-    assert np.isfinite(report.score_samples(X)).all()
-    repair = report.repair(X, np.arange(len(X)), priors="centred", atoms=True)
+    if len(np.unique(X, axis=0)) > 1:
+        assert np.isfinite(report.score_samples(X)).all()
+    else:
+        with pytest.raises(ValueError, match="data of the report do not vary"):
+            report.score_samples(X)
+        with pytest.raises(ValueError, match="data of the report do not vary"):
+            report.predict(X, forward="mean")
+    repair = report.repair(X, np.arange(len(X)) % 2, priors="centred", atoms=True)
     assert np.isfinite(repair.after.predict(X)).all()
     refitted = report.repair(atoms=True, refit=True).after
     np.testing.assert_allclose(refitted.predict(X), report.predict(X), atol=1e-6)
+
+
+def test_a_deeper_layer_without_a_density_is_named():
+    layers, X = arrays(4, 3, 3, 2), samples(4)
+    layers[0][1][:] = -100.0  # silent: the second layer sees nothing
+    report = interpret_network(layers, X)
+    with pytest.raises(ValueError, match="layer 2 has no density"):
+        report.score_samples(X)
+    assert np.isfinite(report.score_samples(X, layer=0)).all()
+
+
+@quiet
+def test_reordered_columns_are_refused(digits):
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(digits[:100], columns=[f"p{i}" for i in range(64)])
+    y = np.arange(100) % 2
+    coder = NonNegativeSparseCoder(4, max_iter=0)
+    for model in (MLPClassifier((4,), max_iter=2).fit(X, y), coder.fit(X)):
+        report = interpret_network(model, X)
+        with pytest.raises(ValueError, match="feature names"):
+            report.transform(X[X.columns[::-1]])
+
+
+def test_no_bias_is_a_bias_of_zeros():
+    (weight, _), last = arrays(7, 5, 3)
+    found = interpret_network([(weight, None), last]).predict(samples(7))
+    zeros = interpret_network([(weight, np.zeros(5)), last]).predict(samples(7))
+    np.testing.assert_array_equal(found, zeros)
+
+
+def test_scores_of_arrays():
+    X = samples(7)
+    single = interpret_network(arrays(7, 5, 1))
+    values = single.predict(X)[:, 0]
+    whole = np.round(10 * values).astype(int)
+    assert single.score(X, whole / 10) > 0.9  # R², whatever the dtype
+    assert single.score(X, np.round(values).astype(int)) == r2_score(
+        np.round(values), values
+    )
+    assert single.score(X, (values > 0).astype(int)) == 1.0
+    assert single.score(X, (values > 0).astype(int)[:, None]) == 1.0
+    several = interpret_network(arrays(7, 5, 3))
+    labels = several.predict(X).argmax(axis=1)
+    assert several.score(X, labels) == several.score(X, labels[:, None]) == 1.0
+    for wrong in (labels + 1, labels.astype(str), labels / 2):
+        with pytest.raises(ValueError, match="column indices, integers from 0 to 2"):
+            several.score(X, wrong)
+    with pytest.raises(ValueError, match=r"y has shape \(80, 2\)"):
+        several.score(X, np.ones((80, 2)))
+    with pytest.raises(ValueError, match="encode labels"):
+        single.score(X, labels.astype(str))
+
+
+@quiet
+def test_whole_values_of_a_regressor_are_values():
+    X = samples(7)
+    y = (X[:, 0] > 0).astype(int)
+    model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=5, random_state=0).fit(X, y)
+    assert interpret_network(model).score(X, y) == model.score(X, y)
+
+
+@quiet
+def test_what_stands_around_a_network_is_named(digits):
+    X, y = digits[:60], np.arange(60) % 2
+    coder = NonNegativeSparseCoder(8, max_iter=0)
+    linear = make_pipeline(coder, LogisticRegression()).fit(X, y)
+    with pytest.raises(ValueError, match=r"ends in LogisticRegression.*model\[0\]"):
+        interpret_network(linear)
+    two = make_pipeline(coder, NonNegativeSparseCoder(4, max_iter=0)).fit(X)
+    with pytest.raises(ValueError, match=r"Read model\[0\], model\[1\] on"):
+        interpret_network(two)
+    scaled = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    with pytest.raises(TypeError, match="ends in LogisticRegression"):
+        interpret_network(scaled)
+    search = GridSearchCV(MLPClassifier((4,), max_iter=2), {"alpha": [1e-3]}, cv=2).fit(
+        X, y
+    )
+    with pytest.raises(TypeError, match="best_estimator_"):
+        interpret_network(search)
+
+
+def test_convolutions_show_a_gap_that_cannot_be_repaired(digits):
+    images = digits[:100].reshape(-1, 8, 8)
+    params = {"kernel_size": 3, "init": "random", "max_iter": 0, "random_state": 0}
+    layer = ConvSparseCoder(4, **params).fit(images)
+    report = interpret_network(layer, images)
+    assert report.layers[0].coherence > 0.99  # d and −d
+    assert report.layers[0].objective_gap > 0.01  # whitened
+    plain = ConvSparseCoder(4, whiten=None, **params).fit(images)
+    assert np.isclose(interpret_network(plain, images).layers[0].gap_per_unit, 1.0)
+    assert interpret_network(plain, images).layers[0].objective_gap < 1e-10
+    with pytest.raises(TypeError, match="comes of split signs"):
+        report.repair()

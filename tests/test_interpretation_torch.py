@@ -178,6 +178,9 @@ def test_a_class_of_layers_of_torch_is_read():
 UNREADABLE = {
     "Squared has a forward of its own": lambda: nn.Sequential(Squared(3, 2), nn.ReLU()),
     "Tanh": lambda: nn.Sequential(nn.Linear(3, 2), nn.Tanh()),
+    "only ReLU": lambda: nn.Sequential(nn.Linear(3, 2), nn.GELU()),
+    "fuse_linear_bn": lambda: nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)),
+    "fuse_conv_bn": lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2)),
     "BatchNorm2d": lambda: nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2)),
     "groups=2": lambda: nn.Conv2d(2, 4, 2, groups=2),
     "dilation=": lambda: nn.Conv2d(2, 4, 2, dilation=2),
@@ -199,8 +202,12 @@ def test_layers_that_cannot_be_read_are_named(words):
 
 def test_shapes_that_do_not_fit_are_named():
     model, X = made("convolutional")
-    with pytest.raises(ValueError, match="maps of 3 channels"):
+    with pytest.raises(ValueError, match=r"\(30, 2, 12, 11\).* of 3 channels"):
         interpret_network(model, X[:, :2])
+    with pytest.raises(ValueError, match=r"channels are last: np.moveaxis\(X, 3, 1\)"):
+        interpret_network(model, X.permute(0, 2, 3, 1))
+    with pytest.raises(ValueError, match=r"X.reshape\(-1, 3, height, width\)"):
+        interpret_network(model, X.flatten(1))
     with pytest.raises(ValueError, match="dimensions"):
         interpret_network(model, X[0])
     with pytest.raises(ValueError, match="rows of 36 features"):
@@ -210,3 +217,57 @@ def test_shapes_that_do_not_fit_are_named():
     missing = nn.Sequential(nn.Conv2d(1, 2, 2), nn.ReLU(), nn.Linear(2, 2))
     with pytest.raises(ValueError, match="Is a Flatten missing"):
         interpret_network(missing, torch.randn(4, 1, 5, 5))
+
+
+def test_modules_that_stand_there_twice():
+    torch.manual_seed(0)
+    relu, twice = nn.ReLU(), nn.Linear(6, 6)
+    model = nn.Sequential(nn.Linear(9, 6), relu, twice, relu, twice, relu)
+    X = torch.randn(20, 9)
+    report = interpret_network(model, X)
+    assert len(report.layers) == 3
+    np.testing.assert_allclose(report.predict(X), outputs(model, X), atol=1e-6)
+    with pytest.raises(ValueError, match="2 and 4 share their weight"):
+        report.repair()
+    separate = nn.Sequential(nn.Linear(9, 6), relu, nn.Linear(6, 6), relu)
+    repair = repair_network(separate, X)
+    np.testing.assert_allclose(
+        repair.after.predict(X), outputs(repair.model, X), atol=1e-6
+    )
+
+
+def test_modules_with_hooks_are_refused():
+    from torch.nn.utils import prune
+
+    model = nn.Sequential(nn.Linear(9, 6), nn.ReLU())
+    prune.l1_unstructured(model[0], "weight", 0.5)
+    with pytest.raises(ValueError, match=r"0 Linear has hooks.*prune\.remove"):
+        interpret_network(model)
+    prune.remove(model[0], "weight")
+    assert (interpret_network(model).layers[0].atoms == 0).sum() == 27
+    model.register_forward_hook(lambda module, inputs, found: 2 * found)
+    with pytest.raises(ValueError, match="The module Sequential has hooks"):
+        interpret_network(model)
+
+
+def test_parametrised_weights_are_read_and_not_written():
+    torch.manual_seed(0)
+    normed = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(9, 6))
+    model, X = nn.Sequential(normed, nn.ReLU()), torch.randn(20, 9)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    report = interpret_network(model, X)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key])
+    expected = outputs(model.eval(), X)
+    np.testing.assert_allclose(report.predict(X), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="remove_parametrizations"):
+        report.repair()
+
+
+def test_half_precision_is_read_in_single():
+    model, X = made("dense")
+    half = model.to(torch.bfloat16)
+    found = interpret_network(half, X.to(torch.bfloat16)).predict(X)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, outputs(half.float(), X), atol=1e-5)
+    assert repair_network(half.to(torch.bfloat16)).model[0].bias.dtype == torch.bfloat16

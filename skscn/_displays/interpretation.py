@@ -1,10 +1,14 @@
 """The picture of a layer that was read as sparse coding."""
 
+from numbers import Integral
+
 import numpy as np
 
 from skscn._compat import check_matplotlib
 
 MOST_ATOMS = 64
+N_BINS = 20
+ROUNDING = 1e-9  # of priors that are equal but for it
 
 
 class InterpretationDisplay:
@@ -77,12 +81,20 @@ class InterpretationDisplay:
         -------
         display : InterpretationDisplay
             What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If `layer` is no integer.
+        ValueError
+            If there is no such layer, or another number of axes or of inputs.
         """
-        read = report.layers[layer]
+        read = report.layers[report._index(layer)]
         atoms = None
         if read.patch_shape is not None:
             atoms = read.atoms
         elif image_shape is not None:
+            _check_image_shape(image_shape)
             if int(np.prod(image_shape)) != read.n_inputs:
                 raise ValueError(
                     f"image_shape={tuple(image_shape)} is {np.prod(image_shape)} "
@@ -126,7 +138,15 @@ class InterpretationDisplay:
                 figure.suptitle(self.name)
         axes = np.ravel(axes)
         if len(axes) not in (2, wanted):
-            raise ValueError(f"There are {len(axes)} axes: give 2, or {wanted}.")
+            raise ValueError(
+                f"There are {len(axes)} axes, but this layer is drawn on "
+                f"{'2' if wanted == 2 else '2 or 3'}. "
+                + (
+                    "Atoms are drawn on a third where image_shape is given."
+                    if wanted == 2
+                    else "Atoms are drawn on the third."
+                )
+            )
         self._draw_priors(axes[0])
         self._draw_angles(axes[1])
         if len(axes) == 3:
@@ -139,13 +159,16 @@ class InterpretationDisplay:
         if self.centred_priors is not None:
             series["λ about the mean"] = self.centred_priors
         joined = np.concatenate(list(series.values()))
-        low, high = np.quantile(joined, [0.01, 0.99])
-        bins = np.linspace(low, high if high > low else low + 1.0, 21)
-        for label, values in series.items():
-            ax.hist(np.clip(values, bins[0], bins[-1]), bins, alpha=0.6, label=label)
+        bins = _bins(joined)
+        for i, (label, values) in enumerate(series.items()):
+            shown, color = np.clip(values, bins[0], bins[-1]), f"C{i}"
+            counts, *_ = ax.hist(shown, bins, color=color, alpha=0.4, label=label)
+            style = "-" if i == 0 else "--"  # of two that coincide both are seen
+            ax.stairs(counts, bins, color=color, linestyle=style, linewidth=1.5)
         ax.axvline(0.0, color="black", linewidth=1)
         ax.set(xlabel="prior; sparse on the right of 0", ylabel="units")
-        ax.legend(fontsize="small")
+        ax.set_ylim(top=1.4 * max(ax.get_ylim()[1], 1.0))  # room for the legend
+        ax.legend(fontsize="small", loc="upper center", ncols=len(series))
 
     def _draw_angles(self, ax):
         image = ax.imshow(self.gram, cmap="RdBu_r", vmin=-1, vmax=1)
@@ -153,6 +176,7 @@ class InterpretationDisplay:
         ax.figure.colorbar(image, ax=ax, shrink=0.7)
 
     def _draw_atoms(self, ax, n_atoms):
+        n_all = len(self.atoms)
         atoms = np.asarray(self.atoms, dtype=float)[:n_atoms]
         if atoms.ndim == 4 and atoms.shape[3] != 3:
             atoms = atoms.mean(axis=3)
@@ -170,4 +194,34 @@ class InterpretationDisplay:
             ax.imshow(np.nan_to_num((sheet + 1) / 2, nan=1.0))
         else:
             ax.imshow(sheet, cmap="RdBu_r", vmin=-1, vmax=1)
-        ax.set(title="atoms", xticks=[], yticks=[])
+        title = "atoms" if count == n_all else f"{count} of {n_all} atoms"
+        ax.set(title=title, xticks=[], yticks=[])
+
+
+def _bins(priors):
+    """Return edges of about twenty bins; zero is one where there are both signs.
+
+    Outliers go to the first and the last, on their side of zero.
+    """
+    low, high = np.quantile(priors, [0.01, 0.99])
+    if low >= 0 > np.min(priors):
+        low = -max(high, 1.0) / N_BINS
+    if high < 0 <= np.max(priors):
+        high = max(-low, 1.0) / N_BINS
+    if high - low <= ROUNDING * max(1.0, abs(low), abs(high)):
+        low, high = low - 0.5, high + 0.5
+    width = (high - low) / N_BINS
+    first, last = np.floor(low / width), np.ceil(high / width)
+    # A prior of zero is sparse: it belongs to the bin on the right of zero.
+    return width * np.arange(first, max(last, first + 1) + 1)
+
+
+def _check_image_shape(image_shape):
+    sizes = image_shape if isinstance(image_shape, tuple | list) else ()
+    if len(sizes) not in (2, 3) or not all(
+        isinstance(size, Integral) and int(size) > 0 for size in sizes
+    ):
+        raise ValueError(
+            f"image_shape={image_shape!r} must be (height, width) or (height, width, "
+            "channels)."
+        )

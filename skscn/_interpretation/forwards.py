@@ -6,6 +6,7 @@ u = v + λ do.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -88,6 +89,14 @@ class Atoms:
     threshold: np.ndarray
     constant: np.ndarray
     noise: float | None = None
+
+
+def whole(name, value, least=None):
+    """Raise where a parameter is no integer, or less than the least."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}={value!r} must be an integer.")
+    if least is not None and value < least:
+        raise ValueError(f"{name}={value} must be at least {least}.")
 
 
 def posterior_means(drive, noise):

@@ -1,5 +1,6 @@
 """Trained ReLU networks read and repaired as sparse coding: the two functions."""
 
+from skscn._interpretation.forwards import whole
 from skscn._interpretation.readers import read
 from skscn._interpretation.report import NetworkReport
 
@@ -30,8 +31,9 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
         in one; a ``torch.nn.Sequential`` of Linear, Conv2d, ReLU, Flatten, Unflatten,
         MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Softmax, Dropout and Identity, read
         in the mode of evaluation; a fitted :class:`NonNegativeSparseCoder`,
-        :class:`ConvSparseCoder` or stack of them; or a list of (weight, bias) with
-        weights of shape (n_units, n_inputs), as in torch. It is not changed.
+        :class:`ConvSparseCoder`, or :class:`SparseCodingNetwork` that is a stack of
+        them; or a list of (weight, bias) with weights of shape (n_units, n_inputs), as
+        in torch, and None for no bias. It is not changed.
     X : array-like, default=None
         Samples as the model takes them: rows for dense layers, images (n, channels,
         height, width) for torch, in NumPy or as a tensor. Some hundreds are enough.
@@ -81,12 +83,16 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
     >>> layer.broken > 0.2  # share of units with a positive bias
     True
     """
-    if max_rows < 1:
-        raise ValueError(f"max_rows={max_rows} must be at least 1.")
+    whole("max_rows", max_rows, 1)
     network = read(model, readout=readout)
     if not network.hidden:
+        hint = ""
+        if isinstance(model, list | tuple):
+            hint = (
+                " If one follows the last, too, give interpret_network readout=False."
+            )
         raise ValueError(
-            f"{network.title} has no hidden layer: no weights that a ReLU follows."
+            f"{network.title}: no hidden layer, no weights that a ReLU follows.{hint}"
         )
     samples = None if X is None else network.prepare(X)
     return NetworkReport.of(network, samples, max_rows)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skscn._interpretation.forwards import whole
 from skscn._interpretation.reading import Reading
 
 # Attribute, heading and format of what a report prints, with and without data.
@@ -11,19 +12,25 @@ COLUMNS = (
     ("n_units", "units", "{:d}"),
     ("n_inputs", "inputs", "{:d}"),
     ("broken", "b > 0", "{:.0%}"),
-    ("explained", "by mean", "{:.0%}"),
-    ("unexplained", "not", "{:.0%}"),
+    ("explained", "explained", "{:.0%}"),
     ("gap_per_unit", "gap", "{:.2f}"),
     ("coherence", "coherence", "{:.2f}"),
     ("active", "active", "{:.0%}"),
     ("n_dead", "dead", "{:d}"),
     ("r2_linear", "R² linear", "{:.2f}"),
-    ("r2_exact", "R² exact", "{:.2f}"),
     ("objective_gap", "objective gap", "{:.2f}"),
 )
 WITHOUT_DATA = ("n_units", "n_inputs", "broken", "gap_per_unit", "coherence")
+LEGEND = (  # of what is printed without data, and more with data
+    ("b > 0: units whose prior is not sparse", "explained: those by the input's mean"),
+    (
+        "gap: how far atoms are from orthonormal",
+        "objective gap: what it costs, 0 is nothing",
+    ),
+)
 MORE = (
     "n_constant",
+    "unexplained",
     "broken_centred",
     "orthogonality_gap",
     "least_gap",
@@ -33,6 +40,7 @@ MORE = (
     "objective_relu",
     "objective_exact",
     "r2_relu",
+    "r2_exact",
     "centre_distance",
     "noise",
     "converged",
@@ -260,8 +268,19 @@ class LayerReport:
         return float(np.mean(units[used])) if used.any() else 0.0
 
 
+def place(layer, n_layers):
+    """Return where a layer stands, counted from the input, and raise where none is."""
+    whole("layer", layer)
+    if not -n_layers <= layer < n_layers:
+        raise ValueError(
+            f"layer={layer} is not there: the network has {n_layers} hidden "
+            f"layer{'s' if n_layers > 1 else ''}."
+        )
+    return layer % n_layers
+
+
 def table(layers, *, with_data):
-    """Return the numbers of layers in lines, a layer each."""
+    """Return the numbers of layers in lines, a layer each, and what headings mean."""
     columns = [column for column in COLUMNS if with_data or column[0] in WITHOUT_DATA]
     rows = [["layer", *(heading for _, heading, _ in columns)]]
     for layer in layers:
@@ -272,4 +291,5 @@ def table(layers, *, with_data):
     for first, *rest in rows:
         cells = [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    lines += ["; ".join(parts if with_data else parts[:1]) for parts in LEGEND]
     return "\n".join(lines)

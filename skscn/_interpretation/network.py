@@ -55,14 +55,15 @@ def _run(operations, readings, values, forward, stop):
     return values, converged
 
 
-def log_likelihoods(operations, readings, samples, chosen):
-    """Return the sum over chosen hidden layers of the log-densities of their input.
+def log_likelihoods(operations, densities, samples):
+    """Return the sum over hidden layers of the log-densities of their input.
 
     Parameters
     ----------
-    operations, readings, samples
+    operations, samples
         As for `outputs`.
-    chosen : set of int
+    densities : dict of int to Density
+        Of those hidden layers that are asked.
     """
     operations = [operation.of_dtype(samples.dtype) for operation in operations]
     total = np.zeros(len(samples))
@@ -70,10 +71,10 @@ def log_likelihoods(operations, readings, samples, chosen):
         values, at = samples[part], 0
         for operation in operations:
             if isinstance(operation, Units) and operation.rectified:
-                if at in chosen:
+                if at in densities:
                     rows = operation.rows(values).astype(np.float64)
-                    density = readings[at].observed.density
-                    total[part] += density(rows).reshape(len(values), -1).sum(axis=1)
+                    found = densities[at](rows)
+                    total[part] += found.reshape(len(values), -1).sum(axis=1)
                 at += 1
             values = operation(values)
     return total

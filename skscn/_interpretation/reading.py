@@ -90,22 +90,39 @@ class Reading:
         """Whether every sample has an exact code."""
         return is_bounded(self.anatomy.atoms, self.anatomy.priors)
 
+    @property
+    def density(self):
+        """The distribution of the input, or an error that says why there is none."""
+        name = self.units.name
+        if self.observed is None:
+            raise ValueError(
+                f"{name}: likelihoods and posterior means need the mean and the "
+                "variance of the noise of data. Give interpret_network the data, X."
+            )
+        if self.observed.density is not None:
+            return self.observed.density
+        if self.anatomy.constant.all():
+            raise ValueError(f"{name} has no density: all of its weights are zero.")
+        raise ValueError(
+            f"{name} has no density: the data of the report do not vary in what it "
+            "sees. Give interpret_network samples that differ there."
+        )
+
     def code(self, projections, forward):
         """Return codes of pre-activations, and whether all have converged."""
-        noise = None
-        if self.observed is not None and self.observed.density is not None:
-            noise = self.observed.density.noise
-        if forward.name == "mean" and noise is None:
+        noise = self.density.noise if forward.name == "mean" else None
+        if forward.name == "hard" and self.observed is None:
             raise ValueError(
-                f"{self.units.name}: posterior means need the variance of the noise. "
-                "Give interpret_network the data, X."
+                f"{self.units.name}: hard codes are about the mean of the input. Give "
+                "interpret_network the data, X."
             )
         threshold = None if self.observed is None else self.observed.priors
         if forward.name == "exact" and not self.bounded:
             raise ValueError(
-                f"{self.units.name} has no exact code: it has more units than inputs, "
-                "and about no centre are all of its priors sparse, so that the "
-                "objective falls without bound. Repair its priors first."
+                f"{self.units.name} has no exact code: its atoms are dependent, or "
+                "more than its inputs, and about no centre are all of its priors "
+                "sparse, so that the objective falls without bound. Repair its priors "
+                "first."
             )
         rows = projections.reshape(-1, projections.shape[-1])
         codes, converged = forward(

@@ -9,8 +9,8 @@ from sklearn.utils import check_consistent_length
 from skscn._compat import check_pandas
 from skscn._displays.interpretation import InterpretationDisplay
 from skscn._interpretation.anatomy import Anatomy
-from skscn._interpretation.forwards import FORWARDS, Forward
-from skscn._interpretation.layer_report import LayerReport, table
+from skscn._interpretation.forwards import FORWARDS, Forward, whole
+from skscn._interpretation.layer_report import LayerReport, place, table
 from skscn._interpretation.network import log_likelihoods, outputs
 from skscn._interpretation.readers import read
 from skscn._interpretation.reading import Reading, observe
@@ -66,6 +66,8 @@ class NetworkReport:
     2 layers, 1 hidden layer read as sparse codes
     layer    units  inputs  b > 0   gap  coherence
     layer 1      3       3    33%  0.00       0.00
+    b > 0: units whose prior is not sparse
+    gap: how far atoms are from orthonormal
     >>> report.layers[0].priors
     array([ 1. ,  1. , -0.5])
     """
@@ -141,7 +143,7 @@ class NetworkReport:
         Parameters
         ----------
         layer : int, default=0
-            Which hidden layer.
+            Which hidden layer; negative numbers count from the last.
         image_shape : tuple of int, default=None
             (height, width) or (height, width, channels) of the atoms of dense units.
         axes : array-like of matplotlib Axes, default=None
@@ -153,7 +155,7 @@ class NetworkReport:
             What was drawn.
         """
         return InterpretationDisplay.from_report(
-            self, layer=layer, image_shape=image_shape, axes=axes
+            self, layer=self._index(layer), image_shape=image_shape, axes=axes
         )
 
     def transform(self, X, *, layer=-1, forward="relu", n_steps=5):
@@ -197,7 +199,7 @@ class NetworkReport:
             of the atoms. "unrolled" takes a few proximal gradient steps towards it.
             "hard" does not shrink what is beyond the threshold (a spike and slab
             prior). "mean" is the mean of the posterior under orthonormal atoms, a
-            smooth ReLU; it needs a report with data.
+            smooth ReLU. The last two need a report with data, for their mean and noise.
         n_steps : int, default=5
             Steps of "unrolled".
 
@@ -210,7 +212,7 @@ class NetworkReport:
         ------
         ValueError
             If `forward` is not known, if X has a wrong shape, if a layer has no exact
-            code, or if the noise is needed and there are no data.
+            code, or if data are needed that the report was made without.
         """
         found = self._outputs(X, forward, n_steps, None)
         if found.ndim == 4 and self._network.channels_first:
@@ -284,8 +286,10 @@ class NetworkReport:
         X : array-like
             Samples as the model takes them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels or values. Integers beside a network with several outputs are the
-            columns of the largest one.
+            Labels or values. Of arrays and modules of torch, whose outputs do not say
+            what they are for, integers from 0 beside several outputs are the columns of
+            the largest one, zeros and ones beside a single output say whether it is
+            positive, and all else is values.
         forward : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
             How hidden layers code; see `decision_function`.
         n_steps : int, default=5
@@ -299,9 +303,9 @@ class NetworkReport:
         Raises
         ------
         ValueError
-            As `decision_function`, and if X and y differ in length.
+            As `decision_function`, if X and y differ in length, or if y is neither
+            columns of the outputs nor values for them.
         """
-        y = np.asarray(y)
         check_consistent_length(X, y)
         found = self.predict(X, forward=forward, n_steps=n_steps)
         return self._network.scored(found, y)
@@ -312,7 +316,8 @@ class NetworkReport:
         Every hidden layer stands for a distribution of its input: exponential priors
         about its mean, the nearest orthonormal atoms, and noise whose variance makes
         the data of the report most likely. A convolution sums over places. Of a layer
-        with more units than inputs it is a log-likelihood up to a constant.
+        with more units than inputs it is a log-likelihood up to a constant. A layer
+        whose input is the same for all data of the report has none.
 
         Parameters
         ----------
@@ -330,19 +335,14 @@ class NetworkReport:
         Raises
         ------
         ValueError
-            If the report was made without data, or X has a wrong shape.
+            If the report was made without data, if a layer has no likelihood, or if X
+            has a wrong shape.
         """
-        if self._samples is None:
-            raise ValueError(
-                "A likelihood needs the mean and the noise of the data: give "
-                "interpret_network the data, X."
-            )
         chosen = range(len(self.layers)) if layer is None else [self._index(layer)]
-        readings = [one.reading for one in self.layers]
-        known = {i for i in chosen if readings[i].observed.density is not None}
+        densities = {i: self.layers[i].reading.density for i in chosen}
         with one_blas_thread():
             return log_likelihoods(
-                self._network.operations, readings, self._network.prepare(X), known
+                self._network.operations, densities, self._network.prepare(X)
             )
 
     def repair(self, X=None, y=None, *, priors="bias", atoms=False, refit=False):
@@ -377,11 +377,13 @@ class NetworkReport:
         Raises
         ------
         ValueError
-            If data are needed that the report was made without, or if only one of X
-            and y is given.
+            If data are needed that the report was made without, if only one of X and y
+            is given, or if layers of a module of torch share their weights.
         TypeError
-            If the model is of this package: there is nothing to repair.
+            If the model is of this package: what it learns is orthonormal and sparse.
         """
+        if self._network.refusal is not None:
+            raise self._network.refusal.with_traceback(None)
         if priors not in ("bias", "centred", None):
             raise ValueError(
                 f"priors={priors!r} is none of 'bias', 'centred' and None."
@@ -419,18 +421,12 @@ class NetworkReport:
         return not getattr(self._network.operations[-1], "rectified", False)
 
     def _index(self, layer):
-        n_layers = len(self.layers)
-        if not -n_layers <= layer < n_layers:
-            raise ValueError(
-                f"layer={layer} is not there: the network has {n_layers} hidden layers."
-            )
-        return layer % n_layers
+        return place(layer, len(self.layers))
 
     def _outputs(self, X, forward, n_steps, stop):
         if forward not in FORWARDS:
             raise ValueError(f"forward={forward!r} is none of {', '.join(FORWARDS)}.")
-        if n_steps < 0:
-            raise ValueError(f"n_steps={n_steps} must not be negative.")
+        whole("n_steps", n_steps, 0)
         readings = [layer.reading for layer in self.layers]
         with one_blas_thread():
             found, converged = outputs(

@@ -29,14 +29,22 @@ def as_array(X):
     """Return a tensor as an array, and anything else as it is."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
-        return X.detach().cpu().numpy()
+        X = X.detach().cpu()
+        return (X.float() if X.dtype in (torch.bfloat16, torch.float16) else X).numpy()
     return X
 
 
 def leaves(module, path=""):
-    """Yield paths and modules of nested Sequentials in their order."""
+    """Yield paths and modules of nested Sequentials in order, repeated ones too."""
     import torch
 
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise ValueError(
+            f"{path or 'The module'} {type(module).__name__} has hooks, which may "
+            "change what it computes. Remove them from a copy: prune.remove after "
+            "torch.nn.utils.prune, remove_spectral_norm or remove_weight_norm after "
+            "those, and remove() of the handle of any other."
+        )
     definer = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
     if not definer.__module__.startswith("torch."):
         raise ValueError(
@@ -45,7 +53,8 @@ def leaves(module, path=""):
             "module that was exported from scikit-learn is read as the estimator."
         )
     if isinstance(module, torch.nn.Sequential):
-        for name, child in module.named_children():
+        # Not named_children, which leaves out what stands there a second time.
+        for name, child in module._modules.items():
             yield from leaves(child, f"{path}.{name}" if path else name)
     else:
         yield path or "0", module
@@ -100,20 +109,36 @@ def _operation(path, module):
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
         return _pool(name, module)
     if isinstance(module, nn.Linear | nn.Conv2d):
+        if hasattr(module, "parametrizations"):  # some change when they are looked at
+            module = deepcopy(module).eval()
         with torch.no_grad():
-            weight = np.array(module.weight.detach().cpu().numpy())
+            weight = np.array(as_array(module.weight))
             bias = np.zeros(len(weight), dtype=weight.dtype)
             if module.bias is not None:
-                bias = np.array(module.bias.detach().cpu().numpy())
+                bias = np.array(as_array(module.bias))
         if isinstance(module, nn.Linear):
             return Units(weight, bias, name, source=path)
         return _convolution(name, module, weight, bias, path)
     raise ValueError(
         f"{name} is a layer that cannot be read as sparse codes. Linear, Conv2d, ReLU, "
         "Flatten, Unflatten, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Softmax, "
-        "Dropout and Identity can. BatchNorm folds into the layer before it: "
-        "torch.nn.utils.fusion.fuse_conv_bn_eval."
+        f"Dropout and Identity can.{_hint(module)}"
     )
+
+
+def _hint(module):
+    """Return what else to do about a module that cannot be read."""
+    from torch import nn
+
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        kind = "linear" if isinstance(module, nn.BatchNorm1d) else "conv"
+        return (
+            " It folds into the layer before it: torch.nn.utils.fusion."
+            f"fuse_{kind}_bn_eval."
+        )
+    if type(module).__module__ == "torch.nn.modules.activation":
+        return " Of activations only ReLU makes sparse codes."
+    return ""
 
 
 def _convolution(name, module, weight, bias, path):
@@ -175,6 +200,30 @@ def _pool(name, module):
 
 def _pair(value):
     return tuple(value) if isinstance(value, tuple | list) else (value, value)
+
+
+def unwritable(model):
+    """Return why no copy with other weights can be made, or None."""
+    users: dict = {}
+    for path, module in leaves(model):
+        if hasattr(module, "parametrizations"):
+            return ValueError(
+                f"{path} {type(module).__name__} computes its weights from parameters: "
+                "they cannot be replaced. Repair a copy after torch.nn.utils."
+                "parametrize.remove_parametrizations."
+            )
+        for name in ("weight", "bias"):
+            parameter = getattr(module, name, None)
+            if parameter is None:
+                continue
+            first = users.setdefault(id(parameter), path)
+            if first != path:
+                return ValueError(
+                    f"{first} and {path} share their {name}, and each would be "
+                    "repaired in its own way. Give them copies of it: copy.deepcopy "
+                    "of one of the modules."
+                )
+    return None
 
 
 def write(model, units):
