@@ -286,6 +286,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             As `fit`, and if the shape of the images changes.
+        TypeError
+            If X is a dask array: a chunk is at hand.
         """
         fresh = not hasattr(self, "filters_")
         source = self._chunk(X, reset=fresh)

@@ -217,7 +217,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         ValueError
             As `fit`, and if the shape of the images changes.
         TypeError
-            If a layer is of another kind.
+            If a layer is of another kind, or X is a dask array: a chunk is at hand.
         """
         if hasattr(self, "layers_"):
             source = self._chunk(X, reset=False)

@@ -173,6 +173,8 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             As `fit`, and if the shape of the maps changes.
+        TypeError
+            If X is a dask array: a chunk is at hand.
         """
         source = self._chunk(X, reset=not hasattr(self, "map_shape_"))
         self.map_shape_ = self._plan(source.image_shape)

@@ -180,7 +180,8 @@ def test_what_numpy_alone_can_do_says_so(place, X):
 def test_layers_of_images_say_that_they_read_numpy(place, rng):
     images = rng.normal(size=(20, 8, 8))
     conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
-    told = "Layers of images read arrays of NumPy"
+    name = place[0].__name__
+    told = f"Layers of images read arrays of NumPy, and X is of {name}\\."
     for call in (conv.fit, conv.partial_fit, conv.fit(images).transform):
         with pytest.raises(TypeError, match=told):
             call(there(images, place))

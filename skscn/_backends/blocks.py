@@ -145,6 +145,7 @@ def _filled(blocks, out):
                 f"out has dtype {out.dtype}, which the results of rows {start} to "
                 f"{stop - 1} overflow. Make it of dtype {found.dtype}."
             ) from error
+        del found  # before the next is made
     if isinstance(out, np.memmap):
         out.flush()
     return out

@@ -8,7 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skscn._backends.cluster import ClusterRows, is_dask
-from skscn._backends.device import DeviceRows, refuse_device
+from skscn._backends.device import DeviceRows, named, refuse_device
 from skscn._backends.stored import StoredRows, is_stored
 from skscn._compat import array_namespace, check_sample_weight
 from skscn._validation import check_stored
@@ -64,7 +64,7 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
         )
         if xp.any(xp.isnan(X)):
             raise ValueError(
-                f"Input X contains NaN, and is of {xp.__name__}. Missing values are "
+                f"Input X contains NaN, and is of {named(xp)}. Missing values are "
                 "completed in NumPy arrays only: move X to the processor, and there "
                 "use np.asarray(X)."
             )
@@ -137,7 +137,7 @@ def refuse_places(X, what):
     place = array_namespace(X)
     if place is not None:
         raise TypeError(
-            f"{what} read arrays of NumPy, and X is of {place[0].__name__}. Use "
+            f"{what} read arrays of NumPy, and X is of {named(place[0])}. Use "
             "X.numpy(), or np.asarray(X), on the processor."
         )
 
@@ -189,4 +189,4 @@ def check_codes(estimator, X, n_components):
 
 
 def _named(place):
-    return "NumPy" if place is None else f"{place[0].__name__} on {place[1]}"
+    return "NumPy" if place is None else f"{named(place[0])} on {place[1]}"
