@@ -217,6 +217,8 @@ class BaseCoder(
         ------
         ValueError
             As `fit`, and if the number of features changes.
+        TypeError
+            If X is a dask array or a tensor on a device: a chunk is at hand.
         """
         first = not hasattr(self, "components_")
         stream: Any = None

@@ -16,7 +16,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._backends.blocks import rowwise
-from skscn._backends.rows import is_afar, rows_of
+from skscn._backends.rows import is_afar, refuse_cluster, refuse_places, rows_of
+from skscn._backends.stored import NO_GAPS
 from skscn._compat import check_feature_names_in
 from skscn._core.scratch import Scratches
 from skscn._image_validation import check_image_shape
@@ -26,6 +27,8 @@ from skscn._parallel import fill_rows, workers
 # What is read as it is; everything else becomes float64 first. Integers are small
 # enough to be exact in float32, the type they are computed in.
 IMAGE_TYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "u2", "i2", "?")]
+
+PLACE = "Layers of images"  # what reads NumPy alone
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
             If X is not finite or has another shape than maps.
         """
         check_is_fitted(self)
+        refuse_places(X, PLACE)
         X = check_array(X, dtype=IMAGE_TYPES[:2], allow_nd=True, estimator=self)
         size = int(np.prod(self.map_shape_))
         if X.shape[1:] not in (self.map_shape_, (size,)):
@@ -221,6 +225,11 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         layer = self._layer(dtype)
         return streamed(function, rows, layer, shape, dtype, self.n_jobs)
 
+    def _chunk(self, X, *, reset):
+        """Return what to learn from of a stream."""
+        refuse_cluster(X)
+        return self._source(X, reset=reset)
+
     def _source(self, X, *, reset=True):
         """Return what to learn from; a network hands its layers a source."""
         if not isinstance(X, Source):
@@ -235,19 +244,20 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
 
         With reset the shape is kept in `image_shape_`, else compared with it.
         """
+        refuse_places(X, PLACE)
         afar = is_afar(X, IMAGE_TYPES)
         flat = sparse.issparse(X) or _n_dims(X) < 3
         if flat:
             X = validate_data(
                 self, X, reset=reset, dtype=IMAGE_TYPES, skip_check_array=afar
             )
-            X = rows_of(X, IMAGE_TYPES) if afar else X
+            X = rows_of(X, IMAGE_TYPES, NO_GAPS) if afar else X
             shape = check_image_shape(self.image_shape, X.shape[1])
             if not reset:
                 shape = self.image_shape_
             return self._kept(X.reshape(len(X), *shape), reset), True
         if afar:
-            X = rows_of(X, IMAGE_TYPES)
+            X = rows_of(X, IMAGE_TYPES, NO_GAPS)
         else:
             X = check_array(X, dtype=IMAGE_TYPES, allow_nd=True, estimator=self)
         if X.ndim == 3:

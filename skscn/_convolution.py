@@ -286,9 +286,11 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             As `fit`, and if the shape of the images changes.
+        TypeError
+            If X is a dask array: a chunk is at hand.
         """
         fresh = not hasattr(self, "filters_")
-        source = self._source(X, reset=fresh)
+        source = self._chunk(X, reset=fresh)
         rng = check_random_state(self.random_state) if fresh else deepcopy(self._rng)
         self._learn(source, rng, fresh=fresh)
         return self

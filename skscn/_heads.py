@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from sklearn.preprocessing import LabelBinarizer, StandardScaler
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skscn._backends.rows import in_memory
 from skscn._compat import Interval, check_sample_weight, fitting
 from skscn._core.moments import DataMoments, data_moments
 from skscn._parallel import one_blas_thread, sum_rows, workers
@@ -21,6 +22,16 @@ from skscn._validation import check_squares
 FLOATS = [np.float64, np.float32]
 ORIGIN_ROWS = 1024
 SMALL = 512  # features, below which threads of BLAS cost more than they do
+
+
+def gathering(method):
+    """Decorate a method that reads features at hand: those afar are brought there."""
+
+    @wraps(method)
+    def call(estimator, X, *args, **kwargs):
+        return method(estimator, in_memory(X), *args, **kwargs)
+
+    return call
 
 
 class FlooredScaler(StandardScaler):
@@ -33,6 +44,8 @@ class FlooredScaler(StandardScaler):
     Sparse codes need it: where few training images have a code at all, as at the rim of
     digits, the standard deviation is tiny, and the one new image that has it would
     outweigh everything else.
+
+    Dask arrays and arrays on disk are brought into memory, once in every call.
 
     Parameters
     ----------
@@ -88,6 +101,12 @@ class FlooredScaler(StandardScaler):
         super().__init__(copy=copy, with_mean=with_mean, with_std=with_std)
         self.floor = floor
 
+    # The first of them, so that a Pipeline does not compute features twice.
+    fit_transform = gathering(StandardScaler.fit_transform)
+    transform = gathering(StandardScaler.transform)
+    inverse_transform = gathering(StandardScaler.inverse_transform)
+
+    @gathering
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn means and variances from one more chunk; `fit` is one chunk.
 
@@ -191,13 +210,14 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @fitting
+    @gathering
     def fit(self, X, y, sample_weight=None):
         """Learn from all samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, read slice by slice.
+            Features, read slice by slice. Dask arrays are brought into memory.
         y : array-like of shape (n_samples,)
             Labels.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -213,11 +233,13 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X is not finite, y has one class only, or shapes disagree.
         """
+        y = in_memory(y)
         X, y = validate_data(self, X, y, dtype=FLOATS)
         check_classification_targets(y)
         return self._learn(X, y, sample_weight, unique_labels(y), None)
 
     @fitting
+    @gathering
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from one more chunk of samples, or go on after `fit`.
 
@@ -243,6 +265,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             As `fit`, and if `classes` is missing or changes, or y has other labels.
         """
         first = not hasattr(self, "classes_")
+        y = in_memory(y)
         X, y = validate_data(self, X, y, dtype=FLOATS, reset=first)
         check_classification_targets(y)
         if first and classes is None:
@@ -268,6 +291,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         """What is added to the products."""
         return self._solved("intercept_")[1]
 
+    @gathering
     def decision_function(self, X):
         """Return the confidence in every class.
 

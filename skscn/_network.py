@@ -217,15 +217,15 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         ValueError
             As `fit`, and if the shape of the images changes.
         TypeError
-            If a layer is of another kind.
+            If a layer is of another kind, or X is a dask array: a chunk is at hand.
         """
         if hasattr(self, "layers_"):
-            source = self._source(X, reset=False)
+            source = self._chunk(X, reset=False)
             # What was fitted before is replaced, never changed.
             layers = [(name, copy(layer)) for name, layer in self.layers_]
         else:
             self._check_layers()
-            source = self._source(X)
+            source = self._chunk(X, reset=True)
             layers = [(name, clone(layer)) for name, layer in self.layers]
         return self._learn(source, layers, "partial_fit")
 

@@ -173,8 +173,10 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             As `fit`, and if the shape of the maps changes.
+        TypeError
+            If X is a dask array: a chunk is at hand.
         """
-        source = self._source(X, reset=not hasattr(self, "map_shape_"))
+        source = self._chunk(X, reset=not hasattr(self, "map_shape_"))
         self.map_shape_ = self._plan(source.image_shape)
         return self
 

@@ -13,7 +13,12 @@ from common import orthonormal
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, map_blocks
+from skscn import (
+    ConvSparseCoder,
+    NonNegativeSparseCoder,
+    OrthogonalSparseCoder,
+    map_blocks,
+)
 
 few = {"max_iter": 4, "tol": 1}
 CODERS = {
@@ -165,8 +170,42 @@ def test_what_numpy_alone_can_do_says_so(place, X):
         coder.set_params(sparse_output=True).transform(x)
     X = X[:300].copy()
     X[3, 3] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"NaN.* completed in NumPy arrays only: move"):
         coder.fit(there(X, place))
+    X[3, 3] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        coder.fit(there(X, place))
+
+
+def test_layers_of_images_say_that_they_read_numpy(place, rng):
+    images = rng.normal(size=(20, 8, 8))
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
+    name = place[0].__name__
+    told = f"Layers of images read arrays of NumPy, and X is of {name}\\."
+    for call in (conv.fit, conv.partial_fit, conv.fit(images).transform):
+        with pytest.raises(TypeError, match=told):
+            call(there(images, place))
+    with pytest.raises(TypeError, match=told):
+        conv.inverse_transform(there(conv.transform(images), place))
+
+
+def test_what_was_fitted_with_dispatch_is_used_with_it(place, X):
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(there(X, place))
+    with sklearn.config_context(array_api_dispatch=False):
+        for method in ("transform", "inverse_transform", "score_samples"):
+            with pytest.raises(TypeError, match="array_api_dispatch=True"):
+                getattr(coder, method)(X)
+
+
+def test_gradients_are_told_to_be_lost(X):
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(X, requires_grad=True)
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
+    with pytest.raises(TypeError, match=r"X\.detach\(\)"):
+        coder.fit(x)
+    coder.fit(x.detach())
+    with pytest.raises(TypeError, match="out is of type Tensor"):
+        map_blocks(coder, x.detach(), out=torch.empty(len(X), 4))
 
 
 def test_fit_and_the_rest_happen_in_one_place(place, X):

@@ -9,13 +9,18 @@ import pytest
 from common import instance
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from skscn import (
     ConvSparseCoder,
+    FlooredScaler,
     NonNegativeSparseCoder,
     OrthogonalSparseCoder,
     SparseCodingDetector,
     SparseCodingNetwork,
+    SpatialPool,
+    StreamingRidgeClassifier,
     map_blocks,
 )
 from skscn._backends.cluster import ADDED, ClusterRows, _of_chunk
@@ -271,6 +276,87 @@ def test_detectors_score_lazily(X):
         np.testing.assert_array_equal(detector.predict(x), detector.predict(X[:2000]))
 
 
+@pytest.mark.filterwarnings("error")
+def test_features_of_later_steps_come_to_one_machine(X):
+    images = np.random.default_rng(0).integers(0, 256, size=(90, 8, 8), dtype=np.uint8)
+    y = np.arange(90) % 3
+    x = da.from_array(images, chunks=(40, 8, 8))
+    for head in (LogisticRegression(max_iter=5000), StreamingRidgeClassifier()):
+        model = make_pipeline(instance(SparseCodingNetwork), FlooredScaler(), head)
+        whole = clone(model).fit(images, y)
+        with here():
+            many = clone(model).fit(x, y)
+            np.testing.assert_array_equal(many.predict(x), whole.predict(images))
+            np.testing.assert_allclose(many[1].scale_, whole[1].scale_, rtol=1e-4)
+    features = da.from_array(X, chunks=(7000, P))
+    labels = (X[:, 0] > 0).astype(int)
+    with here():
+        scaler = FlooredScaler().fit(features)
+        back = scaler.inverse_transform(scaler.transform(features))
+        np.testing.assert_allclose(back, X, atol=1e-12)
+        lazy = da.from_array(labels, chunks=7000)
+        found = StreamingRidgeClassifier().fit(features, lazy)
+    expected = StreamingRidgeClassifier().fit(X, labels)
+    np.testing.assert_array_equal(found.coef_, expected.coef_)
+
+
+def test_features_are_computed_once(X):
+    computed = []
+
+    def watched(block):
+        computed.append(len(block))
+        return block
+
+    x = da.from_array(X, chunks=(7000, P)).map_blocks(watched, dtype=X.dtype, meta=X)
+    with here():
+        FlooredScaler().fit_transform(x)
+    assert sum(computed) == len(X)
+
+
+class Frame:
+    """A frame as those of dask."""
+
+    dtypes = shape = ndim = None
+
+    def __dask_graph__(self): ...
+
+    def to_delayed(self): ...
+
+    def to_dask_array(self, lengths): ...
+
+
+def test_frames_are_told_what_they_can_become(X):
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
+    conv = ConvSparseCoder(4, image_shape=(2, 4), kernel_size=2)
+    for call in (
+        coder.fit,
+        coder.partial_fit,
+        conv.fit,
+        conv.partial_fit,
+        coder.fit(X).transform,
+        partial(map_blocks, coder),
+    ):
+        with pytest.raises(TypeError, match=r"a Frame\. Use to_dask_array\(lengths="):
+            call(Frame())
+
+
+@pytest.mark.parametrize("Layer", [ConvSparseCoder, SparseCodingNetwork, SpatialPool])
+def test_chunks_of_streams_of_images_are_at_hand(Layer):
+    x = da.ones((20, 8, 8, 2), chunks=(10, 8, 8, 2))
+    layer = instance(Layer)
+    with here(), pytest.raises(TypeError, match="partial_fit learns from a chunk at"):
+        layer.partial_fit(x)
+
+
+def test_blocks_of_a_cluster_are_those_of_methods_that_read(X):
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(X)
+    x = da.from_array(X, chunks=(7000, P))
+    with pytest.raises(ValueError, match="would learn anew from every block"):
+        map_blocks(coder, x, method="fit_transform")
+    with pytest.raises(ValueError, match="score returns no row for each sample"):
+        map_blocks(coder, x, method="score")
+
+
 def test_joblib_on_dask_gives_the_same_bits(cluster, X):
     coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
     one = clone(coder).fit(X)
@@ -295,7 +381,7 @@ def test_errors_tell_the_remedy(X):
             clone(coder).set_params(n_components=9).fit(x)
         with pytest.raises(ValueError, match="Complex data not supported"):
             coder.fit(x.astype(complex))
-        with pytest.raises(ValueError, match="rows 7000 to 13999"):
+        with pytest.raises(ValueError, match=r"NaN in rows 7000 to 13999.*X.compute"):
             coder.fit(da.where(x == X[8000, 2], np.nan, x))
         with pytest.raises(ValueError, match="Expected 2D array"):
             coder.fit(x[0])

@@ -8,6 +8,7 @@ import pytest
 from common import instance
 from numpy.lib.format import open_memmap
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -273,6 +274,97 @@ def test_no_file_is_read_and_written_at_once(X, on_disk, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), X)
 
 
+@pytest.mark.parametrize("view", [np.asarray, lambda X: X[:], lambda X: X[:, ::-1]])
+def test_a_file_takes_its_name_once_it_is_whole(view, X, on_disk, tmp_path):
+    """Even where X is a view of the file that a new one takes the place of."""
+    coder = OrthogonalSparseCoder(6).fit(X)
+    seen = view(on_disk(X))
+    seen = seen.view(np.ndarray)  # does not tell its file
+    expected = coder.transform(np.array(seen))
+    found = map_blocks(coder, seen, out=tmp_path / "X.npy", block_bytes=10_000)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_array_equal(np.load(tmp_path / "X.npy"), found)
+    assert found.flags.writeable
+
+
+def test_failure_leaves_the_file_before(X, tmp_path):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    before = np.array(map_blocks(coder, X, out=tmp_path / "codes.npy"))
+    X[-1, 2] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        map_blocks(coder, X, out=tmp_path / "codes.npy", block_bytes=10_000)
+    assert [path.name for path in tmp_path.iterdir()] == ["codes.npy"]
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), before)
+
+
+def test_results_may_take_the_place_of_samples_that_were_read(rng):
+    memory = rng.laplace(size=(400, 12))
+    X = memory[:300, :6]
+    coder = OrthogonalSparseCoder(6).fit(X)
+    expected = coder.transform(X)
+    for columns in (slice(6), slice(6, 12)):  # in place, beside
+        memory[:300, :6] = X
+        kept = X.copy()
+        out = memory[:300, columns]
+        map_blocks(coder, X, out=out, block_bytes=1000)
+        np.testing.assert_allclose(out, expected, atol=1e-12)
+        X[:] = kept
+    for out in (memory[1:301, :6], memory[:300, 3:9], memory[299::-1, :6]):
+        with pytest.raises(ValueError, match="out shares memory with X"):
+            map_blocks(coder, X, out=out, block_bytes=1000)
+    flat = np.array(X)
+    narrow = flat.reshape(-1)[:1200].reshape(4, 300).T  # begins there, other rows
+    with pytest.raises(ValueError, match="out shares memory with X"):
+        map_blocks(OrthogonalSparseCoder(4).fit(X), flat, out=narrow)
+    np.testing.assert_array_equal(flat, X)
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform", "partial_fit"])
+def test_blocks_do_not_learn(method, X):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    atoms = coder.components_
+    with pytest.raises(ValueError, match="would learn anew from every block"):
+        map_blocks(coder, X, method=method)
+    assert coder.components_ is atoms
+
+
+def test_a_method_returns_a_row_for_each_sample(X):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    for method in ("score", "aic"):
+        with pytest.raises(ValueError, match=f"{method} returns no row for each"):
+            map_blocks(coder, X, method=method)
+
+
+@pytest.mark.parametrize("block_bytes", [0, -5, "32MB", None, 1.5, np.inf, np.nan])
+def test_blocks_have_a_size(block_bytes, X):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    with pytest.raises(ValueError, match=r"block_bytes=.* must be a positive integer"):
+        map_blocks(coder, X, block_bytes=block_bytes)
+
+
+def test_the_size_of_blocks_may_be_written_as_a_float(X):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    found = map_blocks(coder, X, block_bytes=1e4)
+    np.testing.assert_array_equal(found, map_blocks(coder, X, block_bytes=10_000))
+
+
+def test_results_are_written_to_arrays_that_hold_them(X, tmp_path):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    with pytest.raises(TypeError, match="out is of type list"):
+        map_blocks(coder, X, out=[])
+    with pytest.raises(ValueError, match="out is read-only"):
+        map_blocks(coder, X, out=np.broadcast_to(np.float32(0), (9000, 4)))
+    with pytest.raises(ValueError, match=r"float16, which the results .* overflow"):
+        map_blocks(coder, 1e6 * X, out=np.empty((9000, 4), dtype=np.float16))
+    with pytest.raises(IsADirectoryError, match="out is a folder"):
+        map_blocks(coder, X, out=tmp_path)
+    labels = np.array(["small", "large"], dtype=object)[(X[:, 0] > 0).astype(int)]
+    classifier = LogisticRegression().fit(X, labels)
+    with pytest.raises(ValueError, match="dtype object, which memory maps cannot"):
+        map_blocks(classifier, X, method="predict", out=tmp_path / "labels.npy")
+    assert not list(tmp_path.iterdir())
+
+
 def test_results_must_fit_into_out(X):
     coder = OrthogonalSparseCoder(4).fit(X)
     with pytest.raises(ValueError, match=r"\(9000, 6\), but the results .*\(9000, 4\)"):
@@ -283,11 +375,18 @@ def test_results_must_fit_into_out(X):
         map_blocks(coder.set_params(sparse_output=True), X, out=np.empty((9000, 4)))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("Estimator", [OrthogonalSparseCoder, ConvSparseCoder])
-def test_what_cannot_be_completed_where_it_is_says_so(bad, Estimator, X):
+@pytest.mark.parametrize(
+    ("Estimator", "bad", "told"),
+    [
+        (OrthogonalSparseCoder, np.nan, r"NaN in rows .*: use X\[:\], or chunks"),
+        (OrthogonalSparseCoder, np.inf, r"infinity in rows \d+ to \d+\.$"),
+        (ConvSparseCoder, np.nan, r"NaN in rows .* Layers of images take no missing"),
+        (ConvSparseCoder, np.inf, r"infinity in rows \d+ to \d+\.$"),
+    ],
+)
+def test_what_cannot_be_completed_where_it_is_says_so(Estimator, bad, told, X):
     X[8000:, 2] = bad
-    with pytest.raises(ValueError, match="NaN or infinity in rows"):
+    with pytest.raises(ValueError, match=told):
         Estimator().fit(Stored(X))
 
 

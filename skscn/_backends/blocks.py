@@ -2,8 +2,11 @@
 
 from contextlib import suppress
 from functools import wraps
-from os import PathLike, unlink
-from os.path import exists, samefile
+from numbers import Real
+from os import PathLike, fspath, replace, unlink
+from os.path import exists, isdir, realpath, samefile
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -11,7 +14,7 @@ from scipy import sparse
 
 from skscn._backends.cluster import is_dask, lazily
 from skscn._backends.rows import is_afar
-from skscn._backends.stored import check_sizes, chunk_rows
+from skscn._backends.stored import check_method, check_result, check_sizes, chunk_rows
 from skscn._compat import array_namespace, as_numpy
 
 BLOCK_BYTES = 2**25  # of input or output, whichever is larger, as float64
@@ -36,8 +39,9 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
         The name of the method.
     out : array-like of shape (n_samples, ...), str or path, default=None
         Where results are written: an array, a memory map, or any array that slices of
-        rows can be assigned to; or the name of an `.npy` file, which is made. None
-        makes an array in memory.
+        rows can be assigned to; or the name of an `.npy` file, which is made. A file
+        of that name stays as it is until all results are there. None makes an array in
+        memory.
     block_bytes : int, default=33554432
         About how large a block of samples, or of results, may be.
 
@@ -50,10 +54,13 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     Raises
     ------
     ValueError
-        If `out` has another shape than the results, a dtype that cannot hold them, or
-        is the file that X is read from, or as the method does.
+        If `out` has another shape than the results, a dtype that cannot hold them,
+        shares memory with rows of X that are still to be read, or is the file that X is
+        read from; if the method learns, or returns no row for each sample; if
+        `block_bytes` is not a positive integer; or as the method does.
     TypeError
-        If `out` is given for dask arrays, which have their own ways to be stored.
+        If `out` is no array of NumPy's dtypes, or is given for dask arrays, which have
+        their own ways to be stored, or if X is a frame of dask.
 
     See Also
     --------
@@ -76,6 +83,8 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     ...     codes.shape, codes.dtype
     ((1797, 32), dtype('float64'))
     """
+    check_method(method)
+    block_bytes = _check_block_bytes(block_bytes)
     if is_dask(X):
         if out is not None:
             raise TypeError(
@@ -87,6 +96,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     check_sizes(X)
     function = getattr(estimator, method)
     first = function(_read(X, 0, 1))  # tells what results are like
+    check_result(first, method)
     parts = _slices(X, first, block_bytes)
     if sparse.issparse(first):
         if out is not None:
@@ -97,24 +107,15 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
         return sparse.vstack(found, format="csr")
     first = np.asarray(as_numpy(first))
     shape = (X.shape[0], *first.shape[1:])
-    path = None
+    blocks = ((part, np.asarray(as_numpy(function(_read(X, *part))))) for part in parts)
+    if isinstance(out, str | PathLike):
+        _check_path(out, X, first.dtype)
+        return _written(blocks, realpath(fspath(out)), first.dtype, shape)
     if out is None:
         out = np.empty(shape, dtype=first.dtype)
-    elif isinstance(out, str | PathLike):
-        _check_path(out, X)
-        path, out = out, open_memmap(out, "w+", dtype=first.dtype, shape=shape)
     _check_out(out, shape, first.dtype)
-    try:
-        for start, stop in parts:
-            out[start:stop] = np.asarray(as_numpy(function(_read(X, start, stop))))
-    except BaseException:
-        if path is not None:  # no half-written file stays
-            with suppress(OSError):
-                unlink(path)
-        raise
-    if isinstance(out, np.memmap):
-        out.flush()
-    return out
+    _check_overlap(out, X)
+    return _filled(blocks, out)
 
 
 def rowwise(method):
@@ -131,6 +132,39 @@ def rowwise(method):
         return method(estimator, X, *args, **kwargs)
 
     return call
+
+
+def _filled(blocks, out):
+    """Return an array with results written into it."""
+    for (start, stop), found in blocks:
+        try:
+            with np.errstate(over="raise"):
+                out[start:stop] = found
+        except FloatingPointError as error:
+            raise ValueError(
+                f"out has dtype {out.dtype}, which the results of rows {start} to "
+                f"{stop - 1} overflow. Make it of dtype {found.dtype}."
+            ) from error
+        del found  # before the next is made
+    if isinstance(out, np.memmap):
+        out.flush()
+    return out
+
+
+def _written(blocks, path, dtype, shape):
+    """Return the memory map of a new file, which takes its name once it is whole.
+
+    Until then an older file of that name is as it was: X may be a view of it.
+    """
+    part = f"{path}.{uuid4().hex}.part"
+    try:
+        _filled(blocks, open_memmap(part, "w+", dtype=dtype, shape=shape))
+        replace(part, path)
+    except BaseException:
+        with suppress(OSError):  # no half-written file stays
+            unlink(part)
+        raise
+    return open_memmap(path, "r+")
 
 
 def _read(X, start, stop):
@@ -150,8 +184,26 @@ def _slices(X, first, block_bytes):
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
-def _check_path(path, X):
+def _check_block_bytes(block_bytes):
+    """Return a positive integer, or say what is wrong."""
+    size = float(block_bytes) if isinstance(block_bytes, Real) else 0.0
+    if size <= 0 or not size.is_integer():
+        raise ValueError(
+            f"block_bytes={block_bytes!r} must be a positive integer: a number of "
+            f"bytes, such as {BLOCK_BYTES}."
+        )
+    return int(size)
+
+
+def _check_path(path, X, dtype):
     """Raise where a new file would take the place of the one that is read."""
+    if dtype.hasobject:
+        raise ValueError(
+            f"The results are of dtype {dtype}, which memory maps cannot hold: leave "
+            "out away, or fit to labels that are numbers or of a dtype of strings."
+        )
+    if isdir(path):
+        raise IsADirectoryError(f"out is a folder, {path}. Give the name of a file.")
     source = getattr(X, "filename", None)
     if source is not None and exists(path) and samefile(path, source):
         raise ValueError(
@@ -161,6 +213,13 @@ def _check_path(path, X):
 
 def _check_out(out, shape, dtype):
     """Raise where results do not fit into an array."""
+    named = isinstance(getattr(out, "dtype", None), np.dtype)
+    if not (named and hasattr(out, "shape")) or is_dask(out):
+        raise TypeError(
+            f"out is of type {type(out).__name__}: results are written to arrays of "
+            "NumPy's dtypes, such as those of NumPy, Zarr and HDF5, or to a file that "
+            "is named."
+        )
     if tuple(out.shape) != shape:
         raise ValueError(
             f"out has shape {tuple(out.shape)}, but the results have shape {shape}. "
@@ -171,3 +230,29 @@ def _check_out(out, shape, dtype):
             f"out has dtype {out.dtype}, which cannot hold the results, of dtype "
             f"{dtype}. Make it of that dtype."
         )
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ValueError('out is read-only. Open memory maps of it with mode="r+".')
+
+
+def _check_overlap(out, X):
+    """Raise where results would be written over rows that are still to be read."""
+    if not (isinstance(X, np.ndarray) and np.may_share_memory(X, out)):
+        return
+    in_rows = X[0].flags.c_contiguous and out[:1].flags.c_contiguous
+    in_rows = in_rows and out.strides[0] <= X.strides[0]
+    in_place = X.ctypes.data == out.ctypes.data and (
+        X.strides == out.strides or in_rows
+    )
+    if not in_place and _share_memory(X, out):
+        raise ValueError(
+            "out shares memory with X, and results would be written over rows that are "
+            "still to be read. Give another array, or one that begins where X does."
+        )
+
+
+def _share_memory(X, out):
+    work: Any = 10_000  # the question may be hard: then it counts as yes
+    try:
+        return np.shares_memory(X, out, max_work=work)
+    except np.exceptions.TooHardError:
+        return True

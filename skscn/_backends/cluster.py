@@ -16,17 +16,31 @@ from uuid import uuid4
 import numpy as np
 from scipy import sparse
 
-from skscn._backends.stored import check_finite, check_sizes, float_type
+from skscn._backends.stored import (
+    AT_HAND,
+    check_finite,
+    check_result,
+    check_sizes,
+    float_type,
+)
 from skscn._compat import check_sample_weight
 from skscn._core.moments import code_moments
 from skscn._parallel import in_line, row_slices, slice_rows
 
 ADDED = 8  # moments that are added at a time
+REMEDY = AT_HAND.format("X.compute()")
 
 
 def is_dask(X):
-    """Return whether X is a dask array."""
-    return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed") and _is_array(X)
+    """Return whether X is a dask array; raise where it is a frame of dask."""
+    if not (hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed")):
+        return False
+    if hasattr(X, "to_dask_array"):
+        raise TypeError(
+            f"Of dask, arrays are read, and this is a {type(X).__name__}. Use "
+            "to_dask_array(lengths=True) of it."
+        )
+    return _is_array(X)
 
 
 @dataclass(frozen=True)
@@ -39,11 +53,14 @@ class ClusterRows:
     dtype : dtype
         That rows are read as.
     row_shape : tuple of int
+    remedy : str
+        What to do about NaN.
     """
 
     array: Any
     dtype: np.dtype
     row_shape: tuple
+    remedy: str = REMEDY
 
     @classmethod
     def of(cls, array, types):
@@ -71,7 +88,7 @@ class ClusterRows:
 
     def __getitem__(self, which):
         rows = np.asarray(self.array[which].compute())
-        check_finite(rows, "the rows that are learned from")
+        check_finite(rows, "the rows that are learned from", self.remedy)
         rows = rows.astype(self.dtype, copy=False)
         return rows.reshape(len(rows), *self.row_shape)
 
@@ -135,6 +152,7 @@ def lazily(estimator, X, method):
     check_sizes(X)
     pickled = dumps(estimator)
     first = _applied(np.zeros((1, *X.shape[1:]), X.dtype), pickled, method)
+    check_result(first, method)
     shape = first.shape[1:]
     return array.map_blocks(
         _applied,
@@ -155,7 +173,8 @@ def _applied(rows, pickled, method):
         rows = np.require(rows, None, "A")
     with in_line():
         found = getattr(pickle.loads(pickled), method)(rows)
-    return found if sparse.issparse(found) else np.asarray(found)
+    at_hand = sparse.issparse(found) or np.isscalar(found)
+    return found if at_hand else np.asarray(found)
 
 
 def _of_chunk(function, rows, weights, dtype, start, size):
@@ -187,7 +206,7 @@ def _of_chunk(function, rows, weights, dtype, start, size):
     # The first pass, that of the data alone, tells: others need not look at all rows.
     if not np.isfinite(getattr(sums[0], "square", 0.0)):
         values = rows.data if sparse.issparse(rows) else rows
-        check_finite(values, f"rows {start} to {stop - 1}")
+        check_finite(values, f"rows {start} to {stop - 1}", REMEDY)
     return sums[0]
 
 

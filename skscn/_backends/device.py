@@ -125,8 +125,13 @@ def refuse_device(X, what, remedy, asked=True):
     """Raise where something is asked for that cannot be done on a device."""
     if asked and isinstance(X, DeviceRows):
         raise TypeError(
-            f"{what} needs arrays of NumPy, and X is of {X.xp.__name__}. {remedy}"
+            f"{what} needs arrays of NumPy, and X is of {named(X.xp)}. {remedy}"
         )
+
+
+def named(xp):
+    """Return the name of a namespace, without that of what makes it compatible."""
+    return xp.__name__.partition("array_api_compat.")[2] or xp.__name__
 
 
 def _name(function):

@@ -1,12 +1,14 @@
 """Rows wherever they are: what an estimator is given, checked, and ready to be read."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn import get_config
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skscn._backends.cluster import ClusterRows, is_dask
-from skscn._backends.device import DeviceRows, refuse_device
+from skscn._backends.device import DeviceRows, named, refuse_device
 from skscn._backends.stored import StoredRows, is_stored
 from skscn._compat import array_namespace, check_sample_weight
 from skscn._validation import check_stored
@@ -19,9 +21,13 @@ def is_afar(X, types=FLOATS):
     return is_dask(X) or is_stored(X, types)
 
 
-def rows_of(X, types=FLOATS):
-    """Return the rows of data that are afar, read as one of the types."""
-    return (ClusterRows if is_dask(X) else StoredRows).of(X, types)
+def rows_of(X, types=FLOATS, remedy=None):
+    """Return the rows of data that are afar, read as one of the types.
+
+    The remedy is for NaN; None stands for that of coders, which complete them.
+    """
+    rows = (ClusterRows if is_dask(X) else StoredRows).of(X, types)
+    return rows if remedy is None else replace(rows, remedy=remedy)
 
 
 def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **checks):
@@ -46,10 +52,22 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     place = array_namespace(X)
     if place is not None:
         xp, _ = place
+        refuse_gradients(X)
         known = X.dtype in (xp.float32, xp.float64)
         X = validate_data(
-            estimator, X, reset=reset, dtype=X.dtype if known else xp.float64, **checks
+            estimator,
+            X,
+            reset=reset,
+            dtype=X.dtype if known else xp.float64,
+            ensure_all_finite="allow-nan",
+            **checks,
         )
+        if xp.any(xp.isnan(X)):
+            raise ValueError(
+                f"Input X contains NaN, and is of {named(xp)}. Missing values are "
+                "completed in NumPy arrays only: move X to the processor, and there "
+                "use np.asarray(X)."
+            )
         return DeviceRows(X, *place)
     if is_afar(X):
         rows = rows_of(X)
@@ -91,20 +109,52 @@ def at_hand(X):
     """Return a chunk of rows as an array or CSR."""
     if isinstance(X, StoredRows):
         return X[:]
-    if isinstance(X, ClusterRows):
+    refuse_cluster(X)
+    refuse_device(X, "partial_fit", "Use fit.")
+    return X
+
+
+def refuse_cluster(X):
+    """Raise where a chunk of a stream is on a cluster."""
+    if isinstance(X, ClusterRows) or is_dask(X):
         raise TypeError(
             "partial_fit learns from a chunk at hand, and X is a dask array. Use fit, "
             "which reads it chunk by chunk where it is, or X.compute()."
         )
-    refuse_device(X, "partial_fit", "Use fit.")
-    return X
+
+
+def refuse_gradients(X):
+    """Raise where a tensor carries gradients, which NumPy would lose."""
+    if getattr(X, "requires_grad", False):
+        raise TypeError(
+            "X is a tensor that requires gradients, and coders have none. Use "
+            "X.detach()."
+        )
+
+
+def refuse_places(X, what):
+    """Raise where what NumPy alone can do is asked of another namespace."""
+    place = array_namespace(X)
+    if place is not None:
+        raise TypeError(
+            f"{what} read arrays of NumPy, and X is of {named(place[0])}. Use "
+            "X.numpy(), or np.asarray(X), on the processor."
+        )
 
 
 def check_place(estimator, X, method):
     """Raise where a fitted estimator and X are on different devices."""
     fitted = getattr(estimator, "components_", None)
     here, there = array_namespace(X), array_namespace(fitted)
-    if here == there or not get_config()["array_api_dispatch"]:
+    if not get_config()["array_api_dispatch"]:
+        if isinstance(fitted, np.ndarray | None):
+            return
+        raise TypeError(
+            f"{type(estimator).__name__} was fitted to arrays of "
+            f"{type(fitted).__module__}. Call {method} where it was fitted: in "
+            "sklearn.config_context(array_api_dispatch=True)."
+        )
+    if here == there:
         return
     raise ValueError(
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
@@ -124,6 +174,7 @@ def check_codes(estimator, X, n_components):
     place = array_namespace(X)
     if place is not None:
         xp, _ = place
+        refuse_gradients(X)
         known = X.dtype in (xp.float32, xp.float64)
         X = check_array(X, dtype=X.dtype if known else xp.float64, estimator=estimator)
         X = DeviceRows(X, *place)
@@ -138,4 +189,4 @@ def check_codes(estimator, X, n_components):
 
 
 def _named(place):
-    return "NumPy" if place is None else f"{place[0].__name__} on {place[1]}"
+    return "NumPy" if place is None else f"{named(place[0])} on {place[1]}"

@@ -6,6 +6,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+AT_HAND = (
+    "Missing entries are completed in a copy, which needs X at hand: use {}, or chunks "
+    "of it with partial_fit."
+)
+NO_GAPS = "Layers of images take no missing entries: complete X first."
 HELD = 2  # chunks of a file that stay in memory: a slice may lie in two
 
 
@@ -54,19 +59,37 @@ def check_sizes(X):
         )
 
 
-def check_finite(rows, where):
+def check_method(method):
+    """Raise where a method learns, which no block can do by itself."""
+    if method.startswith(("fit", "partial_fit")):
+        raise ValueError(
+            f"method={method!r} would learn anew from every block. Call fit first, "
+            'and give the name of a method that reads, such as "transform".'
+        )
+
+
+def check_result(found, method):
+    """Raise where a method, asked for one sample, does not return one row."""
+    shape = getattr(found, "shape", ())
+    if not shape or shape[0] != 1:
+        raise ValueError(
+            f"{method} returns no row for each sample: of 1 sample it made "
+            f"{type(found).__name__} of shape {tuple(shape)}. Blocks are for methods "
+            'such as "transform", "predict" and "score_samples".'
+        )
+
+
+def check_finite(rows, where, remedy):
     """Raise where rows that are not at hand hold NaN or infinity."""
     if rows.dtype.kind != "f":
         return
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(rows.sum(dtype=np.float64)):
             return
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"Input X contains NaN or infinity in {where}. Missing entries are "
-            "completed in a copy, which needs X at hand: use X[:], or chunks of it "
-            "with partial_fit."
-        )
+    if np.isinf(rows).any():
+        raise ValueError(f"Input X contains infinity in {where}.")
+    if np.isnan(rows).any():
+        raise ValueError(f"Input X contains NaN in {where}. {remedy}")
 
 
 @dataclass(frozen=True)
@@ -80,11 +103,14 @@ class StoredRows:
     dtype : dtype
         That rows are read as.
     row_shape : tuple of int
+    remedy : str
+        What to do about NaN.
     """
 
     array: Any
     dtype: np.dtype
     row_shape: tuple
+    remedy: str = AT_HAND.format("X[:]")
     _held: dict = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -135,7 +161,7 @@ class StoredRows:
                 for i in range(start // size, -(-stop // size))
             ]
             rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        check_finite(rows, f"rows {start} to {stop - 1}")
+        check_finite(rows, f"rows {start} to {stop - 1}", self.remedy)
         rows = rows.astype(self.dtype, order="C", copy=False)
         return rows.reshape(len(rows), *self.row_shape)
 
