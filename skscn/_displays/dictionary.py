@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from skscn._compat import check_matplotlib
 
 GAP = 1  # pixels between atoms
+BETWEEN = (0.35, 0.5, 0.7)  # no grey: black, grey and white are colours of atoms
 
 
 class DictionaryDisplay:
@@ -53,8 +54,8 @@ class DictionaryDisplay:
     def plot(self, *, ax=None, n_columns=None, **kwargs):
         """Draw the atoms.
 
-        Every atom is scaled to the whole range of colours; zero is their middle, and
-        what is between atoms is zero.
+        Every atom is scaled to the whole range of colours; zero is their middle. What
+        is between atoms is blue.
 
         Parameters
         ----------
@@ -78,8 +79,10 @@ class DictionaryDisplay:
         if n_columns is not None:
             _check_count("n_columns", n_columns)
         picture = _mosaic(self.atoms, n_columns)
-        grey = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
-        self.image_ = ax.imshow(picture, **grey | kwargs)
+        style = {"vmin": 0, "vmax": 1, "interpolation": "nearest"} | kwargs
+        colours = plt.get_cmap(kwargs.get("cmap", "gray"))
+        style["cmap"] = colours.with_extremes(bad=BETWEEN)
+        self.image_ = ax.imshow(picture, **style)
         ax.set(xticks=[], yticks=[])
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -174,12 +177,13 @@ def _shape(image_shape, n_features):
 
 
 def _mosaic(atoms, n_columns):
-    """Return atoms in a grid, each in the range 0 to 1, and zeros, 0.5, between."""
+    """Return atoms in a grid, each in the range 0 to 1, NaN or a colour between."""
     n_atoms, height, width = atoms.shape[:3]
     n_columns = n_columns or int(np.ceil(np.sqrt(n_atoms * height / width)))
     n_rows = -(-n_atoms // n_columns)
     shape = (n_rows * (height + GAP) - GAP, n_columns * (width + GAP) - GAP)
-    picture = np.full((*shape, *atoms.shape[3:]), 0.5)
+    fill = BETWEEN if atoms.ndim == 4 else np.nan
+    picture = np.full((*shape, *atoms.shape[3:]), fill)
     for i, atom in enumerate(atoms):
         top, left = (height + GAP) * (i // n_columns), (width + GAP) * (i % n_columns)
         scaled = 0.5 + 0.5 * atom / (np.abs(atom).max() or 1.0)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skscn._compat import check_matplotlib
 
 N_GRID = 801
+ROOM = 0.25  # by the height of the curves
 
 
 class PriorDisplay:
@@ -104,8 +105,12 @@ class PriorDisplay:
             ax.axvspan(zero[0], zero[-1], color="C1", alpha=0.08, lw=0)
         ax.set(xlabel=f"projection on atom {self.component}", ylabel="density")
         right.set_ylabel("code")
+        for part in (ax, right):  # room above all curves, for the legend
+            low, high = part.get_ylim()
+            part.set_ylim(low, high + ROOM * (high - low))
         handles = [part.get_legend_handles_labels() for part in (ax, right)]
-        ax.legend(*(a + b for a, b in zip(*handles, strict=True)), loc="best")
+        entries = (a + b for a, b in zip(*handles, strict=True))
+        right.legend(*entries, loc="upper center", ncols=2)
         self.ax_, self.code_ax_, self.figure_ = ax, right, ax.figure
         return self
 
