@@ -5,6 +5,8 @@ import pytest
 
 from skscn import OrthogonalSparseCoder, denoise_image, inpaint_image
 from skscn._patchwork.inpainting import first_fill
+from skscn._patchwork.noise import noise_level
+from skscn._patchwork.streams import random_patches
 
 QUICK = {"n_classes": 8, "max_patches": 3000, "patch_size": 6}
 
@@ -122,3 +124,14 @@ def test_little_that_is_known_fills_the_rest(n_known, rng):
     found = inpaint_image(image, missing, **QUICK | {"n_passes": 2})
     assert np.isfinite(found).all()
     np.testing.assert_array_equal(found[~missing], known)
+
+
+@pytest.mark.parametrize("value", [0.0, 90.0, 300.0])
+def test_patches_that_reach_into_a_frame_do_not_tell_the_noise(value):
+    image = stripes(200, 180)
+    given = image + np.random.default_rng(0).normal(0, 20, image.shape)
+    y, x = np.mgrid[:200, :180]
+    given[y + x < 150] = value
+    places = np.random.RandomState(0)
+    patches = random_patches(given[..., None], (8, 8), 20_000, places)
+    assert abs(noise_level(patches[..., 0]) / 20 - 1) < 0.05

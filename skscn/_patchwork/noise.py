@@ -34,10 +34,9 @@ def noise_level(patches):
     clipped = ((rows == low).sum(axis=1) > 1) | ((rows == high).sum(axis=1) > 1)
     if np.count_nonzero(~clipped) >= min(FEWEST, len(rows)):
         rows = rows[~clipped]
-    # Borders and padding that were added after the noise have none.
-    varies = np.ptp(rows, axis=1) > 0
-    if np.count_nonzero(varies) >= max(LEAST_SHARE * len(rows), 1):
-        rows = rows[varies]
+    inner = ~_framed(rows)
+    if np.count_nonzero(inner) >= max(LEAST_SHARE * len(rows), 1):
+        rows = rows[inner]
     rows = rows - rows.mean(axis=1, keepdims=True)
     energy = (rows @ cosine_products(kernel).T) ** 2
     rise = np.add.outer(*(np.arange(size) / size for size in kernel)).ravel()
@@ -45,6 +44,18 @@ def noise_level(patches):
     n_quiet = max(min(FEWEST, len(rows)), int(QUIETEST * len(rows)))
     quiet = np.argsort(energy[:, ~is_high].sum(axis=1), kind="stable")[:n_quiet]
     return float(np.sqrt(np.median(energy[quiet][:, is_high].mean(axis=0))))
+
+
+def _framed(rows):
+    """Return which patches are constant, or reach into what is.
+
+    Borders and padding that were added after the noise have none.
+    """
+    constant = np.ptp(rows, axis=1) == 0
+    if not constant.any():
+        return constant
+    values, counts = np.unique(rows[constant, 0], return_counts=True)
+    return constant | ((rows == values[counts.argmax()]).sum(axis=1) > 1)
 
 
 def cosine_products(kernel):
