@@ -4,9 +4,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from scipy.integrate import trapezoid
+from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from skscn import (
     ConvSparseCoder,
@@ -67,9 +69,41 @@ def test_a_network_has_a_curve_for_each_layer_that_learns():
     assert list(display.paths) == ["conv"]
 
 
+@pytest.mark.parametrize(
+    "estimators",
+    [
+        {a: OrthogonalSparseCoder(8, alpha=a, max_iter=5, tol=1) for a in (1.0, 4.0)},
+        SparseCodingNetwork(
+            [(name, ConvSparseCoder(4, kernel_size=3)) for name in ("first", "second")],
+            image_shape=(8, 8),
+        ),
+    ],
+    ids=["coders", "layers"],
+)
+def test_curves_of_different_objectives_are_above_their_own_least(estimators):
+    several = estimators if isinstance(estimators, dict) else {"": estimators}
+    for estimator in several.values():
+        estimator.fit(X)
+    display = ObjectiveDisplay.from_estimator(estimators)
+    assert len(display.lines_) == 2
+    for line, path in zip(display.lines_, display.paths.values(), strict=True):
+        drawn = np.nan_to_num(line.get_ydata())
+        np.testing.assert_array_equal(drawn, np.array(path) - np.min(path))
+    assert display.ax_.get_ylabel() == "objective above its least"
+
+
+def test_short_curves_are_marked():
+    display = ObjectiveDisplay({"short": [2.0, 1.0], "long": np.arange(50.0)}).plot()
+    assert [line.get_marker() for line in display.lines_] == [".", ""]
+
+
 def test_what_has_no_objective_is_told():
     with pytest.raises(TypeError, match="PCA has no objective_path_"):
         ObjectiveDisplay.from_estimator(PCA(2).fit(X))
+    with pytest.raises(TypeError, match=r"model\[0\]"):
+        ObjectiveDisplay.from_estimator(make_pipeline(PCA(2)).fit(X))
+    with pytest.raises(ValueError, match="relative='each'"):
+        ObjectiveDisplay({"one": [2, 1]}).plot(relative="each")
     with pytest.raises(NotFittedError):
         ObjectiveDisplay.from_estimator(OrthogonalSparseCoder())
 
@@ -111,6 +145,10 @@ def test_a_component_that_is_not_there_is_told():
     coder = OrthogonalSparseCoder(6, alpha=2.0, max_iter=0).fit(X)
     with pytest.raises(ValueError, match="component=6 must be from 0 to 5"):
         PriorDisplay.from_estimator(coder, X, component=6)
+    with pytest.raises(TypeError, match=r"component=1.5 must be an integer"):
+        PriorDisplay.from_estimator(coder, X, component=1.5)
+    with pytest.raises(ValueError, match="expecting 64 features"):
+        PriorDisplay.from_estimator(coder, X[:, :9])
 
 
 def test_reconstructions_of_a_coder_as_images_and_as_lines():
@@ -139,3 +177,60 @@ def test_reconstructions_of_a_layer_have_the_shape_of_its_images(channels, rng):
     np.testing.assert_array_equal(
         display.reconstructions, expected.reshape(6, 8, 8, *channels)
     )
+
+
+class Stored:
+    """An array in a file: it takes places one by one, and tells which were read."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.read = values, values.shape, []
+
+    def __getitem__(self, i):
+        self.read.append(i)
+        return self.values[i]
+
+    def __array__(self, *args, **kwargs):
+        raise AssertionError("all of it is read")
+
+
+def test_only_samples_that_are_drawn_are_read_from_any_container():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
+    coder = OrthogonalSparseCoder(6, alpha=2.0, max_iter=0, center=False)
+    stored = Stored(X)
+    for given in (X, X.tolist(), csr_array(X), frame, stored):
+        coder.fit(frame if given is frame else X)
+        display = ReconstructionDisplay.from_estimator(coder, given, samples=[3, -1])
+        np.testing.assert_array_equal(display.samples, X[[3, -1]])
+        expected = coder.inverse_transform(
+            coder.transform(frame.iloc[[3, -1]] if given is frame else X[[3, -1]])
+        )
+        np.testing.assert_allclose(display.reconstructions, expected)
+    assert stored.read == [3, len(X) - 1]
+
+
+@pytest.mark.parametrize("shape", [(64,), (8, 8), (8, 8, 3)])
+def test_samples_with_gaps_are_drawn(shape, rng):
+    samples = rng.random((2, *shape))
+    rebuilt = samples + 0.1
+    samples[:, 1] = np.nan
+    display = ReconstructionDisplay(samples, rebuilt).plot()
+    display.figure_.canvas.draw()
+    top = display.axes_[0, 0]
+    if len(shape) == 1:
+        assert np.isfinite(top.get_ylim()).all()
+    elif len(shape) == 2:
+        low, high = top.images[0].get_clim()
+        assert (low, high) == (np.nanmin(samples), np.nanmax(samples))
+
+
+def test_the_difference_keeps_its_colours(rng):
+    samples = rng.random((2, 8, 8))
+    display = ReconstructionDisplay(samples, samples + 0.1).plot(
+        cmap="magma", vmin=-3, interpolation="nearest"
+    )
+    images = [ax.images[0] for ax in display.axes_[:, 0]]
+    assert [image.get_cmap().name for image in images] == ["magma", "magma", "RdBu_r"]
+    assert [image.norm.vmin for image in images[:2]] == [-3, -3]
+    np.testing.assert_allclose(images[2].get_clim(), (-0.1, 0.1))
+    assert {image.get_interpolation() for image in images} == {"nearest"}

@@ -4,7 +4,9 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
 
 from skscn import ConvSparseCoder, DictionaryDisplay, OrthogonalSparseCoder
 
@@ -48,6 +50,10 @@ def test_every_atom_is_in_the_picture_once(rng):
         top, left = 4 * (i // 3), 5 * (i % 3)
         found = np.asarray(picture[top : top + 3, left : left + 4])
         np.testing.assert_allclose((2 * found - 1) * np.abs(atom).max(), atom)
+    between = np.ma.getmaskarray(picture)
+    assert between[3::4].all()
+    assert between[:, 4::5].all()
+    assert between.sum() == between.size - atoms.size
 
 
 def test_a_convolution_and_other_estimators_have_atoms(digits):
@@ -70,3 +76,23 @@ def test_shapes_that_do_not_fit_are_told():
         DictionaryDisplay.from_estimator(coder_of(16), image_shape=(3, 4))
     with pytest.raises(ValueError, match="2 channels"):
         DictionaryDisplay.from_estimator(coder_of(8), image_shape=(2, 2, 2))
+
+
+def test_what_has_no_atoms_is_told(rng):
+    rows = rng.normal(size=(20, 4))
+    with pytest.raises(TypeError, match=r"model\[0\]"):
+        DictionaryDisplay.from_estimator(make_pipeline(PCA(2)).fit(rows))
+    with pytest.raises(TypeError, match="neither"):
+        DictionaryDisplay.from_estimator(KMeans(2, n_init=1).fit(rows))
+    with pytest.raises(ValueError, match="n_atoms=0 must be"):
+        DictionaryDisplay.from_estimator(coder_of(4), n_atoms=0)
+    with pytest.raises(ValueError, match="n_columns=0 must be"):
+        DictionaryDisplay.from_estimator(coder_of(4), n_columns=0)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 3, 3)])
+def test_what_is_between_atoms_has_no_colour_of_theirs(shape):
+    display = DictionaryDisplay(np.ones((4, *shape))).plot()
+    picture = display.image_.to_rgba(display.image_.get_array())[..., :3]
+    np.testing.assert_allclose(picture[:3, :3], 1)
+    np.testing.assert_allclose(picture[3], np.tile([0.35, 0.5, 0.7], (7, 1)))

@@ -102,6 +102,10 @@ def test_what_was_learned_from_a_stream_denoises(rng):
         ([], {"stride": (1, 2, 3)}, "one or two"),
         ([], {"max_patches": 0}, "at least 1"),
         ([], {"batch_size": 1.5}, "integer"),
+        ([], {"center": True, "dtype": "u1"}, "dtype=uint8 does not hold"),
+        ([np.full((9, 9), 300.0)], {"dtype": "u1"}, "dtype=uint8 does not hold"),
+        ([np.full((9, 9), 300)], {"dtype": "u1"}, "dtype=uint8 does not hold"),
+        ([np.ones((9, 9, 3))[0]], {}, "given as"),
     ],
 )
 def test_wrong_input_is_told(images, options, words):

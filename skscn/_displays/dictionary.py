@@ -1,11 +1,14 @@
 """The picture of a dictionary: its atoms as small images."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._compat import check_matplotlib
 
 GAP = 1  # pixels between atoms
+BETWEEN = (0.35, 0.5, 0.7)  # no grey: black, grey and white are colours of atoms
 
 
 class DictionaryDisplay:
@@ -51,7 +54,8 @@ class DictionaryDisplay:
     def plot(self, *, ax=None, n_columns=None, **kwargs):
         """Draw the atoms.
 
-        Every atom is scaled to the whole range of colours; zero is their middle.
+        Every atom is scaled to the whole range of colours; zero is their middle. What
+        is between atoms is blue.
 
         Parameters
         ----------
@@ -72,9 +76,13 @@ class DictionaryDisplay:
 
         if ax is None:
             _, ax = plt.subplots()
+        if n_columns is not None:
+            _check_count("n_columns", n_columns)
         picture = _mosaic(self.atoms, n_columns)
-        grey = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
-        self.image_ = ax.imshow(picture, **grey | kwargs)
+        style = {"vmin": 0, "vmax": 1, "interpolation": "nearest"} | kwargs
+        colours = plt.get_cmap(kwargs.get("cmap", "gray"))
+        style["cmap"] = colours.with_extremes(bad=BETWEEN)
+        self.image_ = ax.imshow(picture, **style)
         ax.set(xticks=[], yticks=[])
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -107,14 +115,20 @@ class DictionaryDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator has no atoms.
         ValueError
-            If atoms have no such shape.
+            If atoms have no such shape, or if there are none to draw.
         """
         check_is_fitted(estimator)
+        if n_atoms is not None:
+            _check_count("n_atoms", n_atoms)
         if hasattr(estimator, "atoms_"):
             atoms = estimator.atoms_
+        elif not hasattr(estimator, "components_"):
+            raise TypeError(_no_atoms(estimator))
         else:
-            atoms = estimator.components_
+            atoms = np.asarray(estimator.components_)
             atoms = atoms.reshape(len(atoms), *_shape(image_shape, atoms.shape[1]))
         if atoms.ndim == 4 and atoms.shape[3] == 1:
             atoms = atoms[..., 0]
@@ -124,6 +138,23 @@ class DictionaryDisplay:
                 "of them, DictionaryDisplay(atoms[..., :3]).plot()."
             )
         return cls(atoms[:n_atoms]).plot(ax=ax, **kwargs)
+
+
+def _check_count(name, value):
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name}={value!r} must be an integer of at least 1.")
+
+
+def _no_atoms(estimator):
+    """Return what to say of an estimator without atoms, and where they may be."""
+    name = type(estimator).__name__
+    if hasattr(estimator, "named_layers_"):
+        return (
+            f"{name} has no atoms itself: give a layer, as model.named_layers_[name]."
+        )
+    if hasattr(estimator, "steps"):
+        return f"{name} has no atoms itself: give the step that has, as model[0]."
+    return f"{name} has neither components_ nor atoms_: give a coder."
 
 
 def _shape(image_shape, n_features):
@@ -146,12 +177,13 @@ def _shape(image_shape, n_features):
 
 
 def _mosaic(atoms, n_columns):
-    """Return atoms in a grid, white between them, each in the range 0 to 1."""
+    """Return atoms in a grid, each in the range 0 to 1, NaN or a colour between."""
     n_atoms, height, width = atoms.shape[:3]
     n_columns = n_columns or int(np.ceil(np.sqrt(n_atoms * height / width)))
     n_rows = -(-n_atoms // n_columns)
     shape = (n_rows * (height + GAP) - GAP, n_columns * (width + GAP) - GAP)
-    picture = np.ones((*shape, *atoms.shape[3:]))
+    fill = BETWEEN if atoms.ndim == 4 else np.nan
+    picture = np.full((*shape, *atoms.shape[3:]), fill)
     for i, atom in enumerate(atoms):
         top, left = (height + GAP) * (i // n_columns), (width + GAP) * (i % n_columns)
         scaled = 0.5 + 0.5 * atom / (np.abs(atom).max() or 1.0)

@@ -5,9 +5,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skscn._compat import check_matplotlib
 
+SHORT = 10  # points of a curve that are marked
+
 
 class ObjectiveDisplay:
-    """The objective after every iteration of learning, above the least of all curves.
+    """The objective after every iteration of learning, above the least that was found.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -56,9 +58,10 @@ class ObjectiveDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes new ones.
-        relative : bool, default=True
+        relative : bool or "own", default=True
             Whether to draw, on a logarithmic axis, how far every objective is above
-            the least of all curves. Otherwise the objectives themselves.
+            the least of all curves, or above the least of its "own" curve, where they
+            are of different objectives. False draws the objectives themselves.
         **kwargs : dict
             For ``ax.plot``.
 
@@ -73,16 +76,23 @@ class ObjectiveDisplay:
         if ax is None:
             _, ax = plt.subplots()
         paths = {name: np.asarray(path, float) for name, path in self.paths.items()}
+        own = isinstance(relative, str) and relative == "own"
+        if not own and not isinstance(relative, bool | np.bool_):
+            raise ValueError(f"relative={relative!r} must be True, False or 'own'.")
         least = min(path.min() for path in paths.values())
         self.lines_ = []
         for name, path in paths.items():
+            least = path.min() if own else least
             # The least itself has no place on a logarithmic axis.
             heights = np.where(path > least, path - least, np.nan) if relative else path
-            style = {"label": name} | kwargs
+            style = {"label": name, "marker": "." if len(path) <= SHORT else ""}
+            style |= kwargs
             self.lines_ += ax.plot(np.arange(len(path)), heights, **style)
         ax.set(xlabel="iteration", ylabel="objective")
         if relative:
-            ax.set(yscale="log", ylabel="objective above the least")
+            ax.set(
+                yscale="log", ylabel=f"objective above {'its' if own else 'the'} least"
+            )
         if len(paths) > 1:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
@@ -96,12 +106,16 @@ class ObjectiveDisplay:
         ----------
         estimator : fitted estimator, or dict of str to fitted estimator
             With `objective_path_`: coders and convolutional layers. A network is drawn
-            with a curve for each of its layers that learn.
+            with a curve for each of its layers that learn. Estimators of a dict that
+            are to be compared are fitted to the same samples.
         ax : matplotlib Axes, default=None
             Axes to draw on. None makes new ones.
-        relative : bool, default=True
+        relative : bool or "own", default=True
             Whether to draw, on a logarithmic axis, how far every objective is above
-            the least of all curves. Otherwise the objectives themselves.
+            the least of all curves. "own" takes the least of each curve instead, and so
+            does True for layers of networks and for estimators of other classes, priors
+            or `alpha`, which have objectives of their own. False draws the objectives
+            themselves.
         **kwargs : dict
             For ``ax.plot``.
 
@@ -116,7 +130,7 @@ class ObjectiveDisplay:
             If an estimator has no objective.
         """
         several = estimator if isinstance(estimator, dict) else {"": estimator}
-        paths = {}
+        paths, objectives = {}, set()
         for name, one in several.items():
             check_is_fitted(one)
             layers = getattr(one, "named_layers_", None)
@@ -126,10 +140,25 @@ class ObjectiveDisplay:
             for key, part in parts.items():
                 if hasattr(part, "objective_path_"):
                     paths[key or type(part).__name__] = part.objective_path_
+                    objectives.add(key if layers is not None else _objective(part))
                 elif layers is None:
-                    raise TypeError(
-                        f"{type(part).__name__} has no objective_path_: give a coder, "
-                        "a ConvSparseCoder, or a SparseCodingNetwork."
-                    )
-        # Layers have objectives of their own, which no common least can measure.
+                    raise TypeError(_no_path(part))
+        if relative is True and len(objectives) > 1:
+            relative = "own"
         return cls(paths).plot(ax=ax, relative=relative, **kwargs)
+
+
+def _objective(estimator):
+    """Return what tells one objective from another, on the same samples."""
+    numbers = (repr(getattr(estimator, name, None)) for name in ("prior", "alpha"))
+    return type(estimator).__name__, *numbers
+
+
+def _no_path(estimator):
+    name = type(estimator).__name__
+    if hasattr(estimator, "steps"):
+        return f"{name} has no objective_path_: give the step that has, as model[0]."
+    return (
+        f"{name} has no objective_path_: give a coder, a ConvSparseCoder, or a "
+        "SparseCodingNetwork."
+    )

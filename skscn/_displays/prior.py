@@ -1,13 +1,15 @@
 """The picture of a coefficient: its projections, its prior, and its code."""
 
+from numbers import Integral
+
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._compat import check_matplotlib
 
 N_GRID = 801
+ROOM = 0.25  # by the height of the curves
 
 
 class PriorDisplay:
@@ -103,8 +105,12 @@ class PriorDisplay:
             ax.axvspan(zero[0], zero[-1], color="C1", alpha=0.08, lw=0)
         ax.set(xlabel=f"projection on atom {self.component}", ylabel="density")
         right.set_ylabel("code")
+        for part in (ax, right):  # room above all curves, for the legend
+            low, high = part.get_ylim()
+            part.set_ylim(low, high + ROOM * (high - low))
         handles = [part.get_legend_handles_labels() for part in (ax, right)]
-        ax.legend(*(a + b for a, b in zip(*handles, strict=True)), loc="upper left")
+        entries = (a + b for a, b in zip(*handles, strict=True))
+        right.legend(*entries, loc="upper center", ncols=2)
         self.ax_, self.code_ax_, self.figure_ = ax, right, ax.figure
         return self
 
@@ -132,18 +138,29 @@ class PriorDisplay:
 
         Raises
         ------
+        TypeError
+            If `component` is no integer.
         ValueError
-            If there is no such component, or if X is not finite.
+            If there is no such component, if X is not finite, or if it has other
+            features than the coder was fitted to.
         """
         check_is_fitted(estimator)
         n_components = len(estimator.components_)
-        if not 0 <= component < n_components:
+        if not isinstance(component, Integral):
+            raise TypeError(f"component={component!r} must be an integer.")
+        if not 0 <= int(component) < n_components:
             raise ValueError(
                 f"component={component} must be from 0 to {n_components - 1}: the "
                 f"coder has {n_components} atoms."
             )
         atom = estimator.components_[component].astype(np.float64)
-        X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+        X = validate_data(
+            estimator,
+            X,
+            reset=False,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+        )
         projections = np.ravel(safe_sparse_dot(X, atom[:, None]))
         projections = projections - estimator.mean_ @ atom
         low, high = _limits(projections)

@@ -27,7 +27,12 @@ def check_image(image, channel_axis, *, missing=None):
             "images with channels have 3. Tell which of these are the channels, for "
             "instance channel_axis=-1, and call once for every image of a stack."
         )
-    if channel_axis is not None and not -3 <= channel_axis < 3:
+    if channel_axis is not None and not isinstance(channel_axis, Integral):
+        raise TypeError(
+            f"channel_axis={channel_axis!r} must be an integer, for instance -1 for "
+            "the last, or None for grey images."
+        )
+    if channel_axis is not None and not -3 <= int(channel_axis) < 3:
         raise ValueError(f"channel_axis={channel_axis} must be from -3 to 2.")
     if image.size == 0:
         raise ValueError(f"The image of shape {image.shape} has no pixels.")
@@ -40,6 +45,16 @@ def check_image(image, channel_axis, *, missing=None):
                 "Use inpaint_image(image, ~np.isfinite(image)) to fill them in."
             )
     return pixels
+
+
+def check_unmasked(image):
+    """Raise where pixels of a masked array are masked."""
+    n_masked = np.count_nonzero(np.ma.getmask(image))
+    if n_masked:
+        raise ValueError(
+            f"{n_masked} of {image.size} numbers of the image are masked. Use "
+            "inpaint_image(image, sigma=...): it fills them in and denoises the rest."
+        )
 
 
 def channels_last(array, channel_axis):
@@ -75,7 +90,13 @@ def check_sigma(sigma, n_channels):
     """Return the noise of every channel, or None where it is to be estimated."""
     if sigma is None:
         return None
-    sigma = np.asarray(sigma, dtype=np.float64)
+    given = np.asarray(sigma)
+    if given.dtype.kind not in "uif":
+        raise TypeError(
+            f"sigma={sigma!r} must be a number, or one for each channel: it is a "
+            "standard deviation in the units of the image."
+        )
+    sigma = given.astype(np.float64)
     if sigma.ndim and sigma.shape != (n_channels,):
         raise ValueError(
             f"sigma has shape {sigma.shape}, but the image has {n_channels} channels: "

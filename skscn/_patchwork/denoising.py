@@ -1,5 +1,7 @@
 """Images freed from noise: sparse codes of all overlapping patches, averaged."""
 
+import warnings
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -9,6 +11,7 @@ from skscn._patchwork.checks import (
     check_image,
     check_patch_sizes,
     check_sigma,
+    check_unmasked,
     like,
 )
 from skscn._patchwork.noise import noise_level
@@ -16,7 +19,9 @@ from skscn._patchwork.passes import Coded
 from skscn._patchwork.patch_codes import check_coder, patch_code
 from skscn._patchwork.streams import (
     averaged,
+    computed_in,
     kernel_of,
+    kernel_to_learn,
     random_patches,
     refined,
     units_of,
@@ -63,7 +68,8 @@ def denoise_image(
         Standard deviation of the noise, in the units of the image, of all channels or
         of each. Channels without noise are returned as they are. None estimates it of
         every channel, from the high frequencies of the patches with the least energy at
-        low ones; texture that covers all of an image is taken for noise.
+        low ones; texture that covers all of an image is taken for noise. Noise below
+        what the dtype resolves counts as none.
     coder : OrthogonalSparseCoder, default=None
         How the patches of the first pass are coded. Unfitted, it is fitted to noisy
         patches in units of the noise, in which its `alpha` counts; "auto" learns the
@@ -72,8 +78,11 @@ def denoise_image(
         it has learned them. None is a spike-and-slab coder of threshold 2.7, which
         measured best.
     patch_size : int or tuple of int, default=10
-        Height and width of a patch. The estimates of several sizes are averaged, which
-        gains little for its time.
+        Side of the square patches. A tuple does not hold height and width, but several
+        sides: the estimates of each are averaged, which gains little for its time. In
+        small images patches have no more than a quarter of the image, plus one pixel,
+        to each side, and at least 3, unless `coder` is given; below a side of 36 that
+        concerns the default.
     stride : int, default=1
         Steps from one patch to the next. 2 takes a third of the time, or less, and
         about 0.1 dB.
@@ -100,12 +109,18 @@ def denoise_image(
     Raises
     ------
     TypeError
-        If the image holds neither integers nor real floats, or if `coder` is another
-        estimator.
+        If the image holds neither integers nor real floats, if `sigma` is no number,
+        if `channel_axis` is no integer, or if `coder` is another estimator.
     ValueError
-        If the image is empty, not finite or of wrong dimensions, if `sigma` is negative
-        or of wrong shape, if a fitted `coder` has another number of features than
-        patches have entries, or if a count is not a positive integer.
+        If the image is empty, masked, not finite or of wrong dimensions, if `sigma` is
+        negative or of wrong shape, if a fitted `coder` has another number of features
+        than patches have entries, or if a count is not a positive integer.
+
+    Warns
+    -----
+    UserWarning
+        If no noise is found in a channel that varies, or if `sigma` is larger than the
+        range of the image, which noise of that size never is.
 
     See Also
     --------
@@ -138,6 +153,7 @@ def denoise_image(
     >>> print(f"{np.std(denoised - image):.0f} is left of 20")
     12 is left of 20
     """
+    check_unmasked(image)
     image = np.asarray(image)
     pixels = check_image(image, channel_axis)
     sizes = check_patch_sizes(patch_size)
@@ -148,13 +164,21 @@ def denoise_image(
         max_patches=(max_patches, 1),
     )
     sigma = check_sigma(sigma, pixels.shape[2])
-    kernels = list(dict.fromkeys(kernel_of(size, pixels.shape[:2]) for size in sizes))
+    kernel = kernel_to_learn if coder is None else kernel_of
+    kernels = list(dict.fromkeys(kernel(size, pixels.shape[:2]) for size in sizes))
     if coder is not None:
         check_coder(coder, kernels)
     rng = check_random_state(random_state)
+    spans = np.array(
+        [float(x.max()) - float(x.min()) for x in np.moveaxis(pixels, -1, 0)]
+    )
+    least = np.finfo(computed_in(pixels.dtype)).eps * spans
     if sigma is None:
         sigma = noise_of(pixels, rng)
-    noisy = sigma > 0
+        _warn_of_no_noise(sigma <= least, spans)
+    else:
+        _warn_of_units(sigma, spans)
+    noisy = sigma > least
     if not noisy.any():
         return np.array(image)
     part = pixels if noisy.all() else pixels[..., noisy]
@@ -181,6 +205,27 @@ def denoise_image(
         whole[..., noisy] = found
         found = whole
     return like(found, image, channel_axis)
+
+
+def _warn_of_no_noise(clean, spans):
+    for channel in np.flatnonzero(clean & (spans > 0)):
+        warnings.warn(
+            f"No noise was found in channel {channel}, which is returned as it is: too "
+            "many of its patches are constant. If it has noise, give sigma.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_units(sigma, spans):
+    for channel in np.flatnonzero((sigma > spans) & (spans > 0)):
+        warnings.warn(
+            f"sigma={sigma[channel]:g} is larger than the range {spans[channel]:g} of "
+            f"channel {channel}, and hardly more than its mean will be left. Give "
+            "sigma in the units of the image.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def noise_of(pixels, rng):

@@ -26,7 +26,7 @@ THINNEST = 0.02  # share of a Gaussian window that has to be known
 
 def inpaint_image(
     image,
-    mask,
+    mask=None,
     *,
     sigma=0.0,
     patch_size=8,
@@ -51,15 +51,17 @@ def inpaint_image(
     ----------
     image : array-like of shape (height, width), or with channels
         Of integers or floats in any range. What it holds where it is missing, NaN
-        included, has no influence.
-    mask : array-like of bool of the shape of image, or of (height, width)
-        True where the image is missing.
+        included, has no influence. What a masked array masks is missing.
+    mask : array-like of bool of the shape of image, or of (height, width), default=None
+        True where the image is missing. None takes NaN, and what a masked array masks.
     sigma : float or array-like of shape (n_channels,), default=0.0
         Standard deviation of noise in the known pixels. Above zero shrinkage stops
-        there, and known pixels are denoised, too.
+        there, and known pixels are denoised, too. It is not estimated here, and None is
+        refused: where little is missing, `denoise_image` may estimate it from a part
+        that is whole.
     patch_size : int or tuple of int, default=8
-        Height and width of a patch. Of holes larger than that only the rims are told by
-        what surrounds them.
+        Side of the square patches; several sides are averaged. Of holes larger than
+        that only the rims are told by what surrounds them.
     stride : int, default=1
         Steps from one patch to the next.
     n_passes : int, default=25
@@ -88,8 +90,9 @@ def inpaint_image(
         If the image holds neither integers nor real floats, or the mask no bool.
     ValueError
         If the image is empty, not finite where it is known, or of wrong dimensions, if
-        the mask has another shape or nothing of a channel is known, if `sigma` is
-        negative or of wrong shape, or if a count is not a positive integer.
+        the mask has another shape or nothing of a channel is known, if there is no mask
+        of an image of integers, if `sigma` is None, negative or of wrong shape, or if a
+        count is not a positive integer.
 
     See Also
     --------
@@ -115,12 +118,17 @@ def inpaint_image(
     >>> from skscn import inpaint_image
     >>> image = load_sample_image("china.jpg")[100:164, 100:164].mean(axis=2)
     >>> missing = np.random.default_rng(0).random(image.shape) < 0.5
-    >>> inpainted = inpaint_image(np.where(missing, np.nan, image), missing)
+    >>> inpainted = inpaint_image(np.where(missing, np.nan, image))
     >>> bool((inpainted == image)[~missing].all())
     True
     """
+    masked = np.ma.getmask(image)
     image = np.asarray(image)
+    if mask is None:
+        mask = _given_missing(image, masked)
     missing = _check_mask(mask, image, channel_axis)
+    if masked is not np.ma.nomask:
+        missing = missing | channels_last(masked, channel_axis)
     pixels = check_image(image, channel_axis, missing=missing)
     _check_known(missing)
     sizes = check_patch_sizes(patch_size)
@@ -131,7 +139,12 @@ def inpaint_image(
         max_patches=(max_patches, 1),
     )
     n_channels = pixels.shape[2]
-    sigma = check_sigma(0.0 if sigma is None else sigma, n_channels)
+    if sigma is None:
+        raise ValueError(
+            "sigma=None: the noise of an image with missing pixels is not estimated. "
+            "Give its standard deviation, or 0 where there is none."
+        )
+    sigma = check_sigma(sigma, n_channels)
     if not missing.any() and not sigma.any():
         return np.array(image)
     rng = check_random_state(random_state)
@@ -176,7 +189,8 @@ def inpaint_image(
 def first_fill(pixels, missing):
     """Return pixels with means of what is known near the missing, and the spreads.
 
-    Gaussian windows are widened until enough of them is known.
+    Gaussian windows are widened until enough of them is known, or until they are wider
+    than the image; what is left has the mean of all.
 
     Returns
     -------
@@ -196,17 +210,27 @@ def first_fill(pixels, missing):
         values -= dtype.type(centre)
         share = (~gaps).astype(dtype)
         plane, width = values.copy(), 1.0
-        while gaps.any():
-            total, weight = (
-                gaussian_filter(values, width),
-                gaussian_filter(share, width),
-            )
+        while gaps.any() and width <= max(gaps.shape):
+            total = gaussian_filter(values, width)
+            weight = gaussian_filter(share, width)
             ready = gaps & (weight > THINNEST)
             plane[ready] = total[ready] / weight[ready]
             gaps = gaps & ~ready
             width *= 2
         filled[..., channel] = plane + dtype.type(centre)
     return filled, spread
+
+
+def _given_missing(image, masked):
+    """Return which numbers an image itself calls missing."""
+    if image.dtype.kind == "f":
+        return np.isnan(image)
+    if masked is np.ma.nomask:
+        raise ValueError(
+            f"An image of {image.dtype} has no NaN to tell what is missing: give the "
+            "mask, True where the image is missing."
+        )
+    return masked
 
 
 def _check_mask(mask, image, channel_axis):

@@ -12,6 +12,7 @@ from scipy.fft import dct
 HIGH = 0.87  # frequencies down and to the right, in units of the highest, summed
 QUIETEST = 0.02  # share of the patches that are looked at
 FEWEST = 200  # of them
+LEAST_SHARE = 0.1  # of all patches: fewer do not speak for the image
 
 
 def noise_level(patches):
@@ -24,7 +25,7 @@ def noise_level(patches):
     Returns
     -------
     sigma : float
-        0 where all patches are constant.
+        0 where nearly all patches are constant.
     """
     kernel = patches.shape[1:]
     rows = patches.reshape(len(patches), -1).astype(np.float64)
@@ -33,6 +34,9 @@ def noise_level(patches):
     clipped = ((rows == low).sum(axis=1) > 1) | ((rows == high).sum(axis=1) > 1)
     if np.count_nonzero(~clipped) >= min(FEWEST, len(rows)):
         rows = rows[~clipped]
+    inner = ~_framed(rows)
+    if np.count_nonzero(inner) >= max(LEAST_SHARE * len(rows), 1):
+        rows = rows[inner]
     rows = rows - rows.mean(axis=1, keepdims=True)
     energy = (rows @ cosine_products(kernel).T) ** 2
     rise = np.add.outer(*(np.arange(size) / size for size in kernel)).ravel()
@@ -40,6 +44,18 @@ def noise_level(patches):
     n_quiet = max(min(FEWEST, len(rows)), int(QUIETEST * len(rows)))
     quiet = np.argsort(energy[:, ~is_high].sum(axis=1), kind="stable")[:n_quiet]
     return float(np.sqrt(np.median(energy[quiet][:, is_high].mean(axis=0))))
+
+
+def _framed(rows):
+    """Return which patches are constant, or reach into what is.
+
+    Borders and padding that were added after the noise have none.
+    """
+    constant = np.ptp(rows, axis=1) == 0
+    if not constant.any():
+        return constant
+    values, counts = np.unique(rows[constant, 0], return_counts=True)
+    return constant | ((rows == values[counts.argmax()]).sum(axis=1) > 1)
 
 
 def cosine_products(kernel):

@@ -29,9 +29,11 @@ def iter_patches(
     Parameters
     ----------
     images : iterable of array-like of shape (height, width), or with channels last
-        Of any sizes, and one number of channels.
+        Of any sizes, and one number of channels. One image alone is a list of one,
+        ``[image]``: an array of shape (height, width, 3) would be taken for as many
+        images of shape (width, 3) as it has rows.
     patch_size : int or tuple of int
-        Height and width of a patch.
+        Side of square patches, or their (height, width).
     stride : int or tuple of int, default=1
         Steps from one patch to the next, down and to the right.
     max_patches : int, default=None
@@ -42,7 +44,8 @@ def iter_patches(
         Whether to subtract from every patch its own mean.
     dtype : dtype, default=None
         Of the rows. None keeps that of the images, and with `center` makes float32 of
-        integers.
+        integers. A dtype of integers must hold those of the images, and does not go
+        with `center`.
     random_state : int, RandomState instance or None, default=None
         For random places.
 
@@ -55,9 +58,9 @@ def iter_patches(
     Raises
     ------
     ValueError
-        If an image is smaller than a patch or has other channels than the first, or if
-        a size is not a positive integer. What concerns an image is raised when it is
-        reached.
+        If an image is smaller than a patch or has other channels than the first, if
+        `dtype` does not hold its numbers, or if a size is not a positive integer. What
+        concerns an image is raised when it is reached.
 
     See Also
     --------
@@ -81,6 +84,12 @@ def iter_patches(
     check_counts(batch_size=(batch_size, 1))
     if max_patches is not None:
         check_counts(max_patches=(max_patches, 1))
+    dtype = None if dtype is None else np.dtype(dtype)
+    if center and dtype is not None and dtype.kind != "f":
+        raise ValueError(
+            f"dtype={dtype.name} does not hold patches without their means. Use "
+            "dtype='float32', or center=False."
+        )
     rng = check_random_state(random_state)
     return _blocks(images, kernel, stride, max_patches, batch_size, center, dtype, rng)
 
@@ -93,6 +102,7 @@ def _blocks(images, kernel, stride, max_patches, batch_size, center, dtype, rng)
             pixels = pixels[..., None]
         _check_image(i, pixels, kernel, channels)
         channels = pixels.shape[2]
+        _check_dtype(i, pixels.dtype, dtype)
         geometry = Geometry(pixels.shape, kernel, stride, ((0, 0), (0, 0)))
         n_down, n_right = geometry.places
         chosen = np.arange(n_down * n_right)
@@ -130,6 +140,15 @@ def _pair(value, name):
     return tuple(int(size) for size in pair)
 
 
+def _check_dtype(i, given, dtype):
+    whole = dtype is not None and dtype.kind in "uib"
+    if whole and not np.can_cast(given, dtype, "safe"):
+        raise ValueError(
+            f"Image {i} has dtype {given}, and dtype={dtype.name} does not hold all "
+            "its numbers. Use dtype='float32', or convert the images."
+        )
+
+
 def _check_image(i, pixels, kernel, channels):
     if pixels.ndim != 3:
         raise ValueError(
@@ -139,7 +158,8 @@ def _check_image(i, pixels, kernel, channels):
     if pixels.shape[0] < kernel[0] or pixels.shape[1] < kernel[1]:
         raise ValueError(
             f"Image {i} has height and width {pixels.shape[:2]}: patches of {kernel} "
-            "do not fit. Use a smaller patch_size, or leave the image out."
+            "do not fit. Use a smaller patch_size, or leave the image out; one image "
+            "with channels is given as [image]."
         )
     if channels is not None and pixels.shape[2] != channels:
         raise ValueError(

@@ -19,6 +19,15 @@ def kernel_of(size, shape):
     return tuple(min(size, length) for length in shape)
 
 
+def kernel_to_learn(size, shape):
+    """Return a patch that is small enough to learn its dictionary from the image.
+
+    A dictionary of large patches knows the few of a small image by heart, with their
+    noise.
+    """
+    return tuple(min(size, n, max(3, n // 4 + 1)) for n in shape)
+
+
 def random_patches(pixels, kernel, n_patches, rng):
     """Return patches from random places, or all of them where there are no more.
 
