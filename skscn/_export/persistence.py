@@ -1,8 +1,11 @@
 """The types of fitted estimators, for skops files that are loaded without pickle."""
 
 # A file of skops names the type of everything in it, and skops builds none that it is
-# not told to trust. All of these are plain records of arrays and estimators.
+# not told to trust. All of these are plain records of arrays and estimators;
+# the two of scikit-learn are in its perceptrons, and skops does not trust them itself.
 TRUSTED = (
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "skscn._coders.NonNegativeSparseCoder",
     "skscn._coders.OrthogonalSparseCoder",
     "skscn._convolution.ConvSparseCoder",
