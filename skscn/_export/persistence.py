@@ -38,8 +38,8 @@ def skops_trusted_types():
     """Return the names of all types that a saved model of skscn may hold.
 
     ``skops.io.load`` builds what a file names only where it is trusted. With this list
-    it loads every estimator of skscn, and what scikit-learn and NumPy have; a file that
-    holds anything else is refused.
+    it loads every estimator of skscn, and what scikit-learn and NumPy have, multi-layer
+    perceptrons included; a file that holds anything else is refused.
 
     Read more in the :ref:`user guide <persistence>`.
 
