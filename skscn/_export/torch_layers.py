@@ -250,7 +250,7 @@ class Images(nn.Module):
     def forward(self, x):
         """Return maps of shape (n, height, width, n_maps), or rows."""
         rows = x.ndim == 2 or self.flatten
-        if not torch.jit.is_tracing():
+        if not is_traced():
             self._check(tuple(x.shape[1:]))
         x = x.reshape(x.shape[0], *self.image_shape).permute(0, 3, 1, 2)
         return as_rows(self.layer(x), channels_last=not rows)
@@ -351,6 +351,11 @@ class Probabilities(nn.Module):
     def extra_repr(self):
         """Return what is printed."""
         return self.link
+
+
+def is_traced():
+    """Return whether torch records a graph, in which shapes cannot be compared."""
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]
 
 
 def keep_orthonormal(module):

@@ -5,7 +5,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from skscn._export.torch_layers import Head, Images, Probabilities
+from skscn._export.torch_layers import Head, Images, Probabilities, is_traced
 
 
 class TorchNetwork(nn.Sequential):
@@ -35,7 +35,7 @@ class TorchNetwork(nn.Sequential):
                 f"The network takes tensors, not {type(x).__name__}: give "
                 "torch.from_numpy(X), of a table torch.from_numpy(X.to_numpy())."
             )
-        if self.n_features and isinstance(x, torch.Tensor):
+        if self.n_features and isinstance(x, torch.Tensor) and not is_traced():
             self._check(x)
         numbers = chain(self.parameters(), self.buffers())
         known = (v.dtype for v in numbers if v.is_floating_point())
@@ -44,8 +44,6 @@ class TorchNetwork(nn.Sequential):
 
     def _check(self, x):
         """Complain of rows of another width, which might be broadcast."""
-        if torch.jit.is_tracing():
-            return
         if x.ndim != 2 or x.shape[1] != self.n_features:
             raise ValueError(
                 f"The network takes rows of {self.n_features} features, (n, "
