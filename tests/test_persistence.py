@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from common import ESTIMATORS
 from sklearn.base import clone
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_common import variants
@@ -34,6 +35,9 @@ def models():
     )
     yield named
     yield make_pipeline(StandardScaler(), skscn.NonNegativeSparseCoder(3))
+    for solver in ("adam", "sgd"):
+        head = MLPClassifier((3,), solver=solver, max_iter=3, random_state=0)
+        yield make_pipeline(skscn.NonNegativeSparseCoder(3), head)
 
 
 def fitted():
@@ -102,9 +106,10 @@ def test_saved_streams_go_on():
         assert_same(loaded.partial_fit(more), model.partial_fit(more), X)
 
 
-def test_the_trusted_list_is_of_this_package_and_a_copy():
+def test_the_trusted_list_is_of_this_package_and_perceptrons_and_a_copy():
     types = skops_trusted_types()
-    assert all(name.startswith("skscn.") for name in types)
+    known = "skscn.", "sklearn.neural_network._stochastic_optimizers."
+    assert all(name.startswith(known) for name in types)
     assert types == sorted(types)
     types.clear()
     assert skops_trusted_types()

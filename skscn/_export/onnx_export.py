@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._compat import need
@@ -54,10 +54,12 @@ def to_onnx(model, X, *, options=None, target_opset=None):
     Parameters
     ----------
     model : estimator or Pipeline
-        Fitted, of estimators of skscn and those that skl2onnx knows.
+        Fitted, of estimators of skscn and those that skl2onnx knows. Of a search such
+        as GridSearchCV it is its `best_estimator_`.
     X : array-like
         Samples, of which one is enough: the graph takes any number of the same type
-        and shape, rows or images.
+        and shape, rows or images. The model is run on the first, which tells of
+        samples that are none of it.
     options : dict, default=None
         Of skl2onnx, for single estimators.
     target_opset : int, default=None
@@ -74,6 +76,10 @@ def to_onnx(model, X, *, options=None, target_opset=None):
         If skl2onnx is not installed.
     NotFittedError
         If the model is not fitted.
+    TypeError
+        If a step is an estimator of skscn that has no converter.
+    ValueError
+        If there is no sample, or it is not as the model takes it.
 
     See Also
     --------
@@ -98,6 +104,9 @@ def to_onnx(model, X, *, options=None, target_opset=None):
     """
     skl2onnx = need("skl2onnx", extra="onnx", caller="to_onnx")
     check_is_fitted(model)
+    model = getattr(model, "best_estimator_", model)  # of a search
+    _check_steps(type(model).__name__, model)
+    _check_sample(model, X)
     register_onnx_converters()
     last = model.steps[-1][1] if isinstance(model, Pipeline) else model
     convert = partial(
@@ -110,3 +119,31 @@ def to_onnx(model, X, *, options=None, target_opset=None):
             if "zipmap" not in str(error):
                 raise
     return convert(options=options)
+
+
+def _check_steps(name, step):
+    """Complain of a step of skscn that has no converter."""
+    from skscn._export.onnx_converters import CONVERTERS
+
+    if isinstance(step, Pipeline | FeatureUnion):
+        inner = step.steps if isinstance(step, Pipeline) else step.transformer_list
+        for own, part in inner:
+            _check_steps(own, part)
+    elif type(step).__module__.startswith("skscn.") and type(step) not in CONVERTERS:
+        names = sorted(kind.__name__ for kind in CONVERTERS)
+        raise TypeError(
+            f"Step {name!r} is {step!r}, which has no ONNX converter. Of skscn there "
+            f"are converters of {', '.join(names)}."
+        )
+
+
+def _check_sample(model, X):
+    """Run a model on the first sample, named as it is, to tell what is wrong."""
+    shape = np.shape(X)
+    if len(shape) < 2 or shape[0] == 0:
+        raise ValueError(
+            "to_onnx needs at least one sample, rows (n, n_features) or images; X has "
+            f"the shape {shape}."
+        )
+    method = "predict" if hasattr(model, "predict") else "transform"
+    getattr(model, method)(X[:1])

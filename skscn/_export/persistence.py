@@ -1,8 +1,11 @@
 """The types of fitted estimators, for skops files that are loaded without pickle."""
 
 # A file of skops names the type of everything in it, and skops builds none that it is
-# not told to trust. All of these are plain records of arrays and estimators.
+# not told to trust. All of these are plain records of arrays and estimators;
+# the two of scikit-learn are in its perceptrons, and skops does not trust them itself.
 TRUSTED = (
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "skscn._coders.NonNegativeSparseCoder",
     "skscn._coders.OrthogonalSparseCoder",
     "skscn._convolution.ConvSparseCoder",
@@ -35,8 +38,8 @@ def skops_trusted_types():
     """Return the names of all types that a saved model of skscn may hold.
 
     ``skops.io.load`` builds what a file names only where it is trusted. With this list
-    it loads every estimator of skscn, and what scikit-learn and NumPy have; a file that
-    holds anything else is refused.
+    it loads every estimator of skscn, and what scikit-learn and NumPy have, multi-layer
+    perceptrons included; a file that holds anything else is refused.
 
     Read more in the :ref:`user guide <persistence>`.
 

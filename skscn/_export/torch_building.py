@@ -119,7 +119,7 @@ class Builder:
         if self.orthonormal:
             gram = dense.components @ dense.components.T
             _check_orthonormal(name, gram, np.eye(len(gram)))
-            nn.utils.parametrizations.orthogonal(project)
+            torch_layers.keep_orthonormal(project)
         parts = {
             "center": torch_layers.Center(mean) if dense.mean.any() else nn.Identity(),
             "project": project,

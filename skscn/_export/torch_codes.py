@@ -82,7 +82,8 @@ class HardThreshold(Code):
     def code(self, u, laid):
         """Return u 1[|u| > −bias], shrunk."""
         size = u if self.one_sided else torch.abs(u)
-        codes = torch.where(size > -laid(self.bias), u, torch.zeros_like(u))
+        # Asked so, NaN stays what it is.
+        codes = torch.where(size <= -laid(self.bias), torch.zeros_like(u), u)
         return codes if self.shrinkage is None else codes * laid(self.shrinkage)
 
 

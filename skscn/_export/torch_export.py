@@ -31,7 +31,7 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
         StandardScaler, MinMaxScaler, MaxAbsScaler, Normalizer, PCA,
         FunctionTransformer without a function, LogisticRegression, RidgeClassifier,
         LinearSVC, linear regressors, MLPClassifier and
-        MLPRegressor.
+        MLPRegressor. Of a search such as GridSearchCV its `best_estimator_`.
     output : {"logits", "probabilities", "features"}, default="logits"
         What the module returns of a model that ends in a classifier:
         `decision_function`, which is one number for two classes; `predict_proba`; or
@@ -58,7 +58,8 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
         If a step has no torch module.
     ValueError
         If `output` is a name that there is not, or asks for probabilities of a model
-        that has none; if `orthonormal` asks to keep what training has turned before.
+        that has none; if `dtype` is no float of torch; if `orthonormal` asks to keep
+        what training has turned before.
     NotFittedError
         If the model is not fitted.
 
@@ -83,9 +84,9 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     torch = need("torch", extra="torch", caller="to_torch")
     if output not in OUTPUTS:
         raise ValueError(f"output={output!r} is none of {OUTPUTS}.")
-    if not isinstance(dtype, torch.dtype):
-        dtype = getattr(torch, np.dtype(dtype).name)
+    dtype = _float(torch, dtype)
     check_is_fitted(model)
+    model = getattr(model, "best_estimator_", model)  # of a search
 
     from skscn._export.reading import read_link
     from skscn._export.torch_building import HEADS, Builder
@@ -122,7 +123,8 @@ def from_torch(network, *, classes=None, orthonormal=False):
 
     What :func:`to_torch` returned comes back as the model that it was made of, with the
     weights that the network has now. Any other ``Sequential`` of ``Linear`` layers with
-    ReLU, Tanh or Sigmoid between them becomes scikit-learn's multi-layer perceptron.
+    ReLU, Tanh or Sigmoid between them becomes scikit-learn's multi-layer perceptron;
+    with classes a last Softmax may follow, which the perceptron has itself.
 
     Read more in the :ref:`user guide <export>`.
 
@@ -131,8 +133,8 @@ def from_torch(network, *, classes=None, orthonormal=False):
     network : torch.nn.Sequential
         From :func:`to_torch`, fine-tuned or not, or a perceptron.
     classes : array-like of shape (n_classes,), default=None
-        The labels of the outputs of a perceptron, in ascending order. None makes it a
-        regressor.
+        The labels of the outputs of a perceptron, in the order of the outputs; of a
+        single output the second is that of positive scores. None makes it a regressor.
     orthonormal : bool, default=False
         Whether atoms that training has turned become the nearest orthonormal ones, so
         that likelihoods and inverses hold. The model then differs from the network.
@@ -149,7 +151,9 @@ def from_torch(network, *, classes=None, orthonormal=False):
     TypeError
         If `network` is of another kind.
     ValueError
-        If a prior of signed codes is negative, or if outputs and classes differ.
+        If a prior of signed codes is negative or weights are NaN; if layers were added
+        to the network, taken off it or replaced by others; if outputs and classes
+        differ, or classes are duplicates.
 
     Warns
     -----
@@ -196,3 +200,17 @@ def from_torch(network, *, classes=None, orthonormal=False):
             )
         return model
     return perceptron(network, classes)
+
+
+def _float(torch, dtype):
+    """Return the dtype of torch that was named."""
+    found = dtype
+    if not isinstance(dtype, torch.dtype):
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:  # NumPy has not all that torch has
+            name = str(dtype)
+        found = getattr(torch, name, None)
+    if not (isinstance(found, torch.dtype) and found.is_floating_point):
+        raise ValueError(f"dtype={dtype!r} is no float of torch, as 'float32' is.")
+    return found

@@ -128,7 +128,7 @@ class Atoms(nn.Module):
     def __init__(self, weight):
         super().__init__()
         self.weight = nn.Parameter(weight)
-        nn.utils.parametrizations.orthogonal(self)
+        keep_orthonormal(self)
 
     def forward(self):
         """Return the matrices."""
@@ -218,7 +218,7 @@ class SignedPower(nn.Module):
         size = x.abs()
         if self.power < 1:
             least = torch.finfo(x.dtype).eps ** (1 / self.power)
-            inside = size > least
+            inside = ~(size <= least)  # with NaN, which stays
             size = torch.where(inside, size, torch.ones_like(size))
             powers = size.sqrt() if self.power == 0.5 else size**self.power
             return torch.where(inside, torch.sign(x) * powers, torch.zeros_like(x))
@@ -250,8 +250,24 @@ class Images(nn.Module):
     def forward(self, x):
         """Return maps of shape (n, height, width, n_maps), or rows."""
         rows = x.ndim == 2 or self.flatten
-        x = x.reshape(-1, *self.image_shape).permute(0, 3, 1, 2)
+        if not is_traced():
+            self._check(tuple(x.shape[1:]))
+        x = x.reshape(x.shape[0], *self.image_shape).permute(0, 3, 1, 2)
         return as_rows(self.layer(x), channels_last=not rows)
+
+    def _check(self, shape):
+        """Complain of samples of another shape; pixels in another order are noise."""
+        height, width, channels = self.image_shape
+        known = [(height * width * channels,), (height, width, channels)]
+        if channels == 1:
+            known += [(height, width), (1, height, width)]
+        if shape not in known:
+            taken = ", ".join(_samples(one) for one in known[:3])
+            raise ValueError(
+                f"The network takes rows or images with their channels last, {taken}, "
+                f"not {_samples(shape)}. Of images with their channels first take "
+                "x.permute(0, 2, 3, 1)."
+            )
 
     def extra_repr(self):
         """Return what is printed."""
@@ -335,6 +351,26 @@ class Probabilities(nn.Module):
     def extra_repr(self):
         """Return what is printed."""
         return self.link
+
+
+def is_traced():
+    """Return whether torch records a graph, in which shapes cannot be compared."""
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]
+
+
+def keep_orthonormal(module):
+    """Let torch keep the rows of weights orthonormal.
+
+    What it gives then, other than the weights by rounding, stays as `exported`: by it
+    `from_torch` knows that nothing was trained.
+    """
+    nn.utils.parametrizations.orthogonal(module)
+    module.exported = module.weight.detach().cpu().numpy().copy()
+
+
+def _samples(shape):
+    """Return the shape of samples, as it is printed."""
+    return f"({', '.join(map(str, ('n', *shape)))})"
 
 
 def as_rows(x, channels_last=False):

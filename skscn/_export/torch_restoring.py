@@ -16,6 +16,8 @@ from skscn._export.reading import read_coder, read_conv, read_linear
 from skscn._export.torch_building import LAYERS, LINEAR, PERCEPTRONS
 from skscn._export.torch_codes import SpikeSlabMean
 from skscn._export.torch_layers import Branches, Images, WhitenedProducts
+from skscn._export.torch_network import parts
+from skscn._export.torch_perceptrons import check_trained
 from skscn._heads import StreamingRidgeClassifier
 from skscn._network import SparseCodingNetwork
 
@@ -33,10 +35,13 @@ def restored(network, *, orthonormal):
     gaps : dict of str to float
         How far atoms are from orthonormal, of coders of rows for which it matters.
     """
+    _check_parts(network)
     model, gaps = deepcopy(network.model), {}
     children = list(network)
     module = children if isinstance(model, Pipeline) else children[0]
     for name, step, part in _parts(type(model).__name__, model, module):
+        if isinstance(part, nn.Module):
+            check_trained(name, part)
         if isinstance(step, OrthogonalSparseCoder | NonNegativeSparseCoder):
             gap = _write_coder(name, step, part, orthonormal)
             if gap > GAP:
@@ -48,6 +53,30 @@ def restored(network, *, orthonormal):
         elif isinstance(step, PERCEPTRONS):
             _write_perceptron(step, part)
     return model, gaps
+
+
+def _check_parts(network):
+    """Complain of a network that is not made of what it was exported with."""
+    wanted = network.exported
+    found = parts(network, [path for path in wanted if "." not in path])
+    for path in [*wanted, *found]:
+        if wanted.get(path) == found.get(path):
+            continue
+        was, now = (_told(known.get(path)) for known in (wanted, found))
+        raise ValueError(
+            f"Step {path!r} was {was} when to_torch made the network and is {now} now. "
+            "from_torch writes weights into the model that was exported, and takes no "
+            "other layers: keep those of your own in a Sequential around the network."
+        )
+
+
+def _told(part):
+    """Return a part of a network in words."""
+    if part is None:
+        return "nothing"
+    kind, shapes = part
+    weights = " and ".join(f"{name} {shape}" for name, shape in shapes.items())
+    return f"{kind} of {weights}" if weights else kind
 
 
 def _parts(name, step, module):
@@ -72,8 +101,8 @@ def _parts(name, step, module):
 
 def _write_coder(name, coder, module, orthonormal):
     """Write atoms and priors of rows; return how far atoms are from orthonormal."""
-    components = _array(module.project.weight, coder.components_)
-    if orthonormal:
+    components = _atoms(module.project, coder.components_)
+    if orthonormal and _gap(components) >= ROUNDING:
         components = polar(components).astype(components.dtype)
     belief = coder._known.belief
     alpha, parameters = coder.alpha_, belief.parameters
@@ -93,7 +122,7 @@ def _write_coder(name, coder, module, orthonormal):
             rate = alpha.astype(np.float64) / belief.noise
             parameters = np.maximum(rate, np.min(parameters) * 1e-3)[None]
     _check_priors(name, alpha, signed=not prior.one_sided)
-    gap = np.abs(components @ components.T - np.eye(len(components))).max()
+    gap = _gap(components)
     if components is coder.components_ and alpha is coder.alpha_:
         return gap
     if gap < ROUNDING:  # of the network's dtype, which may be a shorter one
@@ -109,7 +138,10 @@ def _write_conv(name, layer, module, orthonormal):
     alpha = _array(-module.code.bias, layer.alpha_)
     _check_priors(name, alpha, signed=False)
     if isinstance(module.project, WhitenedProducts):
-        _write_atoms(layer, _array(module.project.atoms.weight), alpha)
+        former = np.array([coder.components_ for _, coder in layer._groups])
+        atoms = _atoms(module.project.atoms, former)
+        if atoms is not former or alpha is not layer.alpha_:
+            _write_atoms(layer, None if atoms is former else atoms, alpha)
     else:
         _write_filters(layer, module.project, alpha, orthonormal)
 
@@ -225,6 +257,22 @@ def _check_priors(name, alpha, *, signed):
             "no threshold below zero. Call clamp_priors_() of the network after every "
             "step of the optimiser."
         )
+
+
+def _gap(components):
+    """Return how far atoms are from orthonormal."""
+    return np.abs(components @ components.T - np.eye(len(components))).max()
+
+
+def _atoms(module, former):
+    """Return the atoms of a module; the former ones themselves where nothing changed.
+
+    Of atoms that torch keeps orthonormal it gives others from the start, by rounding.
+    """
+    exported = getattr(module, "exported", None)
+    if exported is not None and np.array_equal(_array(module.weight), exported):
+        return former
+    return _array(module.weight, former)
 
 
 def _array(tensor, former=None):
