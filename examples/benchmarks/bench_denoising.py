@@ -158,7 +158,13 @@ def block_matching(noisy, sigma):
     return 255 * bm3d.bm3d(noisy / 255, sigma / 255)
 
 
-FAST = {"stride": 2, "n_refinements": 2, "n_classes": 16, "max_patches": 10_000}
+FAST = {
+    "patch_size": 9,
+    "stride": 2,
+    "n_refinements": 2,
+    "n_classes": 16,
+    "max_patches": 6_000,
+}
 OWN = {
     "skscn": denoise_image,
     "skscn, fast": partial(denoise_image, **FAST),
