@@ -285,16 +285,6 @@ def test_images_smaller_than_a_patch(shape, rng):
     assert np.isfinite(inpaint_image(given, missing, n_passes=3)).all()
 
 
-def test_a_constant_image_stays():
-    image = np.full((30, 20), 7, dtype=np.uint8)
-    np.testing.assert_array_equal(denoise_image(image), image)
-    np.testing.assert_array_equal(denoise_image(image, 5), image)
-    missing = np.zeros(image.shape, dtype=bool)
-    missing[5:20, 3:12] = True
-    holed = np.where(missing, 0, image).astype(np.uint8)
-    np.testing.assert_array_equal(inpaint_image(holed, missing), image)
-
-
 def test_a_fitted_coder_gives_its_atoms():
     image = textured()
     given = noisy(image, 20)

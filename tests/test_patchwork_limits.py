@@ -135,3 +135,13 @@ def test_patches_that_reach_into_a_frame_do_not_tell_the_noise(value):
     places = np.random.RandomState(0)
     patches = random_patches(given[..., None], (8, 8), 20_000, places)
     assert abs(noise_level(patches[..., 0]) / 20 - 1) < 0.05
+
+
+def test_a_constant_image_stays():
+    image = np.full((30, 20), 7, dtype=np.uint8)
+    np.testing.assert_array_equal(denoise_image(image), image)
+    np.testing.assert_array_equal(denoise_image(image, 5), image)
+    missing = np.zeros(image.shape, dtype=bool)
+    missing[5:20, 3:12] = True
+    holed = np.where(missing, 0, image).astype(np.uint8)
+    np.testing.assert_array_equal(inpaint_image(holed, missing), image)
