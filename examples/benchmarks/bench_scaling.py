@@ -174,7 +174,7 @@ def compare_cluster(n_rows, repeats):
     for n_workers in (1, 2):
         with (
             LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+                n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
             ) as cluster,
             Client(cluster),
         ):
