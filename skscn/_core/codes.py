@@ -11,7 +11,7 @@ import numpy as np
 from skscn._core.priors import Prior
 from skscn._core.tails import Room
 
-CHUNK = 8192  # entries whose working arrays fit the cache
+CHUNK = 32_768  # entries: fewer, and workers wait for each other between short calls
 SHAPES = 4  # of chunks whose working arrays are held
 
 
