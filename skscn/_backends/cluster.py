@@ -7,7 +7,7 @@ number of workers. Only their sum comes back.
 """
 
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
 from typing import Any
@@ -18,10 +18,10 @@ from scipy import sparse
 
 from skscn._backends.stored import (
     AT_HAND,
+    RowsAfar,
     check_finite,
     check_result,
     check_sizes,
-    float_type,
 )
 from skscn._compat import check_sample_weight
 from skscn._core.moments import code_moments
@@ -44,47 +44,24 @@ def is_dask(X):
 
 
 @dataclass(frozen=True)
-class ClusterRows:
+class ClusterRows(RowsAfar):
     """Rows of a dask array, in chunks that hold all of a row.
 
     Parameters
     ----------
     array : dask.array.Array
-    dtype : dtype
-        That rows are read as.
-    row_shape : tuple of int
+    dtype, row_shape
+        As for `RowsAfar`.
     remedy : str
         What to do about NaN.
     """
 
-    array: Any
-    dtype: np.dtype
-    row_shape: tuple
     remedy: str = REMEDY
 
     @classmethod
     def of(cls, array, types):
         """Return the rows of an array, read as one of the types."""
-        array = whole_rows(array)
-        check_sizes(array)
-        return cls(array, float_type(array.dtype, types), tuple(array.shape[1:]))
-
-    @property
-    def shape(self):
-        """(n_rows, *row_shape)."""
-        return (self.array.shape[0], *self.row_shape)
-
-    @property
-    def ndim(self):
-        """Number of dimensions."""
-        return 1 + len(self.row_shape)
-
-    def __len__(self):
-        return self.array.shape[0]
-
-    def reshape(self, _, *row_shape):
-        """Return the same with rows of another shape."""
-        return replace(self, row_shape=row_shape)
+        return super().of(whole_rows(array), types)
 
     def __getitem__(self, which):
         rows = np.asarray(self.array[which].compute())

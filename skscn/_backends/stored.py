@@ -93,8 +93,8 @@ def check_finite(rows, where, remedy):
 
 
 @dataclass(frozen=True)
-class StoredRows:
-    """Rows of an array on disk: indexing reads them.
+class RowsAfar:
+    """Rows of an array that is not at hand, of the shape that they are read in.
 
     Parameters
     ----------
@@ -103,15 +103,11 @@ class StoredRows:
     dtype : dtype
         That rows are read as.
     row_shape : tuple of int
-    remedy : str
-        What to do about NaN.
     """
 
     array: Any
     dtype: np.dtype
     row_shape: tuple
-    remedy: str = AT_HAND.format("X[:]")
-    _held: dict = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, array, types):
@@ -135,6 +131,22 @@ class StoredRows:
     def reshape(self, _, *row_shape):
         """Return the same with rows of another shape."""
         return replace(self, row_shape=row_shape)
+
+
+@dataclass(frozen=True)
+class StoredRows(RowsAfar):
+    """Rows of an array on disk: indexing reads them.
+
+    Parameters
+    ----------
+    array, dtype, row_shape
+        As for `RowsAfar`.
+    remedy : str
+        What to do about NaN.
+    """
+
+    remedy: str = AT_HAND.format("X[:]")
+    _held: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __getitem__(self, which):
         if isinstance(which, slice):
