@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+from exported import CODERS, N_SAMPLES, off
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -12,7 +13,6 @@ from skscn import (
     ConvSparseCoder,
     FlooredScaler,
     NonNegativeSparseCoder,
-    OrthogonalSparseCoder,
     SparseCodingNetwork,
     SpatialPool,
     StreamingRidgeClassifier,
@@ -28,17 +28,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-N_SAMPLES = 1000
-CODERS = [
-    Coder(12, prior=prior, alpha=alpha, inference=inference, max_iter=10)
-    for Coder, priors in (
-        (OrthogonalSparseCoder, ("laplace", "spike_slab")),
-        (NonNegativeSparseCoder, ("exponential", "spike_slab")),
-    )
-    for prior in priors
-    for alpha in (2.0, "auto")
-    for inference in ("map", "mean")
-]
 LAYERS = [
     *(
         ConvSparseCoder(4, kernel_size=3, max_iter=5, random_state=0, **options)
@@ -86,11 +75,6 @@ def run(graph, X):
         graph.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     return session.run(None, {session.get_inputs()[0].name: X})
-
-
-def off(found, wanted):
-    assert found.shape == wanted.shape
-    return np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())
 
 
 def margins(scores):

@@ -6,6 +6,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 from common import gap
+from exported import CODERS, N_SAMPLES, off
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
@@ -41,17 +42,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-N_SAMPLES = 1000
-CODERS = [
-    Coder(12, prior=prior, alpha=alpha, inference=inference, max_iter=10)
-    for Coder, priors in (
-        (OrthogonalSparseCoder, ("laplace", "spike_slab")),
-        (NonNegativeSparseCoder, ("exponential", "spike_slab")),
-    )
-    for prior in priors
-    for alpha in (2.0, "auto")
-    for inference in ("map", "mean")
-]
 LAYERS = [
     ConvSparseCoder(4, kernel_size=3, max_iter=5, random_state=0, **options)
     for options in (
@@ -127,12 +117,6 @@ def images(seed=0):
 def called(network, X):
     with torch.no_grad():
         return network(torch.from_numpy(X)).numpy()
-
-
-def off(found, wanted):
-    """Return the largest difference, by the largest number."""
-    assert found.shape == wanted.shape
-    return np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())
 
 
 def trained(network, X, y, n_steps=5, rate=0.05, clamp=False):
