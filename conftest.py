@@ -1,16 +1,9 @@
-"""What pytest does not look into where optional packages are not installed."""
+"""Modules that pytest skips where the extra that they need is not installed."""
 
 from importlib.util import find_spec
 
-TORCH = ["building", "codes", "layers", "network", "perceptrons", "restoring"]
-ONNX = ["converters", "graph"]
-
-collect_ignore = [
-    f"skscn/_export/{prefix}_{module}.py"
-    for package, prefix, modules in (
-        ("torch", "torch", TORCH),
-        ("skl2onnx", "onnx", ONNX),
-    )
+collect_ignore_glob = [
+    f"skscn/_export/{room}/*.py"
+    for package, room in (("torch", "torch"), ("skl2onnx", "onnx"))
     if find_spec(package) is None
-    for module in modules
 ]

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from skscn import interpret_network
+from skscn import InterpretationDisplay, interpret_network
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
@@ -93,7 +93,9 @@ for part, shown, title in (
     (middle, last, "orthonormal, sparse priors"),
 ):
     part.suptitle(title)
-    shown.plot(image_shape=(8, 8), axes=part.subplots(1, 3))
+    InterpretationDisplay.from_report(
+        shown, image_shape=(8, 8), axes=part.subplots(1, 3)
+    )
 ax = bottom.subplots()
 places = np.arange(len(scores))
 bars = ax.barh(places, scores.values(), color=["C1", *["C0"] * (len(scores) - 1)])

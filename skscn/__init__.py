@@ -1,8 +1,8 @@
 """Sparse coding networks for scikit-learn."""
 
-from skscn._backends.blocks import map_blocks
-from skscn._coders import NonNegativeSparseCoder, OrthogonalSparseCoder
-from skscn._convolution import ConvSparseCoder
+from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._coders.imputer import SparseCodingImputer
+from skscn._data.blocks import map_blocks
 from skscn._detection.detector import SparseCodingDetector
 from skscn._displays.dictionary import DictionaryDisplay
 from skscn._displays.explanation import ExplanationDisplay
@@ -10,19 +10,19 @@ from skscn._displays.interpretation import InterpretationDisplay
 from skscn._displays.objective import ObjectiveDisplay
 from skscn._displays.prior import PriorDisplay
 from skscn._displays.reconstruction import ReconstructionDisplay
-from skscn._export.onnx_export import register_onnx_converters, to_onnx
-from skscn._export.persistence import skops_trusted_types
-from skscn._export.torch_export import from_torch, to_torch
-from skscn._heads import FlooredScaler, StreamingRidgeClassifier
-from skscn._imputer import SparseCodingImputer
+from skscn._export.onnx.export import register_onnx_converters, to_onnx
+from skscn._export.skops_types import skops_trusted_types
+from skscn._export.torch.export import from_torch, to_torch
+from skscn._images.classification import FlooredScaler, StreamingRidgeClassifier
+from skscn._images.convolution import ConvSparseCoder
+from skscn._images.network import SparseCodingNetwork
+from skscn._images.patch_iterator import iter_patches
+from skscn._images.pooling import SpatialPool
+from skscn._images.presets import make_sparse_coding_network
 from skscn._interpretation.interpret import interpret_network, repair_network
 from skscn._interpretation.report import NetworkReport
-from skscn._network import SparseCodingNetwork
-from skscn._patchwork.denoising import denoise_image
-from skscn._patchwork.inpainting import inpaint_image
-from skscn._patchwork.reading import iter_patches
-from skscn._pooling import SpatialPool
-from skscn._presets import make_sparse_coding_network
+from skscn._restoration.denoising import denoise_image
+from skscn._restoration.inpainting import inpaint_image
 
 __all__ = [
     "ConvSparseCoder",

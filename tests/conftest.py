@@ -8,16 +8,17 @@ from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
 # Not to be imported where nothing is dispatched: test_array_api runs it.
-collect_ignore = [] if os.environ.get("SCIPY_ARRAY_API") == "1" else ["array_api.py"]
+DISPATCHES = os.environ.get("SCIPY_ARRAY_API") == "1"
+collect_ignore = [] if DISPATCHES else ["data/array_api.py"]
 
 
 @pytest.fixture
 def short_slices(monkeypatch):
     """Cut rows into slices of the least length, however narrow they are."""
-    from skscn import _parallel
+    from skscn._data import parallel
 
-    least, _ = _parallel.SLICE_ROWS
-    monkeypatch.setattr(_parallel, "SLICE_ROWS", (least, least))
+    least, _ = parallel.SLICE_ROWS
+    monkeypatch.setattr(parallel, "SLICE_ROWS", (least, least))
     return least
 
 

@@ -13,11 +13,11 @@ from skscn import (
     OrthogonalSparseCoder,
     SparseCodingNetwork,
     SpatialPool,
-    _compat,
 )
+from skscn._data.sklearn_compat import HAS_CALLBACKS
 
 with_callbacks = pytest.mark.skipif(
-    not _compat.HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on"
+    not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on"
 )
 
 
@@ -104,7 +104,7 @@ def test_the_progress_bar_shows_the_iterations(digits, monkeypatch):
 
 def test_before_1_9_fitting_goes_on_without(digits, monkeypatch):
     expected = OrthogonalSparseCoder(alpha=3.0).fit(digits)
-    monkeypatch.setattr(_compat, "HAS_CALLBACKS", False)
+    monkeypatch.setattr("skscn._data.sklearn_compat.HAS_CALLBACKS", False)
     coder = OrthogonalSparseCoder(alpha=3.0).fit(digits)
     assert coder.objective_path_ == expected.objective_path_
 

@@ -189,7 +189,9 @@ def test_an_interrupted_fit_leaves_the_coder_as_it_was(method, error, monkeypatc
     def interrupt(*args, **kwargs):
         raise error
 
-    name = {"fit": "_base_coder.descend", "partial_fit": "_base_coder.advance"}[method]
+    name = {"fit": "_coders.base.descend", "partial_fit": "_coders.base.advance"}[
+        method
+    ]
     monkeypatch.setattr(f"skscn.{name}", interrupt)
     with pytest.raises(error):
         getattr(coder, method)(np.ones((9, 6)))

@@ -202,7 +202,7 @@ def compare_cluster(n_rows, repeats):
 
 def count_bytes():
     """Print how many bytes an iteration moves, whatever the number of rows."""
-    from skscn._core.codes import MapCode
+    from skscn._core.encoders import MapCode
     from skscn._core.moments import code_moments
     from skscn._core.priors import SIGNED
 

@@ -4,8 +4,8 @@ A projection is its coefficient plus Gaussian noise, u = a + σ ε. In units of 
 z = u/σ and the prior's own numbers in these units too, every function here overwrites
 `z` with the posterior mean of a/σ and returns what else learning needs. All is written
 in tails of the normal distribution that are scaled by its density
-(`skscn._core.tails`): no exponential grows, and no two large numbers are subtracted,
-for any z that a float can hold the square of.
+(`skscn._core.normal_tail`): no exponential grows, and no two large numbers are
+subtracted, for any z that a float can hold the square of.
 
 The pieces. Left of a truncation at −x from the mean, x of any sign, let m = max(x, 0)
 and w = exp(−m²/2). Then
@@ -19,7 +19,7 @@ with + for x ≥ 0, and the integral of a φ(a − x) over a ≥ 0, in the same 
 import numpy as np
 from scipy.special import expit
 
-from skscn._core.tails import Room, tail
+from skscn._core.normal_tail import Room, tail
 
 ROOT = float(np.sqrt(2 * np.pi))
 LOG_ROOT = float(np.log(2 * np.pi) / 2)  # of the normalising constant of a normal

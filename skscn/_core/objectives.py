@@ -16,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from skscn._core.beliefs import Belief, noise_cost
-from skscn._core.codes import MeanCode
+from skscn._core.encoders import MeanCode
+from skscn._core.model_parameters import Belief, noise_cost
 from skscn._core.moments import CodeMoments, code_moments
 
 EMPTY = np.empty(0)

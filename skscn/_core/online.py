@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from skscn._core.beliefs import Belief
-from skscn._core.inference import Chunk, no_moments
+from skscn._core.model_parameters import Belief
 from skscn._core.moments import CodeMoments, DataMoments, data_moments
-from skscn._core.spectrum import Measured
+from skscn._core.problems import Chunk, no_moments
+from skscn._core.projection_histogram import Measured
 
 
 @dataclass(frozen=True)

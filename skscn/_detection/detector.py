@@ -7,17 +7,22 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skscn._backends.blocks import rowwise
-from skscn._backends.rows import FLOATS, in_memory
-from skscn._base_coder import BaseCoder
-from skscn._coders import OrthogonalSparseCoder
-from skscn._compat import Interval, StrOptions, check_sample_weight, fitting
-from skscn._convolution import ConvSparseCoder
-from skscn._detection.pictures import ImageModel, as_network
-from skscn._detection.table import quantiles
-from skscn._detection.tabular import TableModel
-from skscn._network import SparseCodingNetwork
-from skscn._validation import check_stored
+from skscn._coders.base import BaseCoder
+from skscn._coders.coders import OrthogonalSparseCoder
+from skscn._data.blocks import rowwise
+from skscn._data.inputs import FLOATS, in_memory
+from skscn._data.sklearn_compat import (
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    fitting,
+)
+from skscn._data.validation import check_stored
+from skscn._detection.features import quantiles
+from skscn._detection.image_model import ImageModel, as_network
+from skscn._detection.table_model import TableModel
+from skscn._images.convolution import ConvSparseCoder
+from skscn._images.network import SparseCodingNetwork
 
 LAYERS = (ConvSparseCoder, SparseCodingNetwork)
 MOST_ATOMS = 100  # of the coder by default: what they leave is noise

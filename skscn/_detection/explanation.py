@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skscn._core.codes import MeanCode
+from skscn._core.encoders import MeanCode
 
 NEAR = 1e-6  # projections by σ that are zero
 

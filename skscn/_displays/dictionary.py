@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._compat import check_matplotlib
+from skscn._data.sklearn_compat import check_matplotlib
 
 GAP = 1  # pixels between atoms
 BETWEEN = (0.35, 0.5, 0.7)  # no grey: black, grey and white are colours of atoms

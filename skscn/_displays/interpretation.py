@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skscn._compat import check_matplotlib
+from skscn._data.sklearn_compat import check_matplotlib
 
 MOST_ATOMS = 64
 N_BINS = 20

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._compat import check_matplotlib
+from skscn._data.sklearn_compat import check_matplotlib
 
 SHORT = 10  # points of a curve that are marked
 

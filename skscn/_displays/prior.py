@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skscn._compat import check_matplotlib
+from skscn._data.sklearn_compat import check_matplotlib
 
 N_GRID = 801
 ROOM = 0.25  # by the height of the curves

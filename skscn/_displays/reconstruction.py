@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._compat import check_matplotlib
+from skscn._data.sklearn_compat import check_matplotlib
 
 N_SAMPLES = 6
 OF_COLOURS = {"cmap", "norm", "vmin", "vmax"}  # their difference has its own

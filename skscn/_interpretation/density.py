@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from skscn._core.codes import MeanCode
+from skscn._core.encoders import MeanCode
 from skscn._core.priors import ONE_SIDED
 from skscn._core.procrustes import polar
 

@@ -11,8 +11,8 @@ from numbers import Integral
 import numpy as np
 
 from skscn._core import marginals
-from skscn._core.nonnegative import exact_codes, unrolled_codes
-from skscn._core.tails import Room
+from skscn._core.normal_tail import Room
+from skscn._interpretation.nonnegative_lasso import exact_codes, unrolled_codes
 
 FORWARDS = ("relu", "exact", "unrolled", "hard", "mean")
 TOL = 1e-6

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from skscn._core.scratch import Scratch
-from skscn._maps.correlation import Correlation
-from skscn._maps.patches import Geometry, padded, windows
+from skscn._core.workspace import Scratch
+from skscn._images.layers.correlation import Correlation
+from skscn._images.layers.patches import Geometry, padded, windows
 
 BLOCK_NUMBERS = 2**21  # in the patches that are looked at together
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skscn._coders import NonNegativeSparseCoder
-from skscn._convolution import ConvSparseCoder
-from skscn._core.scratch import Scratches
+from skscn._coders.coders import NonNegativeSparseCoder
+from skscn._core.workspace import Scratches
+from skscn._images.convolution import ConvSparseCoder
+from skscn._images.layers.base import Layer, run
+from skscn._images.network import SparseCodingNetwork
+from skscn._images.pooling import SpatialPool
 from skscn._interpretation.operations import Operation, Units
-from skscn._maps.layers import Layer, run
-from skscn._network import SparseCodingNetwork
-from skscn._pooling import SpatialPool
 
 OWN = NonNegativeSparseCoder | ConvSparseCoder | SparseCodingNetwork
 

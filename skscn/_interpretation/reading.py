@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skscn._core.nonnegative import gains, is_bounded
 from skscn._interpretation.anatomy import Anatomy
 from skscn._interpretation.density import Density
+from skscn._interpretation.nonnegative_lasso import gains, is_bounded
 from skscn._interpretation.operations import Units, blocks
 
 RIDGE = 1e-8

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length
 
-from skscn._compat import check_pandas
-from skscn._displays.interpretation import InterpretationDisplay
+from skscn._data.parallel import one_blas_thread
+from skscn._data.sklearn_compat import check_pandas
 from skscn._interpretation.anatomy import Anatomy
 from skscn._interpretation.forwards import FORWARDS, Forward, whole
 from skscn._interpretation.layer_report import LayerReport, place, table
@@ -16,7 +16,6 @@ from skscn._interpretation.readers import read
 from skscn._interpretation.reading import Reading, observe
 from skscn._interpretation.repair import Repair
 from skscn._interpretation.repairing import Remedy, repaired
-from skscn._parallel import one_blas_thread
 
 TOL = 1e-5  # of exact codes that are reported, where predictions have 1e-6
 
@@ -136,27 +135,6 @@ class NetworkReport:
 
         rows = [layer.summary() for layer in self.layers]
         return pd.DataFrame(rows).set_index("layer")
-
-    def plot(self, *, layer=0, image_shape=None, axes=None):
-        """Draw a layer: its priors, the angles of its atoms, and the atoms.
-
-        Parameters
-        ----------
-        layer : int, default=0
-            Which hidden layer; negative numbers count from the last.
-        image_shape : tuple of int, default=None
-            (height, width) or (height, width, channels) of the atoms of dense units.
-        axes : array-like of matplotlib Axes, default=None
-            Axes to draw on, two or three. None makes new ones.
-
-        Returns
-        -------
-        display : InterpretationDisplay
-            What was drawn.
-        """
-        return InterpretationDisplay.from_report(
-            self, layer=self._index(layer), image_shape=image_shape, axes=axes
-        )
 
     def transform(self, X, *, layer=-1, forward="relu", n_steps=5):
         """Return the codes of a hidden layer.

@@ -1,1 +1,0 @@
-"""Data that are not at hand: on disk, on a cluster, on a device."""

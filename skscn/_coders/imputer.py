@@ -1,0 +1,145 @@
+"""Missing entries completed as a step of a Pipeline."""
+
+from typing import ClassVar
+
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skscn._coders.base import BaseCoder
+from skscn._coders.coders import OrthogonalSparseCoder
+from skscn._data.inputs import FLOATS
+from skscn._data.sklearn_compat import fitting
+
+FEATURES_PER_ATOM = 3  # with more atoms, entries that are completed look too certain
+ROWS_PER_ATOM = 5
+
+
+class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Completion of missing entries by a model of sparse codes.
+
+    A coder learns from what was measured, and every missing entry becomes what its
+    model expects beside the measured entries of its sample: mean + codes D, with the
+    posterior mean of the codes. This is `impute` of a coder as a transformer, for a
+    Pipeline in which the coder is fitted to the training folds alone.
+
+    Features should be of one scale, as for :class:`~sklearn.decomposition.PCA`.
+
+    Read more in the :ref:`user guide <missing>`.
+
+    Parameters
+    ----------
+    coder : estimator, default=None
+        An :class:`OrthogonalSparseCoder` or :class:`NonNegativeSparseCoder`. None
+        stands for the former with ``alpha="auto"``, an atom for every three features,
+        and five samples or more for every atom.
+
+    Attributes
+    ----------
+    coder_ : estimator
+        The fitted coder.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen in `fit`, where X had string column names.
+
+    Raises
+    ------
+    ValueError
+        On `fit`, if a feature is missing in all samples, or as the coder does.
+
+    See Also
+    --------
+    OrthogonalSparseCoder : Its codes need no imputer in front of them.
+    sklearn.impute.IterativeImputer : A regression for every feature.
+    sklearn.impute.KNNImputer : The mean of similar samples.
+
+    References
+    ----------
+    .. [1] A. Dempster, N. Laird, D. Rubin, "Maximum likelihood from incomplete data via
+       the EM algorithm", Journal of the Royal Statistical Society B 39, 1977.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skscn import SparseCodingImputer
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> holes = np.random.default_rng(0).random(X.shape) < 0.1
+    >>> completed = SparseCodingImputer().fit_transform(np.where(holes, np.nan, X))
+    >>> bool(np.std((completed - X)[holes]) < 0.7 * np.std((X - X.mean(axis=0))[holes]))
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {"coder": [BaseCoder, None]}
+
+    def __init__(self, coder=None):
+        self.coder = coder
+
+    @fitting
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the coder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data; NaN stands for what was not measured.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. An integer weight equals repetition of its sample.
+
+        Returns
+        -------
+        self : object
+            The fitted imputer.
+
+        Raises
+        ------
+        ValueError
+            If X is empty, infinite or complex, if a feature is missing in all samples,
+            or as the coder does.
+        """
+        X = self._validated(X, reset=True)
+        coder = self.coder
+        if coder is None:
+            most = min(X.shape[1] // FEATURES_PER_ATOM, len(X) // ROWS_PER_ATOM)
+            coder = OrthogonalSparseCoder(max(1, most), alpha="auto", tol=1e-3)
+        self.coder_ = clone(coder).fit(X, sample_weight=sample_weight)
+        return self
+
+    def transform(self, X):
+        """Return samples with their missing entries completed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples; NaN stands for what was not measured.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            A copy without NaN; what was measured is as it was.
+
+        Raises
+        ------
+        ValueError
+            If X is infinite or has another number of features than in `fit`.
+        """
+        check_is_fitted(self)
+        return self.coder_.impute(self._validated(X, reset=False))
+
+    def _validated(self, X, *, reset):
+        return validate_data(
+            self, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan"
+        )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,263 @@
+"""Methods that read each sample by itself, block by block, wherever the samples are."""
+
+from contextlib import suppress
+from functools import wraps
+from numbers import Real
+from os import PathLike, fspath, replace, unlink
+from os.path import exists, isdir, realpath, samefile
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from scipy import sparse
+
+from skscn._data.dask_arrays import is_dask, lazily
+from skscn._data.inputs import is_afar
+from skscn._data.sklearn_compat import array_namespace, as_numpy
+from skscn._data.stored_arrays import (
+    check_method,
+    check_result,
+    check_sizes,
+    chunk_rows,
+)
+
+BLOCK_BYTES = 2**25  # of input or output, whichever is larger, as float64
+
+
+def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_BYTES):
+    """Return what a method of an estimator makes of samples, block by block.
+
+    For data, or results, that are larger than memory: only a block of both is at hand
+    at a time. The method must treat each sample by itself, as `transform`, `predict` or
+    `score_samples` of all estimators here do, and of most others. A Pipeline of such
+    steps will do.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted.
+    X : array-like of shape (n_samples, ...)
+        Samples: an array, a memory map, CSR, a frame, a dask array, or any array that
+        has a `shape`, a `dtype` and slices of rows, such as those of Zarr and of HDF5.
+    method : str, default="transform"
+        The name of the method.
+    out : array-like of shape (n_samples, ...), str or path, default=None
+        Where results are written: an array, a memory map, or any array that slices of
+        rows can be assigned to; or the name of an `.npy` file, which is made. A file
+        of that name stays as it is until all results are there. None makes an array in
+        memory.
+    block_bytes : int, default=33554432
+        About how large a block of samples, or of results, may be.
+
+    Returns
+    -------
+    out : array-like of shape (n_samples, ...)
+        The results; of a new file, a memory map of it. CSR where the method returns
+        CSR. Of a dask array, a lazy one with known chunks.
+
+    Raises
+    ------
+    ValueError
+        If `out` has another shape than the results, a dtype that cannot hold them,
+        shares memory with rows of X that are still to be read, or is the file that X is
+        read from; if the method learns, or returns no row for each sample; if
+        `block_bytes` is not a positive integer; or as the method does.
+    TypeError
+        If `out` is no array of NumPy's dtypes, or is given for dask arrays, which have
+        their own ways to be stored, or if X is a frame of dask.
+
+    See Also
+    --------
+    sklearn.base.TransformerMixin : The methods, of data at hand.
+    numpy.lib.format.open_memmap : Memory maps of `.npy` files.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from sklearn.datasets import load_digits
+    >>> from skscn import OrthogonalSparseCoder, map_blocks
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(Path(folder) / "X.npy", X)
+    ...     X = np.load(Path(folder) / "X.npy", mmap_mode="r")
+    ...     coder = OrthogonalSparseCoder(32, alpha=4.0).fit(X)
+    ...     codes = map_blocks(coder, X, out=Path(folder) / "codes.npy")
+    ...     codes.shape, codes.dtype
+    ((1797, 32), dtype('float64'))
+    """
+    check_method(method)
+    block_bytes = _check_block_bytes(block_bytes)
+    if is_dask(X):
+        if out is not None:
+            raise TypeError(
+                "out is for arrays at hand. Results of dask arrays are lazy: store "
+                "them by dask.array.store, to_zarr or to_npy_stack."
+            )
+        return lazily(estimator, X, method)
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    check_sizes(X)
+    function = getattr(estimator, method)
+    first = function(_read(X, 0, 1))  # tells what results are like
+    check_result(first, method)
+    parts = _slices(X, first, block_bytes)
+    if sparse.issparse(first):
+        if out is not None:
+            raise ValueError(
+                f"{method} returns CSR, which out cannot hold: use sparse_output=False."
+            )
+        found = [function(_read(X, *part)) for part in parts]
+        return sparse.vstack(found, format="csr")
+    first = np.asarray(as_numpy(first))
+    shape = (X.shape[0], *first.shape[1:])
+    blocks = ((part, np.asarray(as_numpy(function(_read(X, *part))))) for part in parts)
+    if isinstance(out, str | PathLike):
+        _check_path(out, X, first.dtype)
+        return _written(blocks, realpath(fspath(out)), first.dtype, shape)
+    if out is None:
+        out = np.empty(shape, dtype=first.dtype)
+    _check_out(out, shape, first.dtype)
+    _check_overlap(out, X)
+    return _filled(blocks, out)
+
+
+def rowwise(method):
+    """Decorate a method that reads each sample by itself: it takes data that are afar.
+
+    Of dask arrays it returns lazy ones; what is on disk it reads block by block. The
+    estimator has `_read_types`, dtypes that it reads without a copy.
+    """
+
+    @wraps(method)
+    def call(estimator, X, *args, **kwargs):
+        if is_afar(X, estimator._read_types):
+            return map_blocks(estimator, X, method=method.__name__)
+        return method(estimator, X, *args, **kwargs)
+
+    return call
+
+
+def _filled(blocks, out):
+    """Return an array with results written into it."""
+    for (start, stop), found in blocks:
+        try:
+            with np.errstate(over="raise"):
+                out[start:stop] = found
+        except FloatingPointError as error:
+            raise ValueError(
+                f"out has dtype {out.dtype}, which the results of rows {start} to "
+                f"{stop - 1} overflow. Make it of dtype {found.dtype}."
+            ) from error
+        del found  # before the next is made
+    if isinstance(out, np.memmap):
+        out.flush()
+    return out
+
+
+def _written(blocks, path, dtype, shape):
+    """Return the memory map of a new file, which takes its name once it is whole.
+
+    Until then an older file of that name is as it was: X may be a view of it.
+    """
+    part = f"{path}.{uuid4().hex}.part"
+    try:
+        _filled(blocks, open_memmap(part, "w+", dtype=dtype, shape=shape))
+        replace(part, path)
+    except BaseException:
+        with suppress(OSError):  # no half-written file stays
+            unlink(part)
+        raise
+    return open_memmap(path, "r+")
+
+
+def _read(X, start, stop):
+    """Return a block of rows at hand: an array of any library, CSR or a frame."""
+    block = X[start:stop, ...] if array_namespace(X) else X[start:stop]
+    at_hand = sparse.issparse(block) or hasattr(block, "columns")
+    return block if at_hand or array_namespace(X) else np.asarray(block)
+
+
+def _slices(X, first, block_bytes):
+    """Return blocks of rows as (start, stop); they end where chunks of a file do."""
+    n_rows = X.shape[0]
+    numbers = max(int(np.prod(X.shape[1:])), int(np.prod(first.shape[1:])))
+    size = max(1, block_bytes // (8 * numbers))
+    chunk = chunk_rows(X) or 1
+    size = max(chunk, size // chunk * chunk)
+    return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
+
+
+def _check_block_bytes(block_bytes):
+    """Return a positive integer, or say what is wrong."""
+    size = float(block_bytes) if isinstance(block_bytes, Real) else 0.0
+    if size <= 0 or not size.is_integer():
+        raise ValueError(
+            f"block_bytes={block_bytes!r} must be a positive integer: a number of "
+            f"bytes, such as {BLOCK_BYTES}."
+        )
+    return int(size)
+
+
+def _check_path(path, X, dtype):
+    """Raise where a new file would take the place of the one that is read."""
+    if dtype.hasobject:
+        raise ValueError(
+            f"The results are of dtype {dtype}, which memory maps cannot hold: leave "
+            "out away, or fit to labels that are numbers or of a dtype of strings."
+        )
+    if isdir(path):
+        raise IsADirectoryError(f"out is a folder, {path}. Give the name of a file.")
+    source = getattr(X, "filename", None)
+    if source is not None and exists(path) and samefile(path, source):
+        raise ValueError(
+            f"out is the file that X is read from, {path}. Give the name of another."
+        )
+
+
+def _check_out(out, shape, dtype):
+    """Raise where results do not fit into an array."""
+    named = isinstance(getattr(out, "dtype", None), np.dtype)
+    if not (named and hasattr(out, "shape")) or is_dask(out):
+        raise TypeError(
+            f"out is of type {type(out).__name__}: results are written to arrays of "
+            "NumPy's dtypes, such as those of NumPy, Zarr and HDF5, or to a file that "
+            "is named."
+        )
+    if tuple(out.shape) != shape:
+        raise ValueError(
+            f"out has shape {tuple(out.shape)}, but the results have shape {shape}. "
+            "Make it so, or give the name of a new .npy file."
+        )
+    if not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise ValueError(
+            f"out has dtype {out.dtype}, which cannot hold the results, of dtype "
+            f"{dtype}. Make it of that dtype."
+        )
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
+        raise ValueError('out is read-only. Open memory maps of it with mode="r+".')
+
+
+def _check_overlap(out, X):
+    """Raise where results would be written over rows that are still to be read."""
+    if not (isinstance(X, np.ndarray) and np.may_share_memory(X, out)):
+        return
+    in_rows = X[0].flags.c_contiguous and out[:1].flags.c_contiguous
+    in_rows = in_rows and out.strides[0] <= X.strides[0]
+    in_place = X.ctypes.data == out.ctypes.data and (
+        X.strides == out.strides or in_rows
+    )
+    if not in_place and _share_memory(X, out):
+        raise ValueError(
+            "out shares memory with X, and results would be written over rows that are "
+            "still to be read. Give another array, or one that begins where X does."
+        )
+
+
+def _share_memory(X, out):
+    work: Any = 10_000  # the question may be hard: then it counts as yes
+    try:
+        return np.shares_memory(X, out, max_work=work)
+    except np.exceptions.TooHardError:
+        return True

@@ -1,0 +1,64 @@
+"""The types of fitted estimators, for skops files that are loaded without pickle."""
+
+# A file of skops names the type of everything in it, and skops builds none that it is
+# not told to trust. All of these are plain records of arrays and estimators;
+# the two of scikit-learn are in its perceptrons, and skops does not trust them itself.
+TRUSTED = (
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "skscn._coders.coders.NonNegativeSparseCoder",
+    "skscn._coders.coders.OrthogonalSparseCoder",
+    "skscn._coders.imputer.SparseCodingImputer",
+    "skscn._core.model_parameters.Belief",
+    "skscn._core.moments.CodeMoments",
+    "skscn._core.moments.DataMoments",
+    "skscn._core.online.Stream",
+    "skscn._core.priors.Exponential",
+    "skscn._core.priors.Laplace",
+    "skscn._core.priors.SpikeSlab",
+    "skscn._core.projection_histogram.Measured",
+    "skscn._core.projection_histogram.Spectrum",
+    "skscn._detection.detector.SparseCodingDetector",
+    "skscn._detection.features.Cells",
+    "skscn._detection.features.Counts",
+    "skscn._detection.features.Scaling",
+    "skscn._detection.image_model.ImageModel",
+    "skscn._detection.table_model.TableModel",
+    "skscn._images.classification.FlooredScaler",
+    "skscn._images.classification.Ridge",
+    "skscn._images.classification.StreamingRidgeClassifier",
+    "skscn._images.convolution.ConvSparseCoder",
+    "skscn._images.layers.whitening.Whitening",
+    "skscn._images.network.SparseCodingNetwork",
+    "skscn._images.pooling.SpatialPool",
+)
+
+
+def skops_trusted_types():
+    """Return the names of all types that a saved model of skscn may hold.
+
+    ``skops.io.load`` builds what a file names only where it is trusted. With this list
+    it loads every estimator of skscn, and what scikit-learn and NumPy have, multi-layer
+    perceptrons included; a file that holds anything else is refused.
+
+    Read more in the :ref:`user guide <persistence>`.
+
+    Returns
+    -------
+    types : list of str
+        For the argument `trusted` of ``skops.io.load`` and ``skops.io.loads``. Add the
+        types of other packages that a Pipeline holds.
+
+    See Also
+    --------
+    to_onnx : Models for where there is no Python.
+
+    Examples
+    --------
+    >>> from skscn import skops_trusted_types
+    >>> "skscn._coders.coders.NonNegativeSparseCoder" in skops_trusted_types()
+    True
+    >>> import skops.io  # doctest: +SKIP
+    >>> skops.io.load("model.skops", trusted=skops_trusted_types())  # doctest: +SKIP
+    """
+    return list(TRUSTED)

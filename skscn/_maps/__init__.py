@@ -1,1 +1,0 @@
-"""Codes at every place of images and signals, on arrays."""

@@ -1,1 +1,0 @@
-"""Images taken apart into overlapping patches and put together again."""

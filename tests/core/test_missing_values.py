@@ -1,0 +1,227 @@
+"""Theorems on missing entries: NaN in, and nothing else changes."""
+
+import numpy as np
+import pytest
+from common import orthonormal, planted, recovered
+from scipy.stats import multivariate_normal
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Lasso, LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._core.missing_values import complete
+from skscn._core.model_parameters import Belief
+
+CODERS = [
+    OrthogonalSparseCoder(alpha=2.0),
+    OrthogonalSparseCoder(alpha="auto"),
+    OrthogonalSparseCoder(alpha="auto", prior="spike_slab", inference="mean"),
+    NonNegativeSparseCoder(alpha=2.0),
+    NonNegativeSparseCoder(alpha="auto", inference="mean"),
+    NonNegativeSparseCoder(alpha="auto", prior="spike_slab"),
+]
+each_coder = pytest.mark.parametrize(
+    "coder", CODERS, ids=lambda c: f"{type(c).__name__}-{c.prior}-{c.alpha}"
+)
+unfinished = pytest.mark.filterwarnings(
+    f"ignore::{ConvergenceWarning.__module__}.{ConvergenceWarning.__qualname__}"
+)
+
+
+def holed(X, share=0.2, seed=0):
+    return np.where(np.random.default_rng(seed).random(X.shape) < share, np.nan, X)
+
+
+@pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
+def test_codes_are_those_of_the_lasso_on_what_was_measured(Coder, digits):
+    coder = Coder(20, alpha=2.0, tol=1e-2).fit(digits)
+    X = holed(digits[:30])
+    codes = coder.transform(X)
+    for row, code in zip(X, codes, strict=True):
+        measured = ~np.isnan(row)
+        lasso = Lasso(
+            2.0 / measured.sum(),
+            fit_intercept=False,
+            positive=Coder is NonNegativeSparseCoder,
+            tol=1e-10,
+            max_iter=100_000,
+        ).fit(coder.components_[:, measured].T, (row - coder.mean_)[measured])
+        np.testing.assert_allclose(code, lasso.coef_, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    """Return a coder whose slab is always there, and its mean and covariance."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5000, 3)) @ (orthonormal(3, 6) * [[3], [2], [1.5]])
+    X += 0.5 * rng.normal(size=X.shape) + 4
+    coder = OrthogonalSparseCoder(3, prior="spike_slab", alpha="auto").fit(X)
+    D, slab, noise = coder.components_, np.array([9.0, 4.0, 2.25]), 0.25
+    coder._known = Belief(np.array([np.full(3, 1 - 1e-9), slab]), noise)
+    covariance = D.T * slab @ D + noise * np.eye(6)
+    return coder, coder.mean_, covariance, holed(X[:40], 0.3)
+
+
+def test_for_gaussian_data_likelihood_and_completion_are_exact(gaussian):
+    coder, mean, covariance, X = gaussian
+    filled, scores = coder.impute(X), coder.score_samples(X)
+    for row, full, score in zip(X, filled, scores, strict=True):
+        seen = ~np.isnan(row)
+        within = covariance[np.ix_(seen, seen)]
+        if seen.any():
+            expected = multivariate_normal(mean[seen], within).logpdf(row[seen])
+            np.testing.assert_allclose(score, expected, atol=1e-6)
+        pull = np.linalg.solve(within, row[seen] - mean[seen])
+        given = mean + covariance[:, seen] @ pull
+        np.testing.assert_allclose(full[~seen], given[~seen], atol=1e-6)
+        np.testing.assert_array_equal(full[seen], row[seen])
+
+
+def test_for_gaussian_data_the_posterior_is_exact(gaussian):
+    coder, mean, covariance, X = gaussian
+    D, slab = coder.components_, coder.prior_["slab_variance"]
+    means = clone(coder).set_params(inference="mean")
+    means.__dict__.update(vars(coder), inference="mean")
+    codes, deviations = means.transform(X), coder.posterior_std(X)
+    for row, code, deviation in zip(X, codes, deviations, strict=True):
+        seen = ~np.isnan(row)
+        cross = slab[:, None] * D[:, seen]
+        gain = np.linalg.solve(covariance[np.ix_(seen, seen)], cross.T).T
+        np.testing.assert_allclose(code, gain @ (row - mean)[seen], atol=1e-6)
+        variance = slab - np.einsum("ij,ij->i", gain, cross)
+        np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
+
+
+@each_coder
+@unfinished
+def test_the_objective_never_rises(coder, digits):
+    coder = clone(coder).set_params(n_components=12, max_iter=15)
+    coder.fit(holed(digits[:400]))
+    path = np.array(coder.objective_path_)
+    assert np.all(np.diff(path) <= 0)
+    assert path[-1] < path[0]
+    assert np.isfinite(coder.score(holed(digits)))
+
+
+@pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
+def test_noise_is_that_of_what_was_measured(Coder):
+    """Completed entries have no noise, and do not make it smaller."""
+    rng = np.random.default_rng(0)
+    X = np.abs(rng.laplace(size=(4000, 3))) @ orthonormal(3, 12)
+    X += 0.3 * rng.normal(size=X.shape)
+    for alpha in (0.1, "auto"):
+        coder = Coder(3, alpha=alpha, center=False).fit(X)
+        lossy = clone(coder).fit(holed(X))
+        np.testing.assert_allclose(
+            lossy.noise_variance_, coder.noise_variance_, rtol=0.1
+        )
+
+
+@each_coder
+@unfinished
+def test_complete_rows_do_not_notice(coder, digits):
+    coder = clone(coder).set_params(n_components=12, max_iter=5).fit(digits)
+    X = digits[:60].copy()
+    X[::3] = holed(X[::3])
+    for method in (coder.transform, coder.score_samples, coder.posterior_std):
+        found, expected = method(X), method(digits[:60])
+        for start in (1, 2):
+            np.testing.assert_array_equal(found[start::3], expected[start::3])
+        assert np.isfinite(found).all()
+    np.testing.assert_array_equal(coder.impute(digits), digits)
+    # Nor does it matter what stands beside a row.
+    np.testing.assert_allclose(
+        coder.transform(X)[:9],
+        np.vstack([coder.transform(row[None]) for row in X[:9]]),
+        atol=1e-9,
+    )
+    csr = coder.set_params(sparse_output=True).transform(X)
+    dense = coder.set_params(sparse_output=False).transform(X)
+    np.testing.assert_allclose(csr.toarray(), dense, atol=1e-12)
+
+
+@each_coder
+@unfinished
+def test_a_row_of_nothing_is_the_mean_of_the_model(coder, digits):
+    coder = clone(coder).set_params(n_components=5, max_iter=5).fit(digits)
+    X = np.vstack([np.full(64, np.nan), digits[0]])
+    assert np.isfinite(coder.transform(X)).all()
+    assert np.isfinite(coder.score_samples(X)).all()
+    assert np.isfinite(coder.impute(X)).all()
+
+
+def test_a_planted_dictionary_is_recovered_from_what_is_left():
+    X, atoms = planted(
+        3000, density=0.2, noise=0.05, seed=0, n_components=8, n_features=16
+    )
+    for alpha in (0.2, "auto"):
+        coder = OrthogonalSparseCoder(8, alpha=alpha, max_iter=200).fit(holed(X))
+        assert recovered(coder.components_, atoms) == 1.0
+        error = np.sqrt(np.mean((coder.impute(holed(X)) - X) ** 2))
+        assert error < 0.5 * np.sqrt(0.2 * np.mean(X**2))
+
+
+@each_coder
+@unfinished
+def test_weights_are_repetition_and_workers_change_nothing(coder, digits, rng):
+    X = holed(digits[:120])
+    weights = rng.integers(1, 4, size=120)
+    coder = clone(coder).set_params(n_components=6, max_iter=3)
+    weighted = clone(coder).fit(X, sample_weight=weights)
+    repeated = clone(coder).fit(np.repeat(X, weights, axis=0))
+    np.testing.assert_allclose(
+        weighted.objective_path_, repeated.objective_path_, rtol=1e-4
+    )
+    two = clone(coder).set_params(n_jobs=2).fit(X, sample_weight=weights)
+    assert two.objective_path_ == weighted.objective_path_
+
+
+@each_coder
+def test_chunks_of_a_stream_may_have_gaps(coder, digits):
+    coder = clone(coder).set_params(n_components=6)
+    for chunk in np.array_split(holed(digits), 6):
+        coder.partial_fit(chunk)
+    gone = digits[:50].copy()
+    gone[:, 20] = np.nan  # a model that knows the feature can do without
+    coder.partial_fit(gone)
+    assert np.isfinite(coder.score(digits))
+    complete_data = clone(coder)
+    for chunk in np.array_split(digits, 6):
+        complete_data.partial_fit(chunk)
+    lost = complete_data.score(digits) - coder.score(digits)
+    assert lost < 15
+
+
+def test_rows_are_left_alone_by_completion(digits):
+    X = holed(digits[:5])
+    before = X.copy()
+    coder = OrthogonalSparseCoder(4, alpha=2.0, tol=0.1).fit(X)
+    coder.impute(X)
+    coder.transform(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_single_precision_stays_so(digits):
+    X = holed(digits).astype(np.float32)
+    coder = OrthogonalSparseCoder(6, alpha=2.0, tol=0.1).fit(X)
+    assert coder.impute(X).dtype == coder.transform(X).dtype == np.float32
+    rows = complete(
+        X[:9],
+        None,
+        components=coder.components_,
+        mean=coder.mean_,
+        code=coder._mean_code(),
+    )
+    assert rows.dtype == np.float32
+
+
+def test_in_a_pipeline_in_front_of_a_classifier(digits):
+    y = digits[:, 20] > 8
+    X = holed(np.delete(digits, 20, axis=1))
+    model = make_pipeline(
+        OrthogonalSparseCoder(16, alpha=2.0, tol=1e-2, max_iter=30),
+        LogisticRegression(max_iter=2000),
+    )
+    assert cross_val_score(model, X, y, cv=3).mean() > 0.75
