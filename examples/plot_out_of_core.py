@@ -62,7 +62,7 @@ def with_file(file):
     return coder, map_blocks(coder, file, out=f"{folder.name}/codes.npy")
 
 
-def in_memory(file):
+def load_in_memory(file):
     """Learn and code in memory."""
     X = file.astype(np.float64)
     coder = new_coder().fit(X)
@@ -91,7 +91,7 @@ def watched(function, file):
 
 
 file_times, file_megabytes, file_peak, (coder, codes) = watched(with_file, patches)
-times, megabytes, peak, (other, codes_at_hand) = watched(in_memory, patches)
+times, megabytes, peak, (other, codes_at_hand) = watched(load_in_memory, patches)
 print(f"at most {file_peak:.0f} MB with the file, {peak:.0f} MB in memory")
 
 # %%

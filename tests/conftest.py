@@ -23,7 +23,7 @@ def short_slices(monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_blas_thread():
+def single_blas_thread():
     """Hold BLAS to one thread: its threads cost more than they do on small matrices."""
     with threadpool_limits(1, user_api="blas"):
         yield

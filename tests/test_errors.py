@@ -189,9 +189,10 @@ def test_an_interrupted_fit_leaves_the_coder_as_it_was(method, error, monkeypatc
     def interrupt(*args, **kwargs):
         raise error
 
-    name = {"fit": "_coders.base.descend", "partial_fit": "_coders.base.advance"}[
-        method
-    ]
+    name = {
+        "fit": "_coders.base.minimize_on_stiefel",
+        "partial_fit": "_coders.base.advance",
+    }[method]
     monkeypatch.setattr(f"skscn.{name}", interrupt)
     with pytest.raises(error):
         getattr(coder, method)(np.ones((9, 6)))

@@ -83,10 +83,10 @@ class Envelope(EllipticEnvelope):
 
 def flat(detector):
     """Return a detector of rows for images."""
-    return make_pipeline(FunctionTransformer(rows_of), detector)
+    return make_pipeline(FunctionTransformer(remote_rows), detector)
 
 
-def rows_of(images):
+def remote_rows(images):
     """Return images as rows."""
     return images.reshape(len(images), -1)
 

@@ -202,7 +202,7 @@ def compare_cluster(n_rows, repeats):
 
 def count_bytes():
     """Print how many bytes an iteration moves, whatever the number of rows."""
-    from skscn._core.encoders import MapCode
+    from skscn._core.encoders import MapEncoder
     from skscn._core.moments import code_moments
     from skscn._core.priors import SIGNED
 
@@ -212,7 +212,7 @@ def count_bytes():
             code_moments,
             components=np.eye(k, p),
             mean=np.zeros(p),
-            code=MapCode(SIGNED["laplace"], 0.5),
+            code=MapEncoder(SIGNED["laplace"], 0.5),
         )
         there = len(pickle.dumps(function))
         back = [

@@ -17,39 +17,39 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.likelihood import Likelihood
-from skscn._core.initialization import scatter_fits, start
-from skscn._core.missing_values import Gaps
+from skscn._core.initialization import start, uses_scatter_matrix
+from skscn._core.missing_values import MissingValues
 from skscn._core.moments import code_moments, data_moments, encode, encode_sparse
-from skscn._core.online import Stream, advance, gather
-from skscn._core.problems import Exact, Hard
+from skscn._core.online import OnlineState, advance, gather
+from skscn._core.problems import MapProblem, MarginalLikelihoodProblem
 from skscn._core.procrustes import canonical_order, canonical_signs
-from skscn._core.stiefel import descend
-from skscn._data.blocks import rowwise
-from skscn._data.device_arrays import DeviceRows, refuse_device
+from skscn._core.stiefel import minimize_on_stiefel
+from skscn._data.blocks import blockwise
+from skscn._data.device_arrays import DeviceRows, check_not_on_device
 from skscn._data.inputs import (
-    at_hand,
     check_codes,
     check_rows,
     check_weights,
-    placed,
+    require_in_memory,
+    to_input_namespace,
 )
-from skscn._data.parallel import fill_rows, map_rows, sum_rows, workers
+from skscn._data.parallel import map_rows, map_rows_into, sum_over_rows, workers
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
-    FitTask,
+    FitCallbacks,
     Interval,
     StrOptions,
     as_numpy,
-    fitting,
+    atomic_fit,
     to_sparse_interface,
 )
 from skscn._data.validation import (
     check_alpha,
-    check_gaps,
+    check_initial_dictionary,
     check_n_components,
+    check_only_missing,
     check_squares,
-    check_start,
-    warn_falling,
+    warn_not_converged,
     warn_zero_codes,
 )
 
@@ -93,7 +93,7 @@ class BaseCoder(
     _remedy = "Increase max_iter or tol."
     _entries = "The entries of X"
 
-    @fitting
+    @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
         """Learn the dictionary.
 
@@ -124,16 +124,16 @@ class BaseCoder(
         X = self._validated(X, reset=True)
         weights = check_weights(sample_weight, X)
         given = self.components_ if warm else self.init
-        given = check_start(as_numpy(given), X.shape[1])
+        given = check_initial_dictionary(as_numpy(given), X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], given)
         inference = self._inference(n_components, X.dtype)
-        task = FitTask(self, X, self.max_iter)
+        task = FitCallbacks(self, X, self.max_iter)
         with workers(X.shape[0], self.n_jobs) as pool:
             gaps = None
             if self._has_missing(X):
-                gaps = Gaps(X, weights, partial(fill_rows, pool))
+                gaps = MissingValues(X, weights, partial(map_rows_into, pool))
                 X = gaps.filled
-            total = partial(sum_rows, pool, X=X, sample_weight=weights)
+            total = partial(sum_over_rows, pool, X=X, sample_weight=weights)
             data, mean, origin = self._opening(X, total, given, inference.code)
             known = self._known.belief if warm and self._goes_on(n_components) else None
             evaluate, start, limits = inference.problem(
@@ -143,7 +143,7 @@ class BaseCoder(
                 data = replace(data, missing=gaps.n_missing)
                 reader = inference.reader(mean, data)
                 evaluate = gaps.profiled(evaluate, reader, total, mean)
-            steps = descend(evaluate, start, limits)
+            steps = minimize_on_stiefel(evaluate, start, limits)
             step = next(steps)
             path = [step.evaluation.objective]
 
@@ -152,7 +152,7 @@ class BaseCoder(
                 fitted = self._attributes(
                     step.components, mean, inference, known, list(path)
                 )
-                return placed(X, fitted)
+                return to_input_namespace(X, fitted)
 
             calm, done = 0, self.max_iter == 0
             while not done and len(path) <= self.max_iter:
@@ -173,20 +173,22 @@ class BaseCoder(
             data = data if gaps is None else final
         fitted = self._attributes(state.components, mean, inference, known, path)
         self.__dict__.update(
-            placed(X, fitted),
-            _stream=Stream(state.components, mean, data, moments, known, data.weight),
+            to_input_namespace(X, fitted),
+            _stream=OnlineState(
+                state.components, mean, data, moments, known, data.weight
+            ),
             _gathered=None,
         )
         task.end()
         if not done:
             unit = "nats a feature" if inference.n_sums else "of its value"
-            warn_falling(self.tol, unit, self.max_iter, self._remedy)
+            warn_not_converged(self.tol, unit, self.max_iter, self._remedy)
         if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
             warn_zero_codes(self.alpha, size, self._entries)
         return self
 
-    @fitting
+    @atomic_fit
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn from one more chunk of a stream, or go on after `fit`.
 
@@ -222,10 +224,10 @@ class BaseCoder(
         """
         first = not hasattr(self, "components_")
         stream: Any = None
-        X = at_hand(self._validated(X, reset=first, method="partial_fit"))
+        X = require_in_memory(self._validated(X, reset=first, method="partial_fit"))
         weights = check_weights(sample_weight, X)
         if first:
-            given = check_start(as_numpy(self.init), X.shape[1])
+            given = check_initial_dictionary(as_numpy(self.init), X.shape[1])
             n_components = check_n_components(self.n_components, X.shape[1], given)
             path: list = []
             gathered: tuple | None = X[:0], None
@@ -246,13 +248,15 @@ class BaseCoder(
         with workers(X.shape[0], self.n_jobs) as pool:
             gaps, missing = None, 0.0
             if self._has_missing(X):
-                gaps = Gaps(X, weights, partial(fill_rows, pool), empty=not anew)
+                gaps = MissingValues(
+                    X, weights, partial(map_rows_into, pool), empty=not anew
+                )
                 X, missing = gaps.filled, gaps.n_missing
-            total = partial(sum_rows, pool, X=X, sample_weight=weights)
+            total = partial(sum_over_rows, pool, X=X, sample_weight=weights)
             if anew:
                 data, mean, origin = self._opening(X, total, given, inference.code)
                 known = inference.opened(origin, total, data, mean)
-                stream = Stream.opened(mean, origin, known, inference.n_sums)
+                stream = OnlineState.opened(mean, origin, known, inference.n_sums)
             if gaps is not None:
                 point, code = inference.reading(
                     stream.components, stream.mean, stream.known
@@ -278,7 +282,7 @@ class BaseCoder(
         )
         return self
 
-    @rowwise
+    @blockwise
     def transform(self, X):
         """Return the sparse codes of samples.
 
@@ -310,17 +314,19 @@ class BaseCoder(
             code=self._asked_code(X.dtype),
         )
         if isinstance(X, DeviceRows):
-            refuse_device(X, "sparse_output=True", "Use False.", self.sparse_output)
+            check_not_on_device(
+                X, "sparse_output=True", "Use False.", self.sparse_output
+            )
             return X.filled(encoder)
         work = X.shape[0] * self.components_.size
         work *= 1 if by_codes and self.inference == "map" else 10
         with workers(X.shape[0], self.n_jobs, work=work) as pool:
             if not self.sparse_output:
                 out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
-                codes = fill_rows(pool, encoder, X, out)
+                codes = map_rows_into(pool, encoder, X, out)
                 gaps = np.flatnonzero(np.isnan(codes[:, 0]))
                 if len(gaps):
-                    rows = check_gaps(X[gaps], self)
+                    rows = check_only_missing(X[gaps], self)
                     codes[gaps] = encoder(self._completed(rows, encoder), None)
                 return codes
             if self._has_missing(X):
@@ -328,7 +334,7 @@ class BaseCoder(
             slices = list(map_rows(pool, encoder, X))
         return to_sparse_interface(sparse.vstack(slices, format="csr"))
 
-    @rowwise
+    @blockwise
     def inverse_transform(self, X):
         """Return the samples that codes stand for, mean + codes D.
 
@@ -373,9 +379,9 @@ class BaseCoder(
     def _inference(self, n_components, dtype):
         prior = self._priors[self.prior]
         if isinstance(self.alpha, str):
-            return Exact(prior, self.center, dtype)
+            return MarginalLikelihoodProblem(prior, self.center, dtype)
         alpha = check_alpha(as_numpy(self.alpha), n_components, dtype)
-        return Hard(prior, alpha, self.center, dtype)
+        return MapProblem(prior, alpha, self.center, dtype)
 
     def _goes_on(self, n_components):
         """Return whether what is known of the prior can be learned on."""
@@ -392,7 +398,9 @@ class BaseCoder(
             check_squares(data.square, X.dtype)
             mean = (data.total / data.weight).astype(X.dtype).astype(np.float64)
         point = mean.astype(X.dtype) if self.center else None
-        scatter = given is None and self.init == "pca" and scatter_fits(X.shape[1])
+        scatter = (
+            given is None and self.init == "pca" and uses_scatter_matrix(X.shape[1])
+        )
         data = total(partial(data_moments, mean=point, scatter=scatter))
         check_squares(data.square, X.dtype)
         if given is None:
@@ -428,7 +436,7 @@ class BaseCoder(
         return order, signs
 
     def _attributes(self, components, mean, inference, known, path):
-        dtype, exact = inference.dtype, isinstance(inference, Exact)
+        dtype, exact = inference.dtype, isinstance(inference, MarginalLikelihoodProblem)
         if exact:
             mean = mean + known.shift(components)
             alpha, shrinkage = inference.prior.rule(known.parameters, known.noise)

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._coders.base import BaseCoder
 from skscn._coders.coders import OrthogonalSparseCoder
-from skscn._data.inputs import FLOATS
-from skscn._data.sklearn_compat import fitting
+from skscn._data.inputs import FLOAT_DTYPES
+from skscn._data.sklearn_compat import atomic_fit
 
 FEATURES_PER_ATOM = 3  # with more atoms, entries that are completed look too certain
 ROWS_PER_ATOM = 5
@@ -80,7 +80,7 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     def __init__(self, coder=None):
         self.coder = coder
 
-    @fitting
+    @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
         """Learn the coder.
 
@@ -135,7 +135,7 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
 
     def _validated(self, X, *, reset):
         return validate_data(
-            self, X, reset=reset, dtype=FLOATS, ensure_all_finite="allow-nan"
+            self, X, reset=reset, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan"
         )
 
     def __sklearn_tags__(self):

@@ -9,24 +9,24 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._core.encoders import MapCode, MeanCode
-from skscn._core.missing_values import complete, has_missing, log_volumes, wider
-from skscn._core.model_parameters import Belief
+from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
+from skscn._core.missing_values import complete, has_missing, log_missing_volumes, wider
+from skscn._core.model_parameters import ModelParameters
 from skscn._core.moments import deviations, log_likelihoods
-from skscn._core.projection_histogram import Measured
-from skscn._data.blocks import rowwise
-from skscn._data.device_arrays import DeviceRows, refuse_device
-from skscn._data.inputs import FLOATS
-from skscn._data.parallel import fill_rows, row_slices, slice_rows, workers
+from skscn._core.projection_histogram import LazyEstimate
+from skscn._data.blocks import blockwise
+from skscn._data.device_arrays import DeviceRows, check_not_on_device
+from skscn._data.inputs import FLOAT_DTYPES
+from skscn._data.parallel import map_rows_into, row_slices, slice_rows, workers
 from skscn._data.sklearn_compat import as_numpy
 
 
 class Likelihood:
     """The part of a coder that knows densities: exact, unless entries are missing."""
 
-    _read_types = FLOATS
+    _read_types = FLOAT_DTYPES
     _priors: ClassVar[dict]
-    _known: Measured | Belief
+    _known: LazyEstimate | ModelParameters
     _fitted_prior: str
     _learned_prior: bool
     _shrinkage: np.ndarray | None
@@ -61,7 +61,7 @@ class Likelihood:
             for name, row in zip(names, belief.parameters, strict=True)
         }
 
-    @rowwise
+    @blockwise
     def score_samples(self, X):
         """Return the log-likelihood of every sample, in nats.
 
@@ -90,10 +90,10 @@ class Likelihood:
         if isinstance(X, DeviceRows):
             return X.filled(likelihood)
         with workers(X.shape[0], self.n_jobs) as pool:
-            found = fill_rows(pool, likelihood, X, np.empty(X.shape[0]))
+            found = map_rows_into(pool, likelihood, X, np.empty(X.shape[0]))
         gaps = np.flatnonzero(np.isnan(found))
         if len(gaps):
-            filled, volumes = log_volumes(
+            filled, volumes = log_missing_volumes(
                 X[gaps].astype(np.float64), **likelihood.keywords
             )
             found[gaps] = likelihood(filled, None) + volumes
@@ -185,7 +185,7 @@ class Likelihood:
         X = codes @ atoms + mean + np.sqrt(belief.noise) * noise
         return X.astype(atoms.dtype, copy=False)
 
-    @rowwise
+    @blockwise
     def posterior_std(self, X):
         """Return how uncertain the code of every sample is.
 
@@ -212,14 +212,14 @@ class Likelihood:
             return X.filled(deviation)
         with workers(X.shape[0], self.n_jobs) as pool:
             out = np.empty((X.shape[0], self.components_.shape[0]), dtype=X.dtype)
-            found = fill_rows(pool, deviation, X, out)
+            found = map_rows_into(pool, deviation, X, out)
         gaps = np.flatnonzero(np.isnan(found[:, 0]))
         if len(gaps):
             filled = self._completed(X[gaps], deviation)
             found[gaps] = wider(filled, X[gaps], **deviation.keywords)
         return found
 
-    @rowwise
+    @blockwise
     def impute(self, X):
         """Return samples with missing entries completed by what the model expects.
 
@@ -236,7 +236,7 @@ class Likelihood:
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False, method="impute")
-        refuse_device(X, "impute", "Missing entries are completed there alone.")
+        check_not_on_device(X, "impute", "Missing entries are completed there alone.")
         if not self._has_missing(X):
             return X.copy()
         reader = partial(
@@ -253,8 +253,8 @@ class Likelihood:
         prior = self._priors[self._fitted_prior]
         alone = [component]
         shrinkage = None if self._shrinkage is None else self._shrinkage[alone]
-        by_mode = MapCode(prior, float(self.alpha_[component]), shrinkage)
-        by_mean = MeanCode(prior, belief.parameters[:, alone], belief.noise)
+        by_mode = MapEncoder(prior, float(self.alpha_[component]), shrinkage)
+        by_mean = PosteriorMeanEncoder(prior, belief.parameters[:, alone], belief.noise)
         density = np.exp(by_mean.log_density(u.copy()))
         code, mean = by_mode.encode(u.copy()), by_mean.encode(u.copy())
         return density, code[:, 0], mean[:, 0]
@@ -277,7 +277,7 @@ class Likelihood:
         completer = partial(complete, **reader.keywords)
         with workers(X.shape[0], self.n_jobs) as pool:
             out = np.where(np.isnan(X), self.mean_.astype(X.dtype), X)
-            return fill_rows(pool, completer, X, out)
+            return map_rows_into(pool, completer, X, out)
 
     def _asked_code(self, dtype):
         """Return the code that `inference` asks for, which may change after fit."""
@@ -291,12 +291,12 @@ class Likelihood:
     def _map_code(self, dtype):
         prior = self._priors[self._fitted_prior]
         alpha, shrinkage = as_numpy(self.alpha_), as_numpy(self._shrinkage)
-        return MapCode.of(prior, alpha, dtype, shrinkage)
+        return MapEncoder.of(prior, alpha, dtype, shrinkage)
 
     def _mean_code(self):
         belief = self._known.belief
         prior = self._priors[self._fitted_prior]
-        return MeanCode(prior, belief.parameters, belief.noise)
+        return PosteriorMeanEncoder(prior, belief.parameters, belief.noise)
 
     def _shift(self, dtype):
         """Return the mean, or None for zero."""

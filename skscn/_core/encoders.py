@@ -16,7 +16,7 @@ SHAPES = 4  # of chunks whose working arrays are held
 
 
 @dataclass(frozen=True)
-class MapCode:
+class MapEncoder:
     """The map from projections to codes that maximises the posterior.
 
     Parameters
@@ -83,7 +83,7 @@ class MapCode:
 
 
 @dataclass(frozen=True)
-class MeanCode:
+class PosteriorMeanEncoder:
     """The map from projections to the posterior means of their coefficients.
 
     Parameters

@@ -4,14 +4,14 @@ import numpy as np
 from scipy.fft import idctn
 from scipy.linalg import eigh, qr
 
-from skscn._core.encoders import MapCode
+from skscn._core.encoders import MapEncoder
 from skscn._core.priors import SIGNED
 from skscn._core.procrustes import canonical_signs, complete
 
 SCATTER_FEATURES = 2048  # the widest data of which a scatter matrix is formed
 OVERSAMPLED = 10  # axes of the subspace iteration beyond those asked for
 ITERATIONS = 6
-INACTIVE = MapCode(SIGNED["laplace"], 0.0)  # codes that are the projections
+INACTIVE = MapEncoder(SIGNED["laplace"], 0.0)  # codes that are the projections
 
 
 def start(init, n_components, *, data, moments, code, random_state):
@@ -22,9 +22,9 @@ def start(init, n_components, *, data, moments, code, random_state):
     init : {"pca", "dct", "random"}
     n_components : int
     data : DataMoments
-        With a scatter matrix where `init` is "pca" and `scatter_fits`.
+        With a scatter matrix where `init` is "pca" and `uses_scatter_matrix`.
     moments : callable
-        Maps a dictionary and a `MapCode` to the `CodeMoments` of the data.
+        Maps a dictionary and a `MapEncoder` to the `CodeMoments` of the data.
     code : MapCode
         The code to be learned for.
     random_state : RandomState instance
@@ -48,7 +48,7 @@ def start(init, n_components, *, data, moments, code, random_state):
     return axes
 
 
-def scatter_fits(n_features):
+def uses_scatter_matrix(n_features):
     """Return whether a scatter matrix is cheaper than iterating over the data."""
     return n_features <= SCATTER_FEATURES
 

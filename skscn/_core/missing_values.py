@@ -98,7 +98,7 @@ def couplings(slopes, gaps, components):
         yield np.maximum(1.0 - values, CLOSE), V @ vectors
 
 
-def log_volumes(rows, *, components, mean, code):
+def log_missing_volumes(rows, *, components, mean, code):
     """Return what integrating over missing entries adds to log p of completed rows.
 
     The integral is Laplace's: of the Gaussian with the same second derivative.
@@ -125,7 +125,7 @@ def wider(filled, rows, *, components, mean, code):
     return np.sqrt(code.noise * variances)
 
 
-class Gaps:
+class MissingValues:
     """Data with missing entries, completed in a copy.
 
     Parameters

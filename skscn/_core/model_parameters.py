@@ -9,7 +9,7 @@ FIRST_NOISE = 1e-3  # the same to begin with: noise smooths what learning has to
 
 
 @dataclass(frozen=True)
-class Belief:
+class ModelParameters:
     """What is believed of codes and noise: a prior with its numbers.
 
     Parameters
@@ -81,7 +81,7 @@ class Coordinates:
         size = self.shape[0] * self.shape[1]
         parameters = self.prior.parameters(numbers[:size].reshape(self.shape))
         offset = numbers[size:-1] * self.unit if self.offset else None
-        return Belief(parameters, float(np.exp(numbers[-1])), offset)
+        return ModelParameters(parameters, float(np.exp(numbers[-1])), offset)
 
     def joined(self, parameters, offset, noise):
         """Return what belongs to each number, as a vector in their order."""
@@ -124,4 +124,4 @@ def first_belief(coordinates, energies, square, n_features):
     parameters = coordinates.prior.guess(variance, offset)
     if coordinates.offset:
         offset = coordinates.prior.mean(parameters)
-    return Belief(parameters, noise, offset)
+    return ModelParameters(parameters, noise, offset)

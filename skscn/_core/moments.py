@@ -14,7 +14,7 @@ BLOCK_ROWS = (512, 4096)  # overlap; fewer rows starve the matrix product
 
 
 @dataclass(frozen=True)
-class Sums:
+class Summable:
     """A record of sums over rows, or of None, that adds and scales field by field."""
 
     def __add__(self, other):
@@ -27,7 +27,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class DataMoments(Sums):
+class DataMoments(Summable):
     """Moments of the data alone, about a point m (the origin where `mean` is None).
 
     Parameters
@@ -64,7 +64,7 @@ class DataMoments(Sums):
 
 
 @dataclass(frozen=True)
-class CodeMoments(Sums):
+class CodeMoments(Summable):
     """Moments of codes a and data x about a point m.
 
     Parameters
@@ -167,7 +167,7 @@ def code_moments(rows, weights, *, components, mean, code, skipped=0):
         if sampled == 0.0:
             head = projections[:n_sampled].copy()
             square = head**2
-            outside = row_square(block[: len(head)], mean) - square.sum(axis=1)
+            outside = squared_norms(block[: len(head)], mean) - square.sum(axis=1)
         block_gain, block_sums = code.expect(projections, scratch, w, head)
         if head is not None:
             if w is not None:
@@ -250,7 +250,7 @@ def _outside(block, projections, components, mean):
     if not sparse.issparse(block):  # the rest itself keeps digits that squares lose
         rest = block - projections @ components
         return np.einsum("ij,ij->i", rest, rest)
-    lost = row_square(block, mean) - np.einsum("ij,ij->i", projections, projections)
+    lost = squared_norms(block, mean) - np.einsum("ij,ij->i", projections, projections)
     return np.maximum(lost, 0.0)
 
 
@@ -324,7 +324,7 @@ def _tiled(vector, n_rows):
     return np.broadcast_to(vector, (n_rows, len(vector)))
 
 
-def row_square(block, mean):
+def squared_norms(block, mean):
     """Return ‖x − m‖² of every row; dense blocks come centred."""
     if not sparse.issparse(block):
         return np.einsum("ij,ij->i", block, block)
@@ -342,7 +342,7 @@ def _sparse_moments(block, weights, mean, scatter):
         else weights.astype(np.float64, copy=False)
     )
     raw = block.T @ w
-    square = float(w @ row_square(block, mean))
+    square = float(w @ squared_norms(block, mean))
     outer = None
     if scatter:
         weighted = block.multiply(w[:, None]).tocsr()

@@ -16,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
-from skscn._core.encoders import MeanCode
-from skscn._core.model_parameters import Belief, noise_cost
+from skscn._core.encoders import PosteriorMeanEncoder
+from skscn._core.model_parameters import ModelParameters, noise_cost
 from skscn._core.moments import CodeMoments, code_moments
 
 EMPTY = np.empty(0)
@@ -25,7 +25,7 @@ LEAST_FIXED = 0.01  # share of an offset that codes do not follow
 
 
 @dataclass(frozen=True)
-class State:
+class Iterate:
     """All that is learned.
 
     Parameters
@@ -70,7 +70,7 @@ class Evaluation:
 
 
 def map_objective(total, data, *, mean, code, dtype):
-    """Return the function that `descend` lowers for hard codes: one pass a call.
+    """Return the objective of hard codes: one pass over the data a call.
 
     Its objective is the mean over samples of min_a ½‖x − m − aD‖² + penalty(a).
 
@@ -106,7 +106,7 @@ def mean_objective(data, moments):
 
 
 def evidence_objective(total, data, *, mean, coordinates, dtype):
-    """Return the function that `descend` lowers for exact inference: one pass a call.
+    """Return the objective of exact inference: one pass over the data a call.
 
     Its objective is minus the log-likelihood of a sample in the mean, in nats.
 
@@ -141,7 +141,9 @@ def belief_moments(total, mean, components, belief, coordinates, dtype):
             code_moments,
             components=components.astype(dtype, copy=False),
             mean=point if point.any() else None,
-            code=MeanCode(coordinates.prior, belief.parameters, belief.noise),
+            code=PosteriorMeanEncoder(
+                coordinates.prior, belief.parameters, belief.noise
+            ),
         )
     )
     # Σ E a² needs the belief of this pass; as a sum it adds up with those of others.
@@ -199,7 +201,9 @@ def evidence(data, moments, components, belief, coordinates):
             left -= weight * known @ known
         parameters = prior.m_step(statistics, weight)
         least = np.exp(coordinates.limits[0][-1])
-        return coordinates.numbers(Belief(parameters, max(left / size, least), known))
+        return coordinates.numbers(
+            ModelParameters(parameters, max(left / size, least), known)
+        )
 
     return Evaluation(
         (objective - moments.gain) / weight,

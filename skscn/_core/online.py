@@ -6,14 +6,14 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from skscn._core.model_parameters import Belief
+from skscn._core.model_parameters import ModelParameters
 from skscn._core.moments import CodeMoments, DataMoments, data_moments
 from skscn._core.problems import Chunk, no_moments
-from skscn._core.projection_histogram import Measured
+from skscn._core.projection_histogram import LazyEstimate
 
 
 @dataclass(frozen=True)
-class Stream:
+class OnlineState:
     """All that is kept of a stream.
 
     Parameters
@@ -34,7 +34,7 @@ class Stream:
     mean: np.ndarray
     data: DataMoments
     code: CodeMoments
-    known: Measured | Belief
+    known: LazyEstimate | ModelParameters
     seen: float
 
     @classmethod
@@ -85,7 +85,7 @@ def advance(stream, total, *, inference, center, forgetting, check, missing=0.0)
     components, moments, known, objective = inference.advanced(
         stream, Chunk(total, chunk.about(shift), data, mean, shift, discount)
     )
-    return Stream(components, mean, data, moments, known, seen), objective
+    return OnlineState(components, mean, data, moments, known, seen), objective
 
 
 def gather(gathered, X, weights, enough):

@@ -10,11 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from skscn._core.encoders import MapCode, MeanCode
-from skscn._core.model_parameters import Belief, Coordinates, first_belief
+from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
+from skscn._core.model_parameters import Coordinates, ModelParameters, first_belief
 from skscn._core.moments import CodeMoments, DataMoments, code_moments
 from skscn._core.objectives import (
-    State,
+    Iterate,
     belief_moments,
     evidence,
     evidence_objective,
@@ -22,8 +22,13 @@ from skscn._core.objectives import (
     mean_objective,
 )
 from skscn._core.priors import SIGNED, Prior
-from skscn._core.procrustes import polar
-from skscn._core.projection_histogram import Measured, empty_spectrum, pooled, spectrum
+from skscn._core.procrustes import polar_factor
+from skscn._core.projection_histogram import (
+    LazyEstimate,
+    empty_spectrum,
+    pooled,
+    spectrum,
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def no_moments(n_components, n_features, n_sums):
 
 
 @dataclass(frozen=True)
-class Hard:
+class MapProblem:
     """Most probable codes of given thresholds.
 
     Parameters
@@ -92,15 +97,15 @@ class Hard:
     @property
     def code(self):
         """The code to learn for."""
-        return MapCode.of(self.prior, self.alpha, self.dtype)
+        return MapEncoder.of(self.prior, self.alpha, self.dtype)
 
     def problem(self, total, data, mean, components, known):
-        """Return what `descend` lowers, from where, and its limits."""
+        """Return what `minimize_on_stiefel` lowers, from where, and its limits."""
         point = mean.astype(self.dtype) if self.center else None
         evaluate = map_objective(
             total, data, mean=point, code=self.code, dtype=self.dtype
         )
-        return evaluate, State(components), None
+        return evaluate, Iterate(components), None
 
     def reader(self, mean, data):
         """Return the function from states to the mean of their model and their code."""
@@ -115,16 +120,16 @@ class Hard:
         size = size_of(data)
         counted = self._counted(state.components, total, mean, size)
         counted = replace(counted, missing=data.missing)
-        return Measured(self.prior, self.alpha, counted, size, len(mean))
+        return LazyEstimate(self.prior, self.alpha, counted, size, len(mean))
 
     def rearranged(self, state, order, signs):
         """Return the state with atoms in another order, some with another sign."""
-        return State(state.components[order] * signs[:, None])
+        return Iterate(state.components[order] * signs[:, None])
 
     def opened(self, components, total, data, mean):
         """Return what a stream knows before its first chunk."""
         none = empty_spectrum(len(components), self.prior.one_sided, self._pooled)
-        return Measured(self.prior, self.alpha, none, size_of(data), len(mean))
+        return LazyEstimate(self.prior, self.alpha, none, size_of(data), len(mean))
 
     def goes_on(self, stream):
         """Return whether the sums of a stream are of this kind."""
@@ -132,7 +137,7 @@ class Hard:
             len(stream.components), self.prior.one_sided, self._pooled
         )
         return (
-            isinstance(stream.known, Measured)
+            isinstance(stream.known, LazyEstimate)
             and stream.known.spectrum.counts.shape == none.counts.shape
         )
 
@@ -147,7 +152,7 @@ class Hard:
             )
         )
         moments = stream.code.about(chunk.shift) * chunk.discount + encoded
-        components = polar(moments.cross, stream.components)
+        components = polar_factor(moments.cross, stream.components)
         counted = self._counted(components, chunk.total, chunk.mean, stream.known.size)
         counted = replace(counted, missing=chunk.data.missing)
         counted = stream.known.spectrum * chunk.discount + counted
@@ -174,7 +179,7 @@ class Hard:
 
 
 @dataclass(frozen=True)
-class Exact:
+class MarginalLikelihoodProblem:
     """Posterior means, with prior and noise learned from the data: the EM algorithm.
 
     Parameters
@@ -196,17 +201,17 @@ class Exact:
     @property
     def code(self):
         """The code to orient a start for."""
-        return MapCode(self.prior, 0.0)
+        return MapEncoder(self.prior, 0.0)
 
     def problem(self, total, data, mean, components, known):
-        """Return what `descend` lowers, from where, and its limits."""
+        """Return what `minimize_on_stiefel` lowers, from where, and its limits."""
         coordinates = self._coordinates(data, len(components))
         belief = known or self.opened(components, total, data, mean)
         evaluate = evidence_objective(
             total, data, mean=mean, coordinates=coordinates, dtype=self.dtype
         )
         numbers = coordinates.numbers(belief)
-        return evaluate, State(components, numbers), coordinates.limits
+        return evaluate, Iterate(components, numbers), coordinates.limits
 
     def reader(self, mean, data):
         """Return the function from states to the mean of their model and their code."""
@@ -219,7 +224,7 @@ class Exact:
 
     def reading(self, components, mean, known):
         """Return the mean of the model and the code that completes samples."""
-        code = MeanCode(self.prior, known.parameters, known.noise)
+        code = PosteriorMeanEncoder(self.prior, known.parameters, known.noise)
         return mean + known.shift(components), code
 
     def measured(self, state, total, data, mean):
@@ -233,7 +238,7 @@ class Exact:
             *state.numbers[:-1].reshape(-1, len(order))[:, order],
             state.numbers[-1:],
         ]
-        return State(components, np.concatenate(parts))
+        return Iterate(components, np.concatenate(parts))
 
     def opened(self, components, total, data, mean):
         """Return a belief to start from."""
@@ -242,7 +247,7 @@ class Exact:
                 code_moments,
                 components=components.astype(self.dtype, copy=False),
                 mean=mean.astype(self.dtype),
-                code=MapCode(SIGNED["laplace"], 0.0),
+                code=MapEncoder(SIGNED["laplace"], 0.0),
             )
         )
         energies = np.einsum("ij,ij->i", moments.cross, components) / data.weight
@@ -257,7 +262,7 @@ class Exact:
         """Return whether the sums of a stream are of this kind."""
         sums = stream.code.sums
         return (
-            isinstance(stream.known, Belief)
+            isinstance(stream.known, ModelParameters)
             and sums is not None
             and len(sums) == self.n_sums
         )
@@ -272,7 +277,7 @@ class Exact:
         of_chunk = evidence(chunk.data, encoded, components, belief, coordinates)
         moments = stream.code.about(chunk.shift) * chunk.discount + encoded
         whole = evidence(chunk.all_data, moments, components, belief, coordinates)
-        components = polar(moments.cross, components)
+        components = polar_factor(moments.cross, components)
         known = coordinates.belief(whole.m_step(components))
         return components, moments, known, of_chunk.objective
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, svd
 
 
-def polar(moment, reference=None):
+def polar_factor(moment, reference=None):
     """Return the row-orthonormal matrix of largest inner product with a moment.
 
     Solves max <M, D> subject to D Dᵀ = I. With M = U S Vᵀ the solution is U Vᵀ, and

@@ -12,8 +12,13 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
-from skscn._core.model_parameters import Belief, Coordinates, first_belief, noise_cost
-from skscn._core.moments import Sums, projected, row_square
+from skscn._core.model_parameters import (
+    Coordinates,
+    ModelParameters,
+    first_belief,
+    noise_cost,
+)
+from skscn._core.moments import Summable, projected, squared_norms
 from skscn._core.normal_tail import Room
 from skscn._core.priors import Prior
 
@@ -23,7 +28,7 @@ FINE, COARSE = 16, 8  # bins an octave, of one spectrum for all and of one for e
 
 
 @dataclass(frozen=True)
-class Spectrum(Sums):
+class Spectrum(Summable):
     """How large the projections on given atoms are: counts by logarithmic bins.
 
     A sum over samples that holds, to a few thousandths of a nat, what the likelihood
@@ -64,7 +69,7 @@ def spectrum(rows, weights, *, components, mean, size, one_sided, pooled):
     outside, weight = 0.0, 0.0
     for block, w, projections, scratch in projected(rows, weights, components, mean):
         square = np.multiply(projections, projections, out=scratch)
-        lost = row_square(block, mean) - square.sum(axis=1)
+        lost = squared_norms(block, mean) - square.sum(axis=1)
         outside += float(lost.sum() if w is None else w @ lost)
         weight += float(len(lost) if w is None else w.sum())
         counted.add(projections, w)
@@ -135,7 +140,7 @@ def _centres(size, octave, one_sided):
 
 
 @dataclass(frozen=True)
-class Measured:
+class LazyEstimate:
     """A dictionary with hard codes, as a distribution: estimated when it is asked for.
 
     Parameters
@@ -178,7 +183,7 @@ class Measured:
             belief = cost.best_numbers()
         if together:
             parameters = np.repeat(belief.parameters, len(self.threshold), axis=1)
-            return Belief(parameters, belief.noise)
+            return ModelParameters(parameters, belief.noise)
         return belief
 
 
@@ -200,7 +205,7 @@ class _Cost:
 
         def belief(log_noise):
             log_rates = np.clip(log_threshold - log_noise, low[0], high[0])
-            return Belief(np.exp(log_rates)[None], float(np.exp(log_noise)))
+            return ModelParameters(np.exp(log_rates)[None], float(np.exp(log_noise)))
 
         def cost(log_noise):
             return self._posterior(belief(log_noise))[0]

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skscn._core.objectives import Evaluation, State
-from skscn._core.procrustes import polar
+from skscn._core.objectives import Evaluation, Iterate
+from skscn._core.procrustes import polar_factor
 
 HISTORY = 5  # corrections kept; more did not help
 FLOOR = 0.1  # of the alternation's curvature: bounds the step at ten times its own
@@ -41,7 +41,7 @@ SHORTER = (1.0, 0.25)  # parts of the step that are tried before the alternation
 class Step:
     """The state held after a pass, and whether learning has come to rest."""
 
-    state: State
+    state: Iterate
     evaluation: Evaluation
     improvement: float | None  # None after a pass that was not accepted
 
@@ -62,7 +62,7 @@ class Step:
         return calm + 1 if small else 0
 
 
-def descend(evaluate, start, limits=None):
+def minimize_on_stiefel(evaluate, start, limits=None):
     """Yield the state after each pass over the data, forever.
 
     The objective of the yielded states never rises.
@@ -70,7 +70,7 @@ def descend(evaluate, start, limits=None):
     Parameters
     ----------
     evaluate : callable
-        Maps a `State` to its `Evaluation`: one pass over the data.
+        Maps a `Iterate` to its `Evaluation`: one pass over the data.
     start : State
         With orthonormal components.
     limits : tuple of two ndarray of shape (n_numbers,), default=None
@@ -98,8 +98,8 @@ def descend(evaluate, start, limits=None):
         else:
             history.clear()
             size = 0.0
-            components = polar(held.evaluation.moments.cross, held.components)
-            trial = State(components, held.evaluation.m_step(components))
+            components = polar_factor(held.evaluation.moments.cross, held.components)
+            trial = Iterate(components, held.evaluation.m_step(components))
             evaluation = evaluate(trial)
         improvement = held.evaluation.objective - evaluation.objective
         if improvement <= 0.0:  # at rest, but for rounding
@@ -129,7 +129,7 @@ def _gradient(state, evaluation, limits):
 def _moved(state, step, limits):
     components = state.components + step.ambient(state.components)
     numbers = np.clip(state.numbers + step.numbers, *limits)
-    return State(polar(components, state.components), numbers)
+    return Iterate(polar_factor(components, state.components), numbers)
 
 
 class _Tangent:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 
-class Scratch:
+class Workspace:
     """Working memory by name, asked for once and used again by every block."""
 
     def __init__(self):
@@ -14,7 +14,7 @@ class Scratch:
 
     def of(self, room):
         """Return the working memory of a part, apart from that of the others."""
-        return self._rooms.setdefault(room, Scratch())
+        return self._rooms.setdefault(room, Workspace())
 
     def __call__(self, name, shape, dtype):
         """Return an array of the shape; what it holds is left from its last use."""
@@ -25,7 +25,7 @@ class Scratch:
         return held[:size].reshape(shape)
 
 
-class Scratches:
+class WorkspacePool:
     """Working memory of many workers, each of whom lays it back for the next slice.
 
     Asking the system for it again and again is what workers wait in line for.
@@ -40,9 +40,9 @@ class Scratches:
         try:
             scratch = self._free.pop()
         except IndexError:
-            scratch = Scratch()
+            scratch = Workspace()
         yield scratch
         self._free.append(scratch)
 
     def __reduce__(self):
-        return Scratches, ()  # other processes have their own
+        return WorkspacePool, ()  # other processes have their own

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from scipy import sparse
 
-from skscn._data.dask_arrays import is_dask, lazily
-from skscn._data.inputs import is_afar
+from skscn._data.dask_arrays import is_dask, map_dask_blocks
+from skscn._data.inputs import is_remote
 from skscn._data.sklearn_compat import array_namespace, as_numpy
 from skscn._data.stored_arrays import (
     check_method,
@@ -96,7 +96,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
                 "out is for arrays at hand. Results of dask arrays are lazy: store "
                 "them by dask.array.store, to_zarr or to_npy_stack."
             )
-        return lazily(estimator, X, method)
+        return map_dask_blocks(estimator, X, method)
     X = X if hasattr(X, "shape") else np.asarray(X)
     check_sizes(X)
     function = getattr(estimator, method)
@@ -123,7 +123,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     return _filled(blocks, out)
 
 
-def rowwise(method):
+def blockwise(method):
     """Decorate a method that reads each sample by itself: it takes data that are afar.
 
     Of dask arrays it returns lazy ones; what is on disk it reads block by block. The
@@ -132,7 +132,7 @@ def rowwise(method):
 
     @wraps(method)
     def call(estimator, X, *args, **kwargs):
-        if is_afar(X, estimator._read_types):
+        if is_remote(X, estimator._read_types):
             return map_blocks(estimator, X, method=method.__name__)
         return method(estimator, X, *args, **kwargs)
 
@@ -175,8 +175,8 @@ def _written(blocks, path, dtype, shape):
 def _read(X, start, stop):
     """Return a block of rows at hand: an array of any library, CSR or a frame."""
     block = X[start:stop, ...] if array_namespace(X) else X[start:stop]
-    at_hand = sparse.issparse(block) or hasattr(block, "columns")
-    return block if at_hand or array_namespace(X) else np.asarray(block)
+    require_in_memory = sparse.issparse(block) or hasattr(block, "columns")
+    return block if require_in_memory or array_namespace(X) else np.asarray(block)
 
 
 def _slices(X, first, block_bytes):

@@ -17,11 +17,11 @@ import numpy as np
 from scipy import sparse
 
 from skscn._core.moments import code_moments
-from skscn._data.parallel import in_line, row_slices, slice_rows
+from skscn._data.parallel import row_slices, sequential_pool, slice_rows
 from skscn._data.sklearn_compat import check_sample_weight
 from skscn._data.stored_arrays import (
     AT_HAND,
-    RowsAfar,
+    RemoteRows,
     check_finite,
     check_result,
     check_sizes,
@@ -44,14 +44,14 @@ def is_dask(X):
 
 
 @dataclass(frozen=True)
-class ClusterRows(RowsAfar):
+class DaskRows(RemoteRows):
     """Rows of a dask array, in chunks that hold all of a row.
 
     Parameters
     ----------
     array : dask.array.Array
     dtype, row_shape
-        As for `RowsAfar`.
+        As for `RemoteRows`.
     remedy : str
         What to do about NaN.
     """
@@ -61,7 +61,7 @@ class ClusterRows(RowsAfar):
     @classmethod
     def of(cls, array, types):
         """Return the rows of an array, read as one of the types."""
-        return super().of(whole_rows(array), types)
+        return super().of(whole_row_chunks(array), types)
 
     def __getitem__(self, which):
         rows = np.asarray(self.array[which].compute())
@@ -87,7 +87,7 @@ class ClusterRows(RowsAfar):
         check_sample_weight(_ends(sample_weight), np.empty((2, 1), self.dtype))
         return sample_weight.rechunk((self.array.chunks[0],))
 
-    def sum_rows(self, function, sample_weight=None):
+    def sum_over_rows(self, function, sample_weight=None):
         """Return the sum of function(rows, weights): one map-reduce."""
         from dask.delayed import delayed
 
@@ -109,7 +109,7 @@ class ClusterRows(RowsAfar):
         return sums[0].compute()
 
 
-def whole_rows(X):
+def whole_row_chunks(X):
     """Return a dask array whose chunks hold all of a row."""
     if any(np.isnan(size) for size in X.shape):
         raise ValueError(
@@ -119,13 +119,13 @@ def whole_rows(X):
     return X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
 
 
-def lazily(estimator, X, method):
+def map_dask_blocks(estimator, X, method):
     """Return the dask array of what a method makes of the chunks of one."""
     from cloudpickle import dumps
     from dask import array
     from dask.delayed import delayed
 
-    X = whole_rows(X)
+    X = whole_row_chunks(X)
     check_sizes(X)
     pickled = dumps(estimator)
     first = _applied(np.zeros((1, *X.shape[1:]), X.dtype), pickled, method)
@@ -148,10 +148,10 @@ def _applied(rows, pickled, method):
     """Return what a method makes of a chunk, which is one of many at work."""
     if not sparse.issparse(rows):
         rows = np.require(rows, None, "A")
-    with in_line():
+    with sequential_pool():
         found = getattr(pickle.loads(pickled), method)(rows)
-    at_hand = sparse.issparse(found) or np.isscalar(found)
-    return found if at_hand else np.asarray(found)
+    require_in_memory = sparse.issparse(found) or np.isscalar(found)
+    return found if require_in_memory else np.asarray(found)
 
 
 def _of_chunk(function, rows, weights, dtype, start, size):
@@ -169,7 +169,7 @@ def _of_chunk(function, rows, weights, dtype, start, size):
     if weights is not None:
         weights = np.asarray(weights).astype(dtype, copy=False)
     sums = []
-    with in_line():
+    with sequential_pool():
         for i in range(start // size, -(-stop // size)):
             skipped = max(start - i * size, 0)
             part = slice(i * size + skipped - start, (i + 1) * size - start)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skscn._core.encoders import MapCode
+from skscn._core.encoders import MapEncoder
 from skscn._core.moments import (
     CodeMoments,
     DataMoments,
@@ -70,7 +70,7 @@ class DeviceRows:
         array = np.ascontiguousarray(array, dtype=dtype or self.dtype)
         return self.xp.asarray(array, device=self.device, copy=True)
 
-    def placed(self, attributes):
+    def to_input_namespace(self, attributes):
         """Return fitted attributes with arrays where the rows are."""
         return {
             name: self.put(value, value.dtype)
@@ -84,7 +84,7 @@ class DeviceRows:
         product = self.array @ self.put(atoms)
         return product + self.put(offset)
 
-    def sum_rows(self, function, sample_weight=None):
+    def sum_over_rows(self, function, sample_weight=None):
         """Return the sum, in order, of function(rows, weights) over slices of rows."""
         sums: Any = SUMS[_name(function)]
         parameters = self._parameters(function)
@@ -121,7 +121,7 @@ class DeviceRows:
         return getattr(function, "keywords", {})
 
 
-def refuse_device(X, what, remedy, asked=True):
+def check_not_on_device(X, what, remedy, asked=True):
     """Raise where something is asked for that cannot be done on a device."""
     if asked and isinstance(X, DeviceRows):
         raise TypeError(
@@ -197,7 +197,7 @@ def _code_moments(rows, weights, *, components, mean, code):
 def _expected(rows, projections, weights, code, n_sampled):
     """Return codes, the slopes of the first of them, their gain, and their sums."""
     xp = rows.xp
-    if isinstance(code, MapCode):
+    if isinstance(code, MapEncoder):
         threshold = _threshold(rows, code, projections.shape[1])
         codes = code.prior.codes(xp, projections, threshold)
         slopes = xp.astype(codes[:n_sampled, :] != 0, codes.dtype)
@@ -224,7 +224,7 @@ def _spectrum(rows, weights, *, components, mean, size, one_sided, pooled):
 
 def _encode(rows, *, components, mean, code):
     projections = _centred(rows, mean) @ rows.put(components).T
-    if not isinstance(code, MapCode):
+    if not isinstance(code, MapEncoder):
         return rows.put(code.prepared().encode(np.array(as_numpy(projections))))
     n_components = projections.shape[1]
     threshold = _threshold(rows, code, n_components)

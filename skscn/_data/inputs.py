@@ -7,26 +7,26 @@ from sklearn import get_config
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skscn._data.dask_arrays import ClusterRows, is_dask
-from skscn._data.device_arrays import DeviceRows, named, refuse_device
+from skscn._data.dask_arrays import DaskRows, is_dask
+from skscn._data.device_arrays import DeviceRows, check_not_on_device, named
 from skscn._data.sklearn_compat import array_namespace, check_sample_weight
 from skscn._data.stored_arrays import StoredRows, is_stored
-from skscn._data.validation import check_stored
+from skscn._data.validation import check_no_sparse_nan
 
-FLOATS = [np.dtype(np.float64), np.dtype(np.float32)]
+FLOAT_DTYPES = [np.dtype(np.float64), np.dtype(np.float32)]
 
 
-def is_afar(X, types=FLOATS):
+def is_remote(X, types=FLOAT_DTYPES):
     """Return whether X is on a cluster, or on disk in a form that must be read."""
     return is_dask(X) or is_stored(X, types)
 
 
-def rows_of(X, types=FLOATS, remedy=None):
+def remote_rows(X, types=FLOAT_DTYPES, remedy=None):
     """Return the rows of data that are afar, read as one of the types.
 
     The remedy is for NaN; None stands for that of coders, which complete them.
     """
-    rows = (ClusterRows if is_dask(X) else StoredRows).of(X, types)
+    rows = (DaskRows if is_dask(X) else StoredRows).of(X, types)
     return rows if remedy is None else replace(rows, remedy=remedy)
 
 
@@ -48,11 +48,11 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
         More for `check_array`.
     """
     if not reset:
-        check_place(estimator, X, method)
+        check_same_device(estimator, X, method)
     place = array_namespace(X)
     if place is not None:
         xp, _ = place
-        refuse_gradients(X)
+        check_no_gradients(X)
         known = X.dtype in (xp.float32, xp.float64)
         X = validate_data(
             estimator,
@@ -69,8 +69,8 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
                 "use np.asarray(X)."
             )
         return DeviceRows(X, *place)
-    if is_afar(X):
-        rows = rows_of(X)
+    if is_remote(X):
+        rows = remote_rows(X)
         if rows.ndim != 2:
             raise ValueError(
                 f"Found array with dim {rows.ndim}, while 2 dimensions are expected: "
@@ -82,12 +82,12 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
         estimator,
         X,
         reset=reset,
-        dtype=FLOATS,
+        dtype=FLOAT_DTYPES,
         accept_sparse="csr",
         ensure_all_finite=finite,
         **checks,
     )
-    check_stored(X)
+    check_no_sparse_nan(X)
     return X
 
 
@@ -98,32 +98,32 @@ def check_weights(sample_weight, X):
     return check_sample_weight(sample_weight, X)
 
 
-def in_memory(X):
+def load_in_memory(X):
     """Return data that are afar as an array: for what cannot be learned in passes."""
     if is_dask(X):
         return X.compute()
-    return np.asarray(X[:]) if is_afar(X) else X
+    return np.asarray(X[:]) if is_remote(X) else X
 
 
-def at_hand(X):
+def require_in_memory(X):
     """Return a chunk of rows as an array or CSR."""
     if isinstance(X, StoredRows):
         return X[:]
-    refuse_cluster(X)
-    refuse_device(X, "partial_fit", "Use fit.")
+    check_not_dask(X)
+    check_not_on_device(X, "partial_fit", "Use fit.")
     return X
 
 
-def refuse_cluster(X):
+def check_not_dask(X):
     """Raise where a chunk of a stream is on a cluster."""
-    if isinstance(X, ClusterRows) or is_dask(X):
+    if isinstance(X, DaskRows) or is_dask(X):
         raise TypeError(
             "partial_fit learns from a chunk at hand, and X is a dask array. Use fit, "
             "which reads it chunk by chunk where it is, or X.compute()."
         )
 
 
-def refuse_gradients(X):
+def check_no_gradients(X):
     """Raise where a tensor carries gradients, which NumPy would lose."""
     if getattr(X, "requires_grad", False):
         raise TypeError(
@@ -132,7 +132,7 @@ def refuse_gradients(X):
         )
 
 
-def refuse_places(X, what):
+def check_numpy_input(X, what):
     """Raise where what NumPy alone can do is asked of another namespace."""
     place = array_namespace(X)
     if place is not None:
@@ -142,7 +142,7 @@ def refuse_places(X, what):
         )
 
 
-def check_place(estimator, X, method):
+def check_same_device(estimator, X, method):
     """Raise where a fitted estimator and X are on different devices."""
     fitted = getattr(estimator, "components_", None)
     here, there = array_namespace(X), array_namespace(fitted)
@@ -163,23 +163,23 @@ def check_place(estimator, X, method):
     )
 
 
-def placed(X, attributes):
+def to_input_namespace(X, attributes):
     """Return fitted attributes with arrays where the rows are."""
-    return X.placed(attributes) if isinstance(X, DeviceRows) else attributes
+    return X.to_input_namespace(attributes) if isinstance(X, DeviceRows) else attributes
 
 
 def check_codes(estimator, X, n_components):
     """Return codes as floats: dense, CSR, or on a device."""
-    check_place(estimator, X, "inverse_transform")
+    check_same_device(estimator, X, "inverse_transform")
     place = array_namespace(X)
     if place is not None:
         xp, _ = place
-        refuse_gradients(X)
+        check_no_gradients(X)
         known = X.dtype in (xp.float32, xp.float64)
         X = check_array(X, dtype=X.dtype if known else xp.float64, estimator=estimator)
         X = DeviceRows(X, *place)
     else:
-        X = check_array(X, dtype=FLOATS, accept_sparse="csr", estimator=estimator)
+        X = check_array(X, dtype=FLOAT_DTYPES, accept_sparse="csr", estimator=estimator)
     if X.shape[1] != n_components:
         raise ValueError(
             f"X has {X.shape[1]} columns, but there are n_components={n_components} "

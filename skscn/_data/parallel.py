@@ -56,7 +56,7 @@ def workers(n_rows, n_jobs=None, size=SLICE_ROWS[0], work=SHARED_WORK):
     """
     count = min(effective_n_jobs(n_jobs), len(row_slices(n_rows, size)))
     count = count if work >= SHARED_WORK else 1
-    with one_blas_thread():
+    with single_blas_thread():
         if count == 1:
             yield Workers(map, share_memory=True)
             return
@@ -100,13 +100,13 @@ def map_rows(workers, function, X, other=None, size=None):
     )
 
 
-def sum_rows(workers, function, X, sample_weight=None):
+def sum_over_rows(workers, function, X, sample_weight=None):
     """Return the sum, in order, of function(rows, weights) over slices of rows.
 
     Rows that are elsewhere are summed there.
     """
-    if hasattr(X, "sum_rows"):
-        return X.sum_rows(function, sample_weight)
+    if hasattr(X, "sum_over_rows"):
+        return X.sum_over_rows(function, sample_weight)
     results = map_rows(workers, function, X, sample_weight)
     total = next(results)
     for result in results:
@@ -114,7 +114,7 @@ def sum_rows(workers, function, X, sample_weight=None):
     return total
 
 
-def fill_rows(workers, function, X, out, size=None):
+def map_rows_into(workers, function, X, out, size=None):
     """Write function(rows, rows of out) for every slice of rows into out."""
     size = slice_rows(X) if size is None else size
     if workers.share_memory:
@@ -147,19 +147,19 @@ def _map_joblib(parallel, function, items):
 
 
 def _on_one_thread(function, item):
-    with one_blas_thread():
+    with single_blas_thread():
         return function(item)
 
 
 @contextmanager
-def in_line():
+def sequential_pool():
     """Yield the one of `Workers`: the caller is one of many at work already."""
-    with parallel_config(backend="sequential"), one_blas_thread():
+    with parallel_config(backend="sequential"), single_blas_thread():
         yield Workers(map, share_memory=True)
 
 
 @contextmanager
-def one_blas_thread():
+def single_blas_thread():
     """Hold BLAS to one thread: small matrices lose by more.
 
     The number of threads is the whole process's. Of several callers in threads of their

@@ -35,22 +35,22 @@ __all__ = [
     "HAS_CALLBACKS",
     "BaseComposition",
     "CallbackSupportMixin",
-    "FitTask",
+    "FitCallbacks",
     "Interval",
     "StrOptions",
     "array_namespace",
     "as_numpy",
+    "atomic_fit",
     "check_feature_names_in",
     "check_matplotlib",
     "check_pandas",
     "check_sample_weight",
-    "fitting",
-    "need",
+    "import_optional",
     "to_sparse_interface",
 ]
 
 
-def fitting(method, *, skip_nested=True):
+def atomic_fit(method, *, skip_nested=True):
     """Decorate a fitting method: parameters are checked, failure changes nothing.
 
     Whatever stops the method, an interrupt included, leaves the estimator with the
@@ -121,7 +121,7 @@ def to_sparse_interface(matrix):
     return sparse.csr_matrix(matrix)
 
 
-class FitTask:
+class FitCallbacks:
     """An iterative fit as the callbacks of scikit-learn 1.9 see it; before, nothing.
 
     Parameters
@@ -180,7 +180,7 @@ class FitTask:
             )
 
 
-def need(package, *, extra, caller):
+def import_optional(package, *, extra, caller):
     """Return a package that is optional, or say which extra installs it."""
     try:
         return import_module(package)

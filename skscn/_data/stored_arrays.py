@@ -10,7 +10,7 @@ AT_HAND = (
     "Missing entries are completed in a copy, which needs X at hand: use {}, or chunks "
     "of it with partial_fit."
 )
-NO_GAPS = "Layers of images take no missing entries: complete X first."
+NO_MISSING_VALUES = "Layers of images take no missing entries: complete X first."
 HELD = 2  # chunks of a file that stay in memory: a slice may lie in two
 
 
@@ -93,7 +93,7 @@ def check_finite(rows, where, remedy):
 
 
 @dataclass(frozen=True)
-class RowsAfar:
+class RemoteRows:
     """Rows of an array that is not at hand, of the shape that they are read in.
 
     Parameters
@@ -134,13 +134,13 @@ class RowsAfar:
 
 
 @dataclass(frozen=True)
-class StoredRows(RowsAfar):
+class StoredRows(RemoteRows):
     """Rows of an array on disk: indexing reads them.
 
     Parameters
     ----------
     array, dtype, row_shape
-        As for `RowsAfar`.
+        As for `RemoteRows`.
     remedy : str
         What to do about NaN.
     """

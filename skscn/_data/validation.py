@@ -11,7 +11,7 @@ from sklearn.utils import assert_all_finite, check_array
 ORTHONORMAL = 1e-4  # how far D Dᵀ of a given dictionary may be from the identity
 
 
-def check_counts(**counts):
+def check_integers(**counts):
     """Raise where a count is no integer, or below its least value.
 
     Each is given as (value, least).
@@ -41,7 +41,7 @@ def check_n_components(n_components, n_features, start=None):
     return n_components
 
 
-def check_start(start, n_features):
+def check_initial_dictionary(start, n_features):
     """Return a dictionary that is given as an array, or None for a name."""
     if isinstance(start, str):
         return None
@@ -85,7 +85,7 @@ def check_alpha(alpha, n_components, dtype):
     return cast
 
 
-def check_stored(X):
+def check_no_sparse_nan(X):
     """Raise where CSR rows hold NaN: what is not stored there is zero, not missing."""
     if issparse(X) and np.isnan(X.data).any():
         raise ValueError(
@@ -94,7 +94,7 @@ def check_stored(X):
         )
 
 
-def check_gaps(rows, estimator):
+def check_only_missing(rows, estimator):
     """Return rows without finite codes; raise where it is not for something missing."""
     with np.errstate(invalid="ignore"):  # it adds infinities of both signs
         assert_all_finite(
@@ -121,7 +121,7 @@ def check_squares(square, dtype):
         )
 
 
-def warn_falling(tol, unit, max_iter, remedy):
+def warn_not_converged(tol, unit, max_iter, remedy):
     """Warn that learning ended before it came to rest."""
     warnings.warn(
         f"The objective still falls by more than {tol:g} {unit} after "

@@ -9,15 +9,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._coders.base import BaseCoder
 from skscn._coders.coders import OrthogonalSparseCoder
-from skscn._data.blocks import rowwise
-from skscn._data.inputs import FLOATS, in_memory
+from skscn._data.blocks import blockwise
+from skscn._data.inputs import FLOAT_DTYPES, load_in_memory
 from skscn._data.sklearn_compat import (
     Interval,
     StrOptions,
+    atomic_fit,
     check_sample_weight,
-    fitting,
 )
-from skscn._data.validation import check_stored
+from skscn._data.validation import check_no_sparse_nan
 from skscn._detection.features import quantiles
 from skscn._detection.image_model import ImageModel, as_network
 from skscn._detection.table_model import TableModel
@@ -128,7 +128,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     0.97
     """
 
-    _read_types = FLOATS
+    _read_types = FLOAT_DTYPES
     _parameter_constraints: ClassVar[dict] = {
         "coder": [BaseCoder, *LAYERS, None],
         "scaling": [StrOptions({"robust"}), None],
@@ -155,7 +155,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         self.contamination = contamination
         self.n_jobs = n_jobs
 
-    @fitting
+    @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
         """Learn what is normal.
 
@@ -180,7 +180,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         ValueError
             If X has one row only, if it is not finite or complex, or as the coder does.
         """
-        X = in_memory(X)
+        X = load_in_memory(X)
         how = {
             "scaled": self.scaling is not None,
             "marginals": self.marginals,
@@ -205,7 +205,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
             self.layers_ = None
         return self._draw_line(model, X, weights)
 
-    @fitting
+    @atomic_fit
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn from one more chunk of a stream, or go on after `fit`.
 
@@ -235,12 +235,12 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         """
         if not hasattr(self, "_model"):
             return self.fit(X, y, sample_weight)
-        X = self._validated(in_memory(X))
+        X = self._validated(load_in_memory(X))
         flat = X.reshape(len(X), -1) if self.layers_ is not None else X
         weights = check_sample_weight(sample_weight, flat)
         return self._draw_line(self._model.advanced(X, weights, self.trim), X, weights)
 
-    @rowwise
+    @blockwise
     def score_samples(self, X):
         """Return how likely every sample is, in nats; higher is more normal.
 
@@ -308,7 +308,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
             the samples, and for images `maps` of their size. See :ref:`explaining`.
         """
         check_is_fitted(self)
-        return self._model.explained(self._validated(in_memory(X)))
+        return self._model.explained(self._validated(load_in_memory(X)))
 
     def _default(self, X, weights=None):
         """Return the coder of rows by default."""
@@ -343,12 +343,12 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
             self,
             X,
             reset=reset,
-            dtype=FLOATS,
+            dtype=FLOAT_DTYPES,
             accept_sparse="csr",
             ensure_min_samples=2 if reset else 1,
             ensure_all_finite="allow-nan",
         )
-        check_stored(X)
+        check_no_sparse_nan(X)
         return X
 
     def _seen(self, layers, X, *, reset):

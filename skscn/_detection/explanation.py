@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skscn._core.encoders import MeanCode
+from skscn._core.encoders import PosteriorMeanEncoder
 
 NEAR = 1e-6  # projections by σ that are zero
 
@@ -129,6 +129,6 @@ def log_densities(projections, code):
     """Return log p(u_j) of every projection, which `log_density` sums."""
     out = np.empty_like(projections)
     for j in range(projections.shape[1]):
-        own = MeanCode(code.prior, code.parameters[:, [j]], code.noise)
+        own = PosteriorMeanEncoder(code.prior, code.parameters[:, [j]], code.noise)
         out[:, j] = own.log_density(projections[:, [j]])
     return out

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from skscn._core.moments import Sums, len_rows
+from skscn._core.moments import Summable, len_rows
 
 NORMAL_RANGE = 1.349  # interquartile range of a normal variable, in deviations
 NORMAL_MEAN = 0.798  # mean absolute deviation of the same
@@ -149,7 +149,7 @@ def _centre_and_scale(values, weights):
 
 
 @dataclass(frozen=True)
-class Counts(Sums):
+class Counts(Summable):
     """How much weight fell into every cell of every feature.
 
     Parameters

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from skscn._core.workspace import Scratches
-from skscn._data.parallel import fill_rows, workers
+from skscn._core.workspace import WorkspacePool
+from skscn._data.parallel import map_rows_into, workers
 from skscn._detection.table_model import TableModel, table_scores
 from skscn._images.base import Source, computed_in
 from skscn._images.layers.base import run
@@ -77,11 +77,11 @@ class ImageModel:
             settings=self.table.settings(),
             layer=layer,
             dtype=dtype,
-            scratches=Scratches(),
+            scratches=WorkspacePool(),
         )
         out = np.empty(len(images))
         with workers(len(images), self.table.n_jobs, layer.slice_rows) as pool:
-            return fill_rows(pool, function, images, out, layer.slice_rows)
+            return map_rows_into(pool, function, images, out, layer.slice_rows)
 
     def explained(self, images):
         """Return the `Explanation` of every image."""

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
-from skscn._core.moments import data_moments, row_square
+from skscn._core.moments import data_moments, squared_norms
 from skscn._detection.features import quantiles
 
 WIDEST = 2048  # features, of which all axes are looked for
@@ -36,7 +36,7 @@ def robust_distances(z, weights, centre, total):
         z = np.where(gaps, centre, z) if gaps.any() else z
     y = z if sparse.issparse(z) else z - centre
     mean = centre if sparse.issparse(z) else None
-    squares = row_square(y, mean)
+    squares = squared_norms(y, mean)
     # A row at the median has no direction.
     far = squares > np.finfo(z.dtype).eps * max(squares.max(), 1e-300)
     inverse = np.where(far, 1.0 / np.where(far, squares, 1.0), 0.0)

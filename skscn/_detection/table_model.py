@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skscn._core.missing_values import log_volumes
+from skscn._core.missing_values import log_missing_volumes
 from skscn._core.moments import log_likelihoods
-from skscn._data.parallel import fill_rows, sum_rows, workers
+from skscn._data.parallel import map_rows_into, sum_over_rows, workers
 from skscn._detection.explanation import Explanation, costs, terms
 from skscn._detection.features import (
     Cells,
@@ -79,7 +79,7 @@ class TableModel:
             coder.fit(coded, sample_weight=kept)
             with workers(X.shape[0], n_jobs) as pool:
                 if marginals:
-                    total = partial(sum_rows, pool, X=z, sample_weight=kept)
+                    total = partial(sum_over_rows, pool, X=z, sample_weight=kept)
                     model = replace(model, cells=learned_cells(z, kept, total))
                     joint = model._scores(pool, X, cells=None)
                     apart = model._scores(pool, X, balance=1.0, reader=None)
@@ -98,7 +98,7 @@ class TableModel:
         cells = self.cells
         if cells is not None:
             with workers(X.shape[0], self.n_jobs) as pool:
-                more = sum_rows(pool, partial(cell_counts, cells=cells), z, kept)
+                more = sum_over_rows(pool, partial(cell_counts, cells=cells), z, kept)
             cells = cells.filled(more)
         coder = copy(self.coder)  # what was fitted before is replaced, never changed
         coder.partial_fit(self._coded(z), sample_weight=kept)
@@ -128,7 +128,7 @@ class TableModel:
         reader, gaps = self._reader(), np.isnan(coded).any(axis=1)
         volumes = np.zeros(len(z))
         if gaps.any():
-            coded[gaps], volumes[gaps] = log_volumes(coded[gaps], **reader)
+            coded[gaps], volumes[gaps] = log_missing_volumes(coded[gaps], **reader)
         coefficients, rest = terms(coded, **reader)
         rest += volumes
         score = coefficients.sum(axis=1) + rest + masses.sum(axis=1)
@@ -147,7 +147,7 @@ class TableModel:
 
     def _scores(self, pool, X, **instead):
         function = partial(table_scores, **{**self.settings(), **instead})
-        return fill_rows(pool, function, X, np.empty(X.shape[0]))
+        return map_rows_into(pool, function, X, np.empty(X.shape[0]))
 
     def _reader(self):
         return {
@@ -163,7 +163,7 @@ class TableModel:
         scaling = self.scaling or Scaling.learned(X, weights)
         centre = scaling.centre if self.scaling is None else scaling.coded_centre
         with workers(X.shape[0], self.n_jobs) as pool:
-            total = partial(sum_rows, pool)
+            total = partial(sum_over_rows, pool)
             distances = robust_distances(coded, weights, centre, total)
         return _trimmed(-distances, weights, trim)
 
@@ -207,7 +207,7 @@ def table_scores(rows, out, *, scaling, cells, balance, reader):
     found = log_likelihoods(coded, None, **reader)
     gaps = np.flatnonzero(np.isnan(found))
     if len(gaps):
-        filled, volumes = log_volumes(coded[gaps], **reader)
+        filled, volumes = log_missing_volumes(coded[gaps], **reader)
         found[gaps] = log_likelihoods(filled, None, **reader) + volumes
     out += found
     return out

@@ -15,12 +15,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skscn._core.workspace import Scratches
-from skscn._data.blocks import rowwise
-from skscn._data.inputs import is_afar, refuse_cluster, refuse_places, rows_of
-from skscn._data.parallel import fill_rows, workers
+from skscn._core.workspace import WorkspacePool
+from skscn._data.blocks import blockwise
+from skscn._data.inputs import check_not_dask, check_numpy_input, is_remote, remote_rows
+from skscn._data.parallel import map_rows_into, workers
 from skscn._data.sklearn_compat import check_feature_names_in
-from skscn._data.stored_arrays import NO_GAPS
+from skscn._data.stored_arrays import NO_MISSING_VALUES
 from skscn._images.layers.base import run, run_back, run_through
 from skscn._images.validation import check_image_shape
 
@@ -70,9 +70,9 @@ def streamed(function, rows, layer, shape, dtype, n_jobs):
     """Return what a function of `_maps.layers` makes of rows, slice by slice."""
     out = np.empty((len(rows), *shape), dtype=dtype)
     size = layer.slice_rows
-    mapped = partial(function, layer=layer, dtype=dtype, scratches=Scratches())
+    mapped = partial(function, layer=layer, dtype=dtype, scratches=WorkspacePool())
     with workers(len(rows), n_jobs, size) as pool:
-        return fill_rows(pool, mapped, rows, out, size)
+        return map_rows_into(pool, mapped, rows, out, size)
 
 
 def computed_in(images):
@@ -98,7 +98,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
     def _layer(self, dtype):
         """Return the fitted `Layer` that computes in dtype."""
 
-    @rowwise
+    @blockwise
     def transform(self, X):
         """Return the maps of images.
 
@@ -128,7 +128,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         maps = self._mapped(images)
         return maps.reshape(len(maps), -1) if flat or self._flattens else maps
 
-    @rowwise
+    @blockwise
     def inverse_transform(self, X):
         """Return the images that maps stand for.
 
@@ -153,7 +153,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
             If X is not finite or has another shape than maps.
         """
         check_is_fitted(self)
-        refuse_places(X, PLACE)
+        check_numpy_input(X, PLACE)
         X = check_array(X, dtype=IMAGE_TYPES[:2], allow_nd=True, estimator=self)
         size = int(np.prod(self.map_shape_))
         if X.shape[1:] not in (self.map_shape_, (size,)):
@@ -165,7 +165,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         images = self._streamed(run_back, maps, self.image_shape_)
         return images.reshape(len(X), -1) if X.ndim == 2 else images
 
-    @rowwise
+    @blockwise
     def reconstruct(self, X):
         """Return images rebuilt from their maps, with the patch means of the images.
 
@@ -227,7 +227,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
 
     def _chunk(self, X, *, reset):
         """Return what to learn from of a stream."""
-        refuse_cluster(X)
+        check_not_dask(X)
         return self._source(X, reset=reset)
 
     def _source(self, X, *, reset=True):
@@ -244,20 +244,20 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
 
         With reset the shape is kept in `image_shape_`, else compared with it.
         """
-        refuse_places(X, PLACE)
-        afar = is_afar(X, IMAGE_TYPES)
+        check_numpy_input(X, PLACE)
+        afar = is_remote(X, IMAGE_TYPES)
         flat = sparse.issparse(X) or _n_dims(X) < 3
         if flat:
             X = validate_data(
                 self, X, reset=reset, dtype=IMAGE_TYPES, skip_check_array=afar
             )
-            X = rows_of(X, IMAGE_TYPES, NO_GAPS) if afar else X
+            X = remote_rows(X, IMAGE_TYPES, NO_MISSING_VALUES) if afar else X
             shape = check_image_shape(self.image_shape, X.shape[1])
             if not reset:
                 shape = self.image_shape_
             return self._kept(X.reshape(len(X), *shape), reset), True
         if afar:
-            X = rows_of(X, IMAGE_TYPES, NO_GAPS)
+            X = remote_rows(X, IMAGE_TYPES, NO_MISSING_VALUES)
         else:
             X = check_array(X, dtype=IMAGE_TYPES, allow_nd=True, estimator=self)
         if X.ndim == 3:

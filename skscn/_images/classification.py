@@ -14,12 +14,12 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._core.moments import DataMoments, data_moments
-from skscn._data.inputs import in_memory
-from skscn._data.parallel import one_blas_thread, sum_rows, workers
-from skscn._data.sklearn_compat import Interval, check_sample_weight, fitting
+from skscn._data.inputs import load_in_memory
+from skscn._data.parallel import single_blas_thread, sum_over_rows, workers
+from skscn._data.sklearn_compat import Interval, atomic_fit, check_sample_weight
 from skscn._data.validation import check_squares
 
-FLOATS = [np.float64, np.float32]
+FLOAT_DTYPES = [np.float64, np.float32]
 ORIGIN_ROWS = 1024
 SMALL = 512  # features, below which threads of BLAS cost more than they do
 
@@ -29,7 +29,7 @@ def gathering(method):
 
     @wraps(method)
     def call(estimator, X, *args, **kwargs):
-        return method(estimator, in_memory(X), *args, **kwargs)
+        return method(estimator, load_in_memory(X), *args, **kwargs)
 
     return call
 
@@ -209,7 +209,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         self.floor = floor
         self.n_jobs = n_jobs
 
-    @fitting
+    @atomic_fit
     @gathering
     def fit(self, X, y, sample_weight=None):
         """Learn from all samples.
@@ -233,12 +233,12 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X is not finite, y has one class only, or shapes disagree.
         """
-        y = in_memory(y)
-        X, y = validate_data(self, X, y, dtype=FLOATS)
+        y = load_in_memory(y)
+        X, y = validate_data(self, X, y, dtype=FLOAT_DTYPES)
         check_classification_targets(y)
         return self._learn(X, y, sample_weight, unique_labels(y), None)
 
-    @fitting
+    @atomic_fit
     @gathering
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from one more chunk of samples, or go on after `fit`.
@@ -265,8 +265,8 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             As `fit`, and if `classes` is missing or changes, or y has other labels.
         """
         first = not hasattr(self, "classes_")
-        y = in_memory(y)
-        X, y = validate_data(self, X, y, dtype=FLOATS, reset=first)
+        y = load_in_memory(y)
+        X, y = validate_data(self, X, y, dtype=FLOAT_DTYPES, reset=first)
         check_classification_targets(y)
         if first and classes is None:
             raise ValueError(
@@ -307,7 +307,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             second.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
         scores = X @ self.coef_.T.astype(X.dtype) + self.intercept_.astype(X.dtype)
         return scores.ravel() if len(self.coef_) == 1 else scores
 
@@ -355,7 +355,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             origin, seen = seen.origin, seen.moments
         with workers(len(X), self.n_jobs) as pool:
             sums = partial(_sums, origin=origin.astype(X.dtype))
-            moments = sum_rows(pool, sums, X, np.column_stack([weights, targets]))
+            moments = sum_over_rows(pool, sums, X, np.column_stack([weights, targets]))
         check_squares(np.trace(moments.scatter), X.dtype)
         if seen is not None:
             moments = seen + moments
@@ -394,7 +394,7 @@ class Ridge:
         features, targets = slice(n_features), slice(n_features, None)
         system = scatter[features, features] / scale / scale[:, None]
         system[np.diag_indices(n_features)] += self.alpha
-        with one_blas_thread() if n_features < SMALL else nullcontext():
+        with single_blas_thread() if n_features < SMALL else nullcontext():
             coef = solve(
                 system, scatter[features, targets] / scale[:, None], assume_a="pos"
             )

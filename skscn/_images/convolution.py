@@ -9,14 +9,14 @@ from sklearn.utils import check_random_state, gen_batches
 
 from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._core.priors import ONE_SIDED
-from skscn._core.procrustes import polar
-from skscn._data.parallel import one_blas_thread
+from skscn._core.procrustes import polar_factor
+from skscn._data.parallel import single_blas_thread
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
-    FitTask,
+    FitCallbacks,
     Interval,
     StrOptions,
-    fitting,
+    atomic_fit,
 )
 from skscn._data.validation import check_alpha, check_squares
 from skscn._images.base import BaseImageTransformer
@@ -234,7 +234,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    @fitting
+    @atomic_fit
     def fit(self, X, y=None):
         """Learn the filters from a sample of the patches of images.
 
@@ -262,7 +262,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         self._learn(source, check_random_state(self.random_state), fresh=True)
         return self
 
-    @fitting
+    @atomic_fit
     def partial_fit(self, X, y=None):
         """Learn from one more chunk of images, or go on after `fit`.
 
@@ -301,8 +301,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         alpha = check_alpha(self.alpha, n_components, source.dtype)
         n_groups = geometry.image_shape[2] if self.depthwise else 1
         dtype = source.dtype if fresh else self.filters_.dtype
-        task = FitTask(self, None, n_groups)
-        with one_blas_thread():
+        task = FitCallbacks(self, None, n_groups)
+        with single_blas_thread():
             patches = sample_patches(
                 source.take, source.n_images, geometry, self.max_patches, dtype, rng
             )
@@ -338,7 +338,9 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         init = self.init
         if init == "patches":
             replace = len(rows) < n_components
-            init = polar(rows[rng.choice(len(rows), n_components, replace=replace)])
+            init = polar_factor(
+                rows[rng.choice(len(rows), n_components, replace=replace)]
+            )
         elif init == "pca":  # the axes of whitened patches are those of the patches
             init = np.eye(n_components)
         Coder = OrthogonalSparseCoder if self.split_sign else NonNegativeSparseCoder

@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from skscn._data.sklearn_compat import (
     BaseComposition,
     CallbackSupportMixin,
-    FitTask,
+    FitCallbacks,
     StrOptions,
+    atomic_fit,
     check_feature_names_in,
-    fitting,
 )
 from skscn._images.base import BaseImageTransformer, map_names
 from skscn._images.convolution import ConvSparseCoder
@@ -161,7 +161,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         """
         return self._set_params("layers", **params)
 
-    @partial(fitting, skip_nested=False)
+    @partial(atomic_fit, skip_nested=False)
     def fit(self, X, y=None):
         """Learn the layers, from the first to the last.
 
@@ -193,7 +193,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         layers = [(name, clone(layer)) for name, layer in self.layers]
         return self._learn(self._source(X), layers, "fit")
 
-    @partial(fitting, skip_nested=False)
+    @partial(atomic_fit, skip_nested=False)
     def partial_fit(self, X, y=None):
         """Learn from one more chunk of images, or go on after `fit`.
 
@@ -307,7 +307,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     def _learn(self, source, layers, method):
         self._plan(source.image_shape)  # complains before any work starts
         below = source
-        task = FitTask(self, None, len(layers))
+        task = FitCallbacks(self, None, len(layers))
         for name, layer in layers:
             with task.subtask(f"fit {name}", layer):
                 getattr(layer, method)(below)

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skscn._data.validation import check_counts
+from skscn._data.validation import check_integers
 from skscn._images.layers.patches import Geometry, windows
 
 
@@ -81,9 +81,9 @@ def iter_patches(
     (32, 108)
     """
     kernel, stride = _pair(patch_size, "patch_size"), _pair(stride, "stride")
-    check_counts(batch_size=(batch_size, 1))
+    check_integers(batch_size=(batch_size, 1))
     if max_patches is not None:
-        check_counts(max_patches=(max_patches, 1))
+        check_integers(max_patches=(max_patches, 1))
     dtype = None if dtype is None else np.dtype(dtype)
     if center and dtype is not None and dtype.kind != "f":
         raise ValueError(
@@ -136,7 +136,7 @@ def _pair(value, name):
     if len(pair) != 2:
         raise ValueError(f"{name}={value!r} must be one or two integers.")
     for size in pair:
-        check_counts(**{name: (size, 1)})
+        check_integers(**{name: (size, 1)})
     return tuple(int(size) for size in pair)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
-    FitTask,
+    FitCallbacks,
     Interval,
     StrOptions,
-    fitting,
+    atomic_fit,
 )
 from skscn._images.base import BaseImageTransformer
 from skscn._images.layers.base import Pooling
@@ -126,7 +126,7 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         self.image_shape = image_shape
         self.n_jobs = n_jobs
 
-    @fitting
+    @atomic_fit
     def fit(self, X, y=None):
         """Take note of the shape of the maps.
 
@@ -148,12 +148,12 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         ValueError
             If X is empty, not finite or complex, or if windows are larger than maps.
         """
-        task = FitTask(self, None, 0)
+        task = FitCallbacks(self, None, 0)
         self.map_shape_ = self._plan(self._source(X).image_shape)
         task.end()
         return self
 
-    @fitting
+    @atomic_fit
     def partial_fit(self, X, y=None):
         """Do as `fit`; of later chunks the shape is checked.
 

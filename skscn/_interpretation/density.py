@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from skscn._core.encoders import MeanCode
+from skscn._core.encoders import PosteriorMeanEncoder
 from skscn._core.priors import ONE_SIDED
-from skscn._core.procrustes import polar
+from skscn._core.procrustes import polar_factor
 
 LEAST = 0.01  # of the root mean square projection: priors below are taken for it
 RANGE = 1e-6, 1e2  # of the noise, by the variance of the input
@@ -73,7 +73,7 @@ class Density:
             lost = centred - u @ self.atoms
             found -= np.einsum("ij,ij->i", lost, lost) / (2 * self.noise)
             found -= free / 2 * np.log(2 * np.pi * self.noise)
-        code = MeanCode(
+        code = PosteriorMeanEncoder(
             ONE_SIDED["exponential"], self.threshold[None] / self.noise, self.noise
         )
         return found + code.log_density(u)
@@ -87,5 +87,5 @@ def orthonormalised(atoms):
     """
     n_atoms, n_inputs = atoms.shape
     if n_atoms <= n_inputs:
-        return polar(atoms)
-    return polar(atoms.T).T * np.sqrt(n_atoms / n_inputs)
+        return polar_factor(atoms)
+    return polar_factor(atoms.T).T * np.sqrt(n_atoms / n_inputs)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skscn._core.workspace import Scratch
+from skscn._core.workspace import Workspace
 from skscn._images.layers.correlation import Correlation
 from skscn._images.layers.patches import Geometry, padded, windows
 
@@ -120,7 +120,7 @@ class Units(Operation):
         if self.kernel is None:
             return samples
         geometry = self.geometry(samples.shape[1:])
-        images = padded(samples, geometry, samples.dtype, Scratch())
+        images = padded(samples, geometry, samples.dtype, Workspace())
         return windows(images, geometry).reshape(-1, self.weight.shape[1])
 
     def projections(self, samples):
@@ -128,7 +128,7 @@ class Units(Operation):
         if self.kernel is None:
             return samples @ self.weight.T + self.bias
         geometry = self.geometry(samples.shape[1:])
-        scratch = Scratch()
+        scratch = Workspace()
         images = padded(samples, geometry, samples.dtype, scratch)
         filters = self.weight.reshape(-1, *self.patch_shape)
         return Correlation(filters, geometry)(images, scratch) + self.bias

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skscn._coders.coders import NonNegativeSparseCoder
-from skscn._core.workspace import Scratches
+from skscn._core.workspace import WorkspacePool
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.layers.base import Layer, run
 from skscn._images.network import SparseCodingNetwork
@@ -32,7 +32,7 @@ class Pooled(Operation):
             None,
             layer=self.layer,
             dtype=samples.dtype,
-            scratches=Scratches(),
+            scratches=WorkspacePool(),
         )
 
     def out_shape(self, shape):

@@ -23,7 +23,7 @@ from skscn._interpretation.torch_modules import (
     write,
 )
 
-FLOATS = [np.float64, np.float32]
+FLOAT_DTYPES = [np.float64, np.float32]
 READABLE = (
     "MLPClassifier, MLPRegressor, a Pipeline that ends in one, a torch.nn.Sequential "
     "of Linear, Conv2d, ReLU, Flatten and pools, a NonNegativeSparseCoder, a "
@@ -275,7 +275,7 @@ def _read_own(model):
 
 def _images(model, X):
     images, _ = model._images(X, reset=False)
-    return images if images.dtype in FLOATS else images.astype(np.float32)
+    return images if images.dtype in FLOAT_DTYPES else images.astype(np.float32)
 
 
 def _read_arrays(layers, readout):
@@ -291,10 +291,12 @@ def _read_arrays(layers, readout):
                 "[(weight, bias)] for one; [(W.T, b) for W, b in zip(coefs_, "
                 "intercepts_)] of scikit-learn."
             )
-        weight = check_array(pair[0], dtype=FLOATS, copy=True, input_name=f"Weight {i}")
+        weight = check_array(
+            pair[0], dtype=FLOAT_DTYPES, copy=True, input_name=f"Weight {i}"
+        )
         bias = check_array(
             np.zeros(len(weight), weight.dtype) if pair[1] is None else pair[1],
-            dtype=FLOATS,
+            dtype=FLOAT_DTYPES,
             ensure_2d=False,
             copy=True,
             input_name=f"Bias {i}",
@@ -335,12 +337,12 @@ def _write_arrays(operations, units):
 
 
 def _rows_of(model, X):
-    X = validate_data(model, X, reset=False, dtype=FLOATS, accept_sparse="csr")
+    X = validate_data(model, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse="csr")
     return X if isinstance(X, np.ndarray) else X.toarray()
 
 
 def _rows(X, width):
-    X = check_array(X, dtype=FLOATS, accept_sparse="csr")
+    X = check_array(X, dtype=FLOAT_DTYPES, accept_sparse="csr")
     X = X if isinstance(X, np.ndarray) else X.toarray()
     if X.shape[1] != width:
         raise ValueError(
@@ -350,7 +352,7 @@ def _rows(X, width):
 
 
 def _tensors(operations, X):
-    X = check_array(as_array(X), dtype=FLOATS, allow_nd=True)
+    X = check_array(as_array(X), dtype=FLOAT_DTYPES, allow_nd=True)
     first = operations[0]
     if isinstance(first, Units) and first.kernel is not None and X.ndim in (2, 4):
         _check_channels(first, X.shape)

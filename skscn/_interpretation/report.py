@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length
 
-from skscn._data.parallel import one_blas_thread
+from skscn._data.parallel import single_blas_thread
 from skscn._data.sklearn_compat import check_pandas
 from skscn._interpretation.anatomy import Anatomy
 from skscn._interpretation.forwards import FORWARDS, Forward, whole
@@ -101,7 +101,7 @@ class NetworkReport:
                 for units in network.hidden
             ]
         else:
-            with one_blas_thread():
+            with single_blas_thread():
                 readings = observe(
                     network.operations,
                     samples,
@@ -318,7 +318,7 @@ class NetworkReport:
         """
         chosen = range(len(self.layers)) if layer is None else [self._index(layer)]
         densities = {i: self.layers[i].reading.density for i in chosen}
-        with one_blas_thread():
+        with single_blas_thread():
             return log_likelihoods(
                 self._network.operations, densities, self._network.prepare(X)
             )
@@ -376,7 +376,7 @@ class NetworkReport:
         means = None
         if self._samples is not None:
             means = [layer.mean for layer in self.layers]
-        with one_blas_thread():
+        with single_blas_thread():
             found = repaired(
                 self._network.operations,
                 self._samples,
@@ -406,7 +406,7 @@ class NetworkReport:
             raise ValueError(f"forward={forward!r} is none of {', '.join(FORWARDS)}.")
         whole("n_steps", n_steps, 0)
         readings = [layer.reading for layer in self.layers]
-        with one_blas_thread():
+        with single_blas_thread():
             found, converged = outputs(
                 self._network.operations,
                 readings,

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skscn._data.parallel import one_blas_thread
-from skscn._data.validation import check_counts
+from skscn._data.parallel import single_blas_thread
+from skscn._data.validation import check_integers
 from skscn._restoration.noise_estimation import noise_level
 from skscn._restoration.passes import Coded
 from skscn._restoration.patch_coding import check_coder, patch_code
@@ -157,7 +157,7 @@ def denoise_image(
     image = np.asarray(image)
     pixels = check_image(image, channel_axis)
     sizes = check_patch_sizes(patch_size)
-    check_counts(
+    check_integers(
         stride=(stride, 1),
         n_refinements=(n_refinements, 0),
         n_classes=(n_classes, 1),
@@ -185,7 +185,7 @@ def denoise_image(
     units = units_of(part, sigma[noisy], rng)
 
     options = {"units": units, "stride": stride, "n_jobs": n_jobs}
-    with one_blas_thread():
+    with single_blas_thread():
         steps = []
         for kernel in kernels:
             sample = units.planes(random_patches(part, kernel, max_patches, rng))

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from sklearn.utils import check_random_state
 
-from skscn._data.parallel import one_blas_thread
-from skscn._data.validation import check_counts
+from skscn._data.parallel import single_blas_thread
+from skscn._data.validation import check_integers
 from skscn._restoration.tiled_passes import (
     averaged,
     computed_in,
@@ -138,7 +138,7 @@ def inpaint_image(
     pixels = check_image(image, channel_axis, missing=missing)
     _check_known(missing)
     sizes = check_patch_sizes(patch_size)
-    check_counts(
+    check_integers(
         stride=(stride, 1),
         n_passes=(n_passes, 1),
         n_classes=(n_classes, 1),
@@ -161,7 +161,7 @@ def inpaint_image(
     units = units_of(filled, spread * levels[0], rng)
     estimate = units.planes(filled)
     wanted = None if sigma.any() else missing.any(axis=2)
-    with one_blas_thread():
+    with single_blas_thread():
         for i, level in enumerate(levels):
             estimate *= units.sigma[0] / (spread[0] * level)
             units = replace(units, sigma=spread * level)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skscn._core.encoders import MapCode, MeanCode
+from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._restoration.patch_classes import Classes
 from skscn._restoration.tiles import gather, spread
 
@@ -30,7 +30,7 @@ class PatchCode:
     """
 
     atoms: np.ndarray
-    code: MapCode | MeanCode
+    code: MapEncoder | PosteriorMeanEncoder
     mean: np.ndarray | None = None
 
     def rebuild(self, patches):
@@ -41,7 +41,7 @@ class PatchCode:
             patches -= self.mean[:, None]
         projections = self.atoms @ patches
         # To a code samples are rows, and these are columns.
-        if isinstance(self.code, MapCode) and self.code.shrinkage is None:
+        if isinstance(self.code, MapEncoder) and self.code.shrinkage is None:
             codes = self.code.encode(projections.T).T
             kept = np.count_nonzero(codes, axis=0)
         else:

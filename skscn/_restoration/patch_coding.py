@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.base import clone
 
 from skscn._coders.coders import OrthogonalSparseCoder
-from skscn._core.encoders import MapCode, MeanCode
+from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.priors import SIGNED
-from skscn._core.procrustes import polar
+from skscn._core.procrustes import polar_factor
 from skscn._restoration.noise_estimation import cosine_products
 from skscn._restoration.passes import PatchCode
 
@@ -36,8 +36,8 @@ def patch_code(coder, patches, kernel, units):
         atoms = cosine_products(kernel)
         for _ in range(ALTERNATIONS):
             codes = prior.mode(patches @ atoms.T.astype(dtype), threshold)
-            atoms = polar(codes.T @ patches, atoms)
-        return PatchCode(atoms.astype(dtype), MapCode(prior, threshold))
+            atoms = polar_factor(codes.T @ patches, atoms)
+        return PatchCode(atoms.astype(dtype), MapEncoder(prior, threshold))
     if _is_fitted(coder):
         sigma = float(np.sqrt(np.mean(units.sigma**2)))
         code = _code_of(coder, sigma, dtype)
@@ -62,13 +62,15 @@ def _learned(coder, patches):
     inference = coder.inference
     coder.set_params(inference="map").fit(patches)
     if not learns:
-        return coder, MapCode.of(prior, coder.alpha_, dtype)
+        return coder, MapEncoder.of(prior, coder.alpha_, dtype)
     projections = (patches - coder.mean_) @ coder.components_.T
     variance = np.maximum(projections.var(axis=0, dtype=np.float64) - 1, LEAST)
     low, high = (limit[:, None] for limit in prior.limits(float(variance.max())))
     parameters = prior.guess(variance, np.zeros(len(variance)))
     for _ in range(EM_STEPS):
-        _, sums = MeanCode(prior, parameters, 1.0).expect(projections.copy())
+        _, sums = PosteriorMeanEncoder(prior, parameters, 1.0).expect(
+            projections.copy()
+        )
         found = prior.coordinates(prior.m_step(sums[1:], len(projections)))
         parameters = prior.parameters(np.clip(found, low, high))
     return coder, _code(prior, parameters, inference, dtype)
@@ -82,7 +84,7 @@ def _code_of(coder, sigma, dtype):
     """
     prior = SIGNED[coder.prior]
     if not coder._learned_prior:
-        return MapCode(prior, THRESHOLDS[coder.prior])
+        return MapEncoder(prior, THRESHOLDS[coder.prior])
     scales = {"rate": sigma, "weight": 1.0, "slab_variance": sigma**-2}
     numbers = coder.prior_
     parameters = np.array(
@@ -93,9 +95,9 @@ def _code_of(coder, sigma, dtype):
 
 def _code(prior, parameters, inference, dtype):
     if inference == "mean":
-        return MeanCode(prior, parameters, 1.0)
+        return PosteriorMeanEncoder(prior, parameters, 1.0)
     threshold, shrinkage = prior.rule(parameters, 1.0)
-    return MapCode.of(prior, threshold, dtype, shrinkage)
+    return MapEncoder.of(prior, threshold, dtype, shrinkage)
 
 
 def check_coder(coder, kernels):

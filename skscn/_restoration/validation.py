@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from skscn._data.validation import check_counts
+from skscn._data.validation import check_integers
 
 
 def check_image(image, channel_axis, *, missing=None):
@@ -118,7 +118,7 @@ def check_patch_sizes(patch_size):
     if not sizes:
         raise ValueError("patch_size=() holds no size: give one or several integers.")
     for size in sizes:
-        check_counts(patch_size=(size, 1))
+        check_integers(patch_size=(size, 1))
     return tuple(int(size) for size in sizes)
 
 

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
-from skscn._core.encoders import MeanCode
+from skscn._core.encoders import PosteriorMeanEncoder
 
 CODERS = [
     OrthogonalSparseCoder(alpha="auto"),
@@ -143,7 +143,7 @@ def test_the_likelihood_is_that_of_projections_and_noise(coder, alpha, digits):
     expected -= (64 - 5) / 2 * np.log(2 * np.pi * noise)
     prior = coder._priors[coder.prior]
     parameters = np.array(list(coder.prior_.values()))
-    expected += MeanCode(prior, parameters, noise).log_density(u)
+    expected += PosteriorMeanEncoder(prior, parameters, noise).log_density(u)
     np.testing.assert_allclose(coder.score_samples(digits), expected)
     assert coder.score(digits) == coder.score_samples(digits).mean()
 
@@ -204,7 +204,9 @@ def test_given_thresholds_leave_the_most_likely_noise(coder, alpha, digits):
         parameters = np.array(list(coder.prior_.values()))
         if prior.names == ("rate",):
             parameters = coder.alpha_[None] / noise
-        value = MeanCode(prior, parameters, noise).log_density(u.copy()).sum()
+        value = (
+            PosteriorMeanEncoder(prior, parameters, noise).log_density(u.copy()).sum()
+        )
         return value - outside / 2 / noise - n * 44 / 2 * np.log(2 * np.pi * noise)
 
     best = likelihood(coder.noise_variance_)

@@ -6,7 +6,7 @@ from scipy.integrate import trapezoid
 from scipy.special import erfcx
 from scipy.stats import exponnorm, norm
 
-from skscn._core.encoders import MapCode, MeanCode
+from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.normal_tail import Room, tail
 from skscn._core.priors import ONE_SIDED, SIGNED
 
@@ -68,7 +68,7 @@ def test_density_mean_and_variance_are_quadrature(prior, parameters, noise):
     sigma = np.sqrt(noise)
     points = np.array([-9, -3, -0.7, 0.0, 0.2, 1.1, 2.5, 6.0]) * max(sigma, 0.3)
     for column in parameters.T:
-        code = MeanCode(prior, column[:, None], noise)
+        code = PosteriorMeanEncoder(prior, column[:, None], noise)
         u = points[:, None]
         expected = np.array([moments(prior, column, noise, x) for x in points])
         found = code.log_density(u.copy()), code.encode(u.copy())[:, 0]
@@ -99,7 +99,7 @@ def test_the_tail_is_scipys():
 def test_the_exponential_marginal_is_scipys(rate, noise):
     sigma = np.sqrt(noise)
     u = np.linspace(-20, 20, 401)[:, None] * max(sigma, 1 / rate)
-    code = MeanCode(ONE_SIDED["exponential"], np.array([[rate]]), noise)
+    code = PosteriorMeanEncoder(ONE_SIDED["exponential"], np.array([[rate]]), noise)
     expected = exponnorm.logpdf(u[:, 0], 1 / (rate * sigma), scale=sigma)
     finite = np.isfinite(expected) & (expected > -600)
     found = code.log_density(u.copy())
@@ -110,7 +110,7 @@ def test_the_exponential_marginal_is_scipys(rate, noise):
 @each_noise
 def test_densities_integrate_to_one(prior, parameters, noise):
     for column in parameters.T:
-        code = MeanCode(prior, column[:, None], noise)
+        code = PosteriorMeanEncoder(prior, column[:, None], noise)
         scale = np.sqrt(noise + (1 / column[0] ** 2 if len(column) == 1 else column[1]))
         sigma = np.sqrt(noise)
         near = np.linspace(-12 * sigma, 12 * sigma, 20_001)
@@ -126,11 +126,11 @@ def test_the_mean_is_tweedies_formula(prior, parameters, noise):
     """E a = u + σ² d/du log p(u), and the variance is σ² d/du E a."""
     sigma = np.sqrt(noise)
     u = np.linspace(-6, 6, 60)[:, None] * max(sigma, 0.3) + np.zeros(5)
-    code = MeanCode(prior, parameters, noise)
+    code = PosteriorMeanEncoder(prior, parameters, noise)
     step = 1e-5 * sigma
     slope = np.empty_like(u)
     for j in range(5):
-        one = MeanCode(prior, parameters[:, [j]], noise)
+        one = PosteriorMeanEncoder(prior, parameters[:, [j]], noise)
         logs = [one.log_density(u[:, [j]] + sign * step) for sign in (1, -1)]
         slope[:, j] = (logs[0] - logs[1]) / (2 * step)
     mean = code.encode(u.copy())
@@ -148,7 +148,7 @@ def test_all_is_finite_and_means_rise_to_ten_thousand_deviations(
     z = np.concatenate([-half[::-1], half]).astype(dtype)
     for noise in (1.0, 1e-6):
         u = (z * np.sqrt(noise)).astype(dtype)[:, None] + np.zeros(5, dtype=dtype)
-        code = MeanCode(prior, parameters, noise)
+        code = PosteriorMeanEncoder(prior, parameters, noise)
         mean = code.encode(u.copy())
         assert mean.dtype == dtype
         assert np.isfinite(mean).all()
@@ -166,7 +166,7 @@ def test_all_is_finite_and_means_rise_to_ten_thousand_deviations(
 @each_prior
 def test_single_precision_agrees_with_double(prior, parameters, rng):
     u = rng.normal(size=(500, 5)) * 5
-    code = MeanCode(prior, parameters, 0.7)
+    code = PosteriorMeanEncoder(prior, parameters, 0.7)
     single = u.astype(np.float32)
     np.testing.assert_allclose(
         code.encode(single.copy()), code.encode(u.copy()), rtol=1e-4, atol=1e-4
@@ -179,7 +179,7 @@ def test_single_precision_agrees_with_double(prior, parameters, rng):
 @each_prior
 def test_without_noise_the_mean_is_the_projection(prior, parameters):
     u = np.linspace(0.1, 3, 30)[:, None] + np.zeros(5)
-    mean = MeanCode(prior, parameters, 1e-12).encode(u.copy())
+    mean = PosteriorMeanEncoder(prior, parameters, 1e-12).encode(u.copy())
     np.testing.assert_allclose(mean, u, atol=1e-6)
 
 
@@ -188,10 +188,10 @@ def test_limits_of_the_rate(name, rng):
     """A flat prior returns the projection, or its cut-off mean; a sharp one nothing."""
     prior = PRIORS[name][0]
     u = rng.normal(size=(100, 1)) * 3
-    flat = MeanCode(prior, np.array([[1e-9]]), 1.0).encode(u.copy())
+    flat = PosteriorMeanEncoder(prior, np.array([[1e-9]]), 1.0).encode(u.copy())
     cut = u + norm.pdf(u) / norm.cdf(u) if prior.one_sided else u
     np.testing.assert_allclose(flat, cut, atol=1e-6)
-    sharp = MeanCode(prior, np.array([[1e9]]), 1.0)
+    sharp = PosteriorMeanEncoder(prior, np.array([[1e9]]), 1.0)
     np.testing.assert_allclose(sharp.encode(u.copy()), 0, atol=1e-8)
     np.testing.assert_allclose(
         sharp.log_density(u.copy()), norm.logpdf(u[:, 0]), atol=1e-6
@@ -203,7 +203,7 @@ def test_limits_of_the_rate(name, rng):
 def test_the_learned_mode_is_the_most_probable_value(prior, parameters, noise):
     """Of the posterior's density; of the slab, where that is more probable than not."""
     u = np.linspace(-5, 5, 101)[:, None] * max(np.sqrt(noise), 0.3) + np.zeros(5)
-    codes = MapCode(prior, *prior.rule(parameters, noise)).encode(u.copy())
+    codes = MapEncoder(prior, *prior.rule(parameters, noise)).encode(u.copy())
     grid = np.linspace(0.0 if prior.one_sided else -1.0, 1.0, 4001) * np.abs(u).max()
     for column, projections, code in zip(parameters.T, u.T, codes.T, strict=True):
         logs = log_slab(prior, column, grid) - (projections[:, None] - grid) ** 2 / (
@@ -223,7 +223,9 @@ def test_the_gradient_by_coordinates_is_numeric(prior, parameters, noise, rng):
     """Fisher's identity: expectations of the complete gradient are the gradient."""
     u = rng.normal(size=(200, 5)) * 2 + 1
     weights = rng.random(200)
-    _, sums = MeanCode(prior, parameters, noise).expect(u.copy(), None, weights)
+    _, sums = PosteriorMeanEncoder(prior, parameters, noise).expect(
+        u.copy(), None, weights
+    )
     gradient, curvature = prior.slopes(parameters, sums[1:], weights.sum())
     np.testing.assert_allclose(sums[0], weights @ u**2)
     place = prior.coordinates(parameters)
@@ -234,7 +236,7 @@ def test_the_gradient_by_coordinates_is_numeric(prior, parameters, noise, rng):
         for sign in (1, -1):
             moved = place.copy()
             moved[index] += sign * 1e-5
-            code = MeanCode(prior, prior.parameters(moved), noise)
+            code = PosteriorMeanEncoder(prior, prior.parameters(moved), noise)
             costs.append(-weights @ code.log_density(u.copy()))
         numeric = (costs[0] - costs[1]) / 2e-5
         np.testing.assert_allclose(gradient[index], numeric, rtol=1e-4, atol=1e-4)
@@ -244,7 +246,7 @@ def test_the_gradient_by_coordinates_is_numeric(prior, parameters, noise, rng):
 @each_noise
 def test_expected_squares_are_those_of_mean_and_variance(prior, parameters, noise, rng):
     u = rng.normal(size=(50, 5)) * 2 + 1
-    code = MeanCode(prior, parameters, noise)
+    code = PosteriorMeanEncoder(prior, parameters, noise)
     mean = code.encode(u.copy())
     _, sums = code.expect(u.copy())
     squares = prior.squares(parameters, noise, sums[1:], np.sum(u * mean, axis=0), 50)
@@ -270,7 +272,7 @@ def _complete(prior, codes):
 
 def test_working_memory_is_bounded():
     """A worker that codes ever fewer rows does not hold arrays for each number."""
-    code = MeanCode(SIGNED["laplace"], RATES, 1.0).prepared()
+    code = PosteriorMeanEncoder(SIGNED["laplace"], RATES, 1.0).prepared()
     for n_rows in range(50, 0, -1):
         code.encode(np.ones((n_rows, 5)))
     assert len(code.workspace) <= 4

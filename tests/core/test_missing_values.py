@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._core.missing_values import complete
-from skscn._core.model_parameters import Belief
+from skscn._core.model_parameters import ModelParameters
 
 CODERS = [
     OrthogonalSparseCoder(alpha=2.0),
@@ -59,7 +59,7 @@ def gaussian():
     X += 0.5 * rng.normal(size=X.shape) + 4
     coder = OrthogonalSparseCoder(3, prior="spike_slab", alpha="auto").fit(X)
     D, slab, noise = coder.components_, np.array([9.0, 4.0, 2.25]), 0.25
-    coder._known = Belief(np.array([np.full(3, 1 - 1e-9), slab]), noise)
+    coder._known = ModelParameters(np.array([np.full(3, 1 - 1e-9), slab]), noise)
     covariance = D.T * slab @ D + noise * np.eye(6)
     return coder, coder.mean_, covariance, holed(X[:40], 0.3)
 

@@ -8,7 +8,7 @@ from common import orthonormal
 from scipy import sparse
 
 from skscn._core import moments
-from skscn._core.encoders import MapCode
+from skscn._core.encoders import MapEncoder
 from skscn._core.moments import (
     CodeMoments,
     code_moments,
@@ -20,9 +20,9 @@ from skscn._core.priors import ONE_SIDED, SIGNED
 
 COMPONENTS = orthonormal(5, 8)
 CODES = [
-    MapCode(SIGNED["laplace"], 0.5),
-    MapCode(ONE_SIDED["exponential"], np.linspace(0, 1, 5)),
-    MapCode(SIGNED["spike_slab"], 0.7),
+    MapEncoder(SIGNED["laplace"], 0.5),
+    MapEncoder(ONE_SIDED["exponential"], np.linspace(0, 1, 5)),
+    MapEncoder(SIGNED["spike_slab"], 0.7),
 ]
 each_code = pytest.mark.parametrize("code", CODES, ids=repr)
 each_mean = pytest.mark.parametrize("mean", [None, np.linspace(-1, 1, 8)])

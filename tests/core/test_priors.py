@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skscn._core.encoders import MapCode
+from skscn._core.encoders import MapEncoder
 from skscn._core.priors import ONE_SIDED, SIGNED, Exponential, Laplace, SpikeSlab
 
 PENALTIES = {
@@ -93,7 +93,7 @@ def test_codes_are_exact_in_both_float_types_at_any_scale(prior, dtype, scale):
 def test_the_slope_is_the_derivative_of_the_code(prior, rng):
     u = rng.normal(size=1000)
     step = 1e-6
-    code = MapCode(prior, 0.5)
+    code = MapEncoder(prior, 0.5)
     rise = code.encode(u + step) - code.encode(u - step)
     smooth = np.abs(np.abs(u) - 0.5) > 2 * step
     np.testing.assert_allclose(

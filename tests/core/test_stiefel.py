@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from common import gap, orthonormal, planted, recovered
 
-from skscn._core.encoders import MapCode
+from skscn._core.encoders import MapEncoder
 from skscn._core.moments import data_moments
-from skscn._core.objectives import State, map_objective
+from skscn._core.objectives import Iterate, map_objective
 from skscn._core.priors import ONE_SIDED, SIGNED
-from skscn._core.procrustes import polar
-from skscn._core.stiefel import descend
+from skscn._core.procrustes import polar_factor
+from skscn._core.stiefel import minimize_on_stiefel
 
 CODES = {
     "laplace": SIGNED["laplace"],
@@ -24,7 +24,7 @@ each_prior = pytest.mark.parametrize("prior", CODES.values(), ids=CODES)
 
 
 def objective_of(X, prior, threshold):
-    code = MapCode(prior, threshold)
+    code = MapEncoder(prior, threshold)
     data = data_moments(X, None)
     total = partial(_whole, X)
     return map_objective(total, data, mean=None, code=code, dtype=X.dtype)
@@ -37,8 +37,10 @@ def _whole(X, function):
 def plain(objective, components, n_steps):
     """Alternate codes and polar factor; return the last objective."""
     for _ in range(n_steps):
-        components = polar(objective(State(components)).moments.cross, components)
-    return objective(State(components)).objective
+        components = polar_factor(
+            objective(Iterate(components)).moments.cross, components
+        )
+    return objective(Iterate(components)).objective
 
 
 def path(steps, n_steps):
@@ -50,12 +52,12 @@ def path(steps, n_steps):
 def test_the_objective_is_its_definition(prior, n_components, digits):
     X = digits[:100] - digits.mean(axis=0)
     components = orthonormal(n_components, 64)
-    codes = MapCode(prior, 2.0).encode(X @ components.T)
+    codes = MapEncoder(prior, 2.0).encode(X @ components.T)
     hard = "spike" in type(prior).__name__.lower()
     penalty = 0.5 * 4.0 * (codes != 0) if hard else 2.0 * np.abs(codes)
     residual = X - codes @ components
     expected = (0.5 * (residual**2).sum() + penalty.sum()) / len(X)
-    evaluation = objective_of(X, prior, 2.0)(State(components))
+    evaluation = objective_of(X, prior, 2.0)(Iterate(components))
     np.testing.assert_allclose(evaluation.objective, expected)
 
 
@@ -67,13 +69,14 @@ def test_the_cross_moment_is_minus_the_gradient(prior, digits, rng):
     turn = rng.normal(size=(64, 64))
     step = 1e-6
     towards = [
-        polar(components + sign * step * components @ (turn - turn.T))
+        polar_factor(components + sign * step * components @ (turn - turn.T))
         for sign in (1, -1)
     ]
     numeric = (
-        objective(State(towards[0])).objective - objective(State(towards[1])).objective
+        objective(Iterate(towards[0])).objective
+        - objective(Iterate(towards[1])).objective
     ) / (2 * step)
-    cross = objective(State(components)).moments.cross / len(X)
+    cross = objective(Iterate(components)).moments.cross / len(X)
     np.testing.assert_allclose(
         numeric, -np.vdot(cross, components @ (turn - turn.T)), rtol=1e-4
     )
@@ -86,8 +89,9 @@ def test_the_objective_never_rises(prior, n_components, threshold, digits):
     X = digits[:300] - digits.mean(axis=0)
     steps = list(
         islice(
-            descend(
-                objective_of(X, prior, threshold), State(orthonormal(n_components, 64))
+            minimize_on_stiefel(
+                objective_of(X, prior, threshold),
+                Iterate(orthonormal(n_components, 64)),
             ),
             25,
         )
@@ -112,7 +116,12 @@ def test_the_objective_never_rises(prior, n_components, threshold, digits):
 def test_degenerate_data_do_no_harm(X, prior):
     for threshold in (0.0, 0.1):
         steps = list(
-            islice(descend(objective_of(X, prior, threshold), State(np.eye(4))), 15)
+            islice(
+                minimize_on_stiefel(
+                    objective_of(X, prior, threshold), Iterate(np.eye(4))
+                ),
+                15,
+            )
         )
         assert np.all(np.diff([step.evaluation.objective for step in steps]) <= 0)
         assert gap(steps[-1].components) < 1e-12
@@ -124,7 +133,10 @@ def test_it_goes_where_a_thousand_plain_alternations_go(digits):
     start = np.linalg.eigh(X.T @ X)[1].T[::-1]
     reference = plain(objective, start, 1000)
     # Within 0.2 % of it in 30 passes, where plain alternation is not.
-    assert path(descend(objective, State(start)), 31)[-1] <= reference * 1.002
+    assert (
+        path(minimize_on_stiefel(objective, Iterate(start)), 31)[-1]
+        <= reference * 1.002
+    )
     assert plain(objective, start, 30) > reference * 1.002
 
 
@@ -132,7 +144,7 @@ def test_at_rest_the_moment_is_symmetric(digits):
     """The fixed points of alternation: C = M Dᵀ is symmetric, and M = C D."""
     X = digits[:400] - digits.mean(axis=0)
     objective = objective_of(X, SIGNED["laplace"], 4.0)
-    *_, step = islice(descend(objective, State(orthonormal(20, 64))), 400)
+    *_, step = islice(minimize_on_stiefel(objective, Iterate(orthonormal(20, 64))), 400)
     cross = step.evaluation.moments.cross
     inner = cross @ step.components.T
     scale = np.abs(inner).max()
@@ -142,7 +154,9 @@ def test_at_rest_the_moment_is_symmetric(digits):
 
 def test_rest_is_noticed_and_kept():
     X = np.vstack([np.eye(4), -np.eye(4)])
-    steps = descend(objective_of(X, SIGNED["laplace"], 0.1), State(np.eye(4)))
+    steps = minimize_on_stiefel(
+        objective_of(X, SIGNED["laplace"], 0.1), Iterate(np.eye(4))
+    )
     held = list(islice(steps, 8))
     assert held[-1].improvement == 0.0
     assert held[-1].calm_since(1, 0.0) == 2
@@ -153,7 +167,9 @@ def test_a_pass_that_does_not_improve_is_not_rest(digits):
     """A rejected step says nothing about how near the minimum is."""
     X = digits[:100] - digits.mean(axis=0)
     objective = objective_of(X, SIGNED["spike_slab"], 6.0)
-    steps = list(islice(descend(objective, State(orthonormal(30, 64))), 60))
+    steps = list(
+        islice(minimize_on_stiefel(objective, Iterate(orthonormal(30, 64))), 60)
+    )
     rejected = [step for step in steps[1:] if step.improvement is None]
     assert rejected
     assert {step.calm_since(calm, 1.0) for step in rejected for calm in (0, 1)} == {
@@ -168,7 +184,9 @@ def test_a_pass_that_does_not_improve_is_not_rest(digits):
 def test_without_prior_it_finds_the_principal_subspace(n_components, digits):
     X = digits - digits.mean(axis=0)
     objective = objective_of(X, SIGNED["laplace"], 0.0)
-    *_, step = islice(descend(objective, State(orthonormal(n_components, 64))), 150)
+    *_, step = islice(
+        minimize_on_stiefel(objective, Iterate(orthonormal(n_components, 64))), 150
+    )
     energies = np.sort(np.linalg.eigvalsh(X.T @ X))[::-1]
     lost = energies[n_components:].sum() / 2 / len(X)
     np.testing.assert_allclose(
@@ -180,7 +198,9 @@ def test_without_prior_it_finds_the_principal_subspace(n_components, digits):
 def test_a_planted_dictionary_is_recovered_from_few_samples(seed):
     X, atoms = planted(300, density=0.1, noise=0.05, seed=seed)
     objective = objective_of(X, SIGNED["laplace"], 0.2)
-    *_, step = islice(descend(objective, State(orthonormal(64, 64, 100 + seed))), 100)
+    *_, step = islice(
+        minimize_on_stiefel(objective, Iterate(orthonormal(64, 64, 100 + seed))), 100
+    )
     assert recovered(step.components, atoms) == 1.0
 
 
@@ -190,7 +210,9 @@ def test_a_planted_dictionary_is_recovered_from_dense_codes(seed):
         20_000, density=1.0, noise=0.1, seed=seed, n_components=16, n_features=16
     )
     objective = objective_of(X, SIGNED["laplace"], 0.4)
-    *_, step = islice(descend(objective, State(orthonormal(16, 16, 100 + seed))), 60)
+    *_, step = islice(
+        minimize_on_stiefel(objective, Iterate(orthonormal(16, 16, 100 + seed))), 60
+    )
     assert recovered(step.components, atoms) == 1.0
 
 
@@ -198,7 +220,9 @@ def test_a_planted_dictionary_is_recovered_from_dense_codes(seed):
 def test_a_planted_dictionary_of_fewer_atoms_than_features(seed):
     X, atoms = planted(1000, density=0.2, noise=0.05, seed=seed, n_components=20)
     objective = objective_of(X, SIGNED["laplace"], 0.2)
-    *_, step = islice(descend(objective, State(orthonormal(20, 64, 100 + seed))), 100)
+    *_, step = islice(
+        minimize_on_stiefel(objective, Iterate(orthonormal(20, 64, 100 + seed))), 100
+    )
     assert recovered(step.components, atoms) == 1.0
 
 
@@ -206,5 +230,7 @@ def test_planted_one_sided_codes_are_recovered_with_their_sign(rng):
     atoms = orthonormal(16, 16)
     X = rng.exponential(size=(2000, 16)) * (rng.random((2000, 16)) < 0.2) @ atoms
     objective = objective_of(X, ONE_SIDED["exponential"], 0.1)
-    *_, step = islice(descend(objective, State(orthonormal(16, 16, 1))), 200)
+    *_, step = islice(
+        minimize_on_stiefel(objective, Iterate(orthonormal(16, 16, 1))), 200
+    )
     assert np.mean((step.components @ atoms.T).max(axis=0) > 0.99) > 0.9

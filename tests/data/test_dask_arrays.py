@@ -23,11 +23,11 @@ from skscn import (
     StreamingRidgeClassifier,
     map_blocks,
 )
-from skscn._core.encoders import MapCode
+from skscn._core.encoders import MapEncoder
 from skscn._core.moments import code_moments
 from skscn._core.priors import SIGNED
-from skscn._data.dask_arrays import ADDED, ClusterRows, _of_chunk
-from skscn._data.parallel import row_slices, slice_rows, sum_rows, workers
+from skscn._data.dask_arrays import ADDED, DaskRows, _of_chunk
+from skscn._data.parallel import row_slices, slice_rows, sum_over_rows, workers
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
@@ -58,7 +58,7 @@ def X():
 
 def moments_of(k, p, n):
     rows = np.random.default_rng(0).normal(size=(n, p))
-    code = MapCode(SIGNED["laplace"], 0.5)
+    code = MapEncoder(SIGNED["laplace"], 0.5)
     return code_moments(rows, None, components=np.eye(k, p), mean=None, code=code)
 
 
@@ -124,7 +124,7 @@ def test_where_a_chunk_begins_in_memory_changes_no_bits(n):
     rng = np.random.default_rng(0)
     X, mean = rng.normal(size=(n, 64)), rng.normal(size=64)
     atoms = np.linalg.qr(rng.normal(size=(64, 32)))[0].T.copy()
-    code = MapCode(SIGNED["laplace"], 0.5)
+    code = MapEncoder(SIGNED["laplace"], 0.5)
     found = []
     for move in (np.copy, misaligned):
         function = pickle.dumps(
@@ -145,9 +145,9 @@ def test_what_a_chunk_sends_back_does_not_grow_with_its_rows():
 
 def test_an_iteration_is_one_map_reduce(X, monkeypatch):
     calls = []
-    inner = ClusterRows.sum_rows
+    inner = DaskRows.sum_over_rows
     monkeypatch.setattr(
-        ClusterRows, "sum_rows", lambda *args: calls.append(0) or inner(*args)
+        DaskRows, "sum_over_rows", lambda *args: calls.append(0) or inner(*args)
     )
     counts = []
     with here():
@@ -165,13 +165,13 @@ def test_an_iteration_is_one_map_reduce(X, monkeypatch):
 def test_moments_are_those_of_numpy_wherever_chunks_end(sizes):
     rng = np.random.default_rng(0)
     X, w = rng.normal(size=(sum(sizes), 3)), rng.random(sum(sizes))
-    code = MapCode(SIGNED["laplace"], 0.5)
+    code = MapEncoder(SIGNED["laplace"], 0.5)
     function = partial(code_moments, components=np.eye(2, 3), mean=None, code=code)
     with workers(len(X)) as pool:
-        expected = sum_rows(pool, function, X, w)
+        expected = sum_over_rows(pool, function, X, w)
     with here():
-        rows = ClusterRows.of(da.from_array(X, chunks=(sizes, 3)), [X.dtype])
-        found = rows.sum_rows(function, rows.check_weights(w))
+        rows = DaskRows.of(da.from_array(X, chunks=(sizes, 3)), [X.dtype])
+        found = rows.sum_over_rows(function, rows.check_weights(w))
     for name in ("weight", "cross", "total", "gain", "sampled", "curvature"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name))
 

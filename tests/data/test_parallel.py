@@ -11,13 +11,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from skscn import OrthogonalSparseCoder
 from skscn._data.parallel import (
     SLICE_ROWS,
-    fill_rows,
-    in_line,
     map_rows,
-    one_blas_thread,
+    map_rows_into,
     row_slices,
+    sequential_pool,
+    single_blas_thread,
     slice_rows,
-    sum_rows,
+    sum_over_rows,
     workers,
 )
 
@@ -60,11 +60,13 @@ def test_slices_of_narrow_rows_are_longer_within_bounds(n_features, n_rows):
 def test_every_kind_of_worker_gives_the_same_bits(backend, n_jobs, rng):
     X, weights = rng.normal(size=(20_000, 300)), rng.random(20_000)
     with workers(20_000, 1) as pool:
-        expected = sum_rows(pool, total_of, X, weights)
+        expected = sum_over_rows(pool, total_of, X, weights)
     chosen = joblib.parallel_config(**({"backend": backend} if backend else {}))
     with chosen, workers(20_000, n_jobs) as pool:
-        np.testing.assert_array_equal(sum_rows(pool, total_of, X, weights), expected)
-        out = fill_rows(pool, double, X, np.empty_like(X))
+        np.testing.assert_array_equal(
+            sum_over_rows(pool, total_of, X, weights), expected
+        )
+        out = map_rows_into(pool, double, X, np.empty_like(X))
         np.testing.assert_array_equal(out, 2 * X)
 
 
@@ -81,7 +83,7 @@ def test_an_error_in_a_worker_reaches_the_caller():
         raise ZeroDivisionError(len(rows))
 
     with workers(20_000, 2) as pool, pytest.raises(ZeroDivisionError):
-        sum_rows(pool, fail, np.zeros((20_000, 300)))
+        sum_over_rows(pool, fail, np.zeros((20_000, 300)))
 
 
 def test_blas_has_one_thread_in_there_and_its_own_number_after():
@@ -98,7 +100,7 @@ def test_blas_has_one_thread_in_there_and_its_own_number_after():
 def test_callers_that_overlap_put_the_threads_of_blas_back():
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
-        first, second = one_blas_thread(), one_blas_thread()
+        first, second = single_blas_thread(), single_blas_thread()
         for caller in (first, second):
             caller.__enter__()
         first.__exit__(None, None, None)
@@ -131,7 +133,7 @@ def test_workers_within_workers_do_not_multiply(backend, rng):
 def test_one_of_many_at_work_asks_for_no_more(rng):
     X = rng.normal(size=(3 * LEAST, 300))
     coder = OrthogonalSparseCoder(n_jobs=2, max_iter=5, tol=1)
-    with in_line() as pool:
+    with sequential_pool() as pool:
         assert pool.map is map
         assert alone(coder, X) == 1.0
         inner = coder.fit(X).transform(X)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skscn._core.workspace import Scratch
+from skscn._core.workspace import Workspace
 from skscn._images.layers.correlation import Contrast, Correlation
 from skscn._images.layers.patches import (
     Geometry,
@@ -39,28 +39,28 @@ def images_of(rng):
 def test_tiled_products_are_the_products_of_every_patch(
     geometry, n_filters, images_of, rng
 ):
-    images = padded(images_of(geometry), geometry, np.float64, Scratch())
+    images = padded(images_of(geometry), geometry, np.float64, Workspace())
     filters = rng.normal(size=(n_filters, *geometry.patch_shape))
     expected = np.einsum("nyxhwc,fhwc->nyxf", windows(images, geometry), filters)
-    products = Correlation(filters, geometry)(images, Scratch())
+    products = Correlation(filters, geometry)(images, Workspace())
     np.testing.assert_allclose(products, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("tile", [1, 2, 3, 4, 7, 13])
 def test_every_tile_gives_the_same_products(tile, images_of, rng, monkeypatch):
     geometry = Geometry((6, 13, 2), (3, 3), (1, 1), ((1, 1), (1, 1)))
-    images = padded(images_of(geometry), geometry, np.float64, Scratch())
+    images = padded(images_of(geometry), geometry, np.float64, Workspace())
     filters = rng.normal(size=(4, *geometry.patch_shape))
-    expected = Correlation(filters, geometry)(images, Scratch()).copy()
+    expected = Correlation(filters, geometry)(images, Workspace()).copy()
     monkeypatch.setattr("skscn._images.layers.correlation._best_tile", lambda *_: tile)
-    products = Correlation(filters, geometry)(images, Scratch())
+    products = Correlation(filters, geometry)(images, Workspace())
     np.testing.assert_allclose(products, expected, atol=1e-12)
 
 
 @each_geometry
 @pytest.mark.parametrize("centre", [0.0, 100.0])
 def test_contrast_is_the_standard_deviation_of_every_patch(geometry, centre, images_of):
-    images = padded(images_of(geometry), geometry, np.float64, Scratch()) + centre
+    images = padded(images_of(geometry), geometry, np.float64, Workspace()) + centre
     patches = windows(images, geometry)
     expected = 1 / np.sqrt(patches.var(axis=(3, 4, 5)) + 0.1)
     found = Contrast(geometry, 0.1, centre)(images)
@@ -78,7 +78,7 @@ def test_contrast_loses_no_digits_far_from_the_origin(rng):
 @each_geometry
 def test_overlap_add_of_all_patches_is_the_image(geometry, images_of):
     images = images_of(geometry)
-    patches = windows(padded(images, geometry, np.float64, Scratch()), geometry)
+    patches = windows(padded(images, geometry, np.float64, Workspace()), geometry)
     covered = overlap_add(np.ones_like(patches), geometry) > 0
     rebuilt = overlap_add(patches, geometry)
     np.testing.assert_allclose(rebuilt, images * covered, atol=1e-12)
@@ -98,7 +98,7 @@ def test_a_small_set_gives_all_of_its_patches(images_of):
     images = images_of(geometry)
     rng = np.random.RandomState(0)
     found = sample_patches(images.__getitem__, 3, geometry, 10**6, np.float64, rng)
-    expected = windows(padded(images, geometry, np.float64, Scratch()), geometry)
+    expected = windows(padded(images, geometry, np.float64, Workspace()), geometry)
     np.testing.assert_array_equal(found, expected.reshape(found.shape))
 
 
@@ -108,7 +108,7 @@ def test_a_sample_is_bounded_and_of_patches_that_are_there(images_of):
     rng = np.random.RandomState(0)
     found = sample_patches(images.__getitem__, 50, geometry, 100, np.float64, rng)
     assert found.shape == (100, 3, 3, 2)
-    every = windows(padded(images, geometry, np.float64, Scratch()), geometry)
+    every = windows(padded(images, geometry, np.float64, Workspace()), geometry)
     every = {patch.tobytes() for patch in every.reshape(-1, 3, 3, 2)}
     assert {patch.tobytes() for patch in found} <= every
     assert len({patch.tobytes() for patch in found}) > 95

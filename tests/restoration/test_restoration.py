@@ -10,7 +10,7 @@ from skscn import (
     denoise_image,
     inpaint_image,
 )
-from skscn._core.encoders import MapCode
+from skscn._core.encoders import MapEncoder
 from skscn._core.priors import SIGNED
 from skscn._restoration.channels import Units
 from skscn._restoration.noise_estimation import cosine_products, noise_level
@@ -79,7 +79,7 @@ def test_planes_are_an_orthonormal_change_of_units(channels, rng):
 def test_a_threshold_of_zero_is_the_identity(rng):
     image = rng.normal(size=(40, 30, 1))
     units = Units(np.zeros(1), np.ones(1), np.eye(1), np.dtype(np.float64))
-    code = PatchCode(cosine_products((5, 4)), MapCode(SIGNED["spike_slab"], 0.0))
+    code = PatchCode(cosine_products((5, 4)), MapEncoder(SIGNED["spike_slab"], 0.0))
     planes = averaged(
         image, None, [((5, 4), Coded((code,)))], units, stride=2, n_jobs=1
     )
@@ -98,7 +98,7 @@ def test_rebuilt_patches_are_those_of_the_coder(rng):
     coder = OrthogonalSparseCoder(9, prior="laplace", alpha=0.7, center=False)
     rows -= rows.mean(axis=1, keepdims=True)
     coder.fit(rows)
-    code = PatchCode(coder.components_, MapCode(SIGNED["laplace"], 0.7))
+    code = PatchCode(coder.components_, MapEncoder(SIGNED["laplace"], 0.7))
     shifted = (rows + 5.0).T.copy()
     weights = code.rebuild(shifted)
     codes = coder.transform(rows)

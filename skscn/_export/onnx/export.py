@@ -7,7 +7,7 @@ from sklearn.base import is_classifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._data.sklearn_compat import need
+from skscn._data.sklearn_compat import import_optional
 
 
 def register_onnx_converters():
@@ -33,7 +33,9 @@ def register_onnx_converters():
     >>> from skscn import register_onnx_converters
     >>> register_onnx_converters()  # doctest: +SKIP
     """
-    skl2onnx = need("skl2onnx", extra="onnx", caller="register_onnx_converters")
+    skl2onnx = import_optional(
+        "skl2onnx", extra="onnx", caller="register_onnx_converters"
+    )
 
     from skscn._export.onnx.converters import CONVERTERS
 
@@ -102,7 +104,7 @@ def to_onnx(model, X, *, options=None, target_opset=None):
     >>> [output.name for output in graph.graph.output]  # doctest: +SKIP
     ['label', 'probabilities']
     """
-    skl2onnx = need("skl2onnx", extra="onnx", caller="to_onnx")
+    skl2onnx = import_optional("skl2onnx", extra="onnx", caller="to_onnx")
     check_is_fitted(model)
     model = getattr(model, "best_estimator_", model)  # of a search
     _check_steps(type(model).__name__, model)

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._data.sklearn_compat import need
+from skscn._data.sklearn_compat import import_optional
 
 OUTPUTS = ("logits", "probabilities", "features")
 
@@ -81,7 +81,7 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     >>> bool((logits.argmax(1).numpy() == model.predict(X)).all())  # doctest: +SKIP
     True
     """
-    torch = need("torch", extra="torch", caller="to_torch")
+    torch = import_optional("torch", extra="torch", caller="to_torch")
     if output not in OUTPUTS:
         raise ValueError(f"output={output!r} is none of {OUTPUTS}.")
     dtype = _float(torch, dtype)
@@ -181,7 +181,7 @@ def from_torch(network, *, classes=None, orthonormal=False):
     >>> from_torch(network).components_.shape  # doctest: +SKIP
     (16, 64)
     """
-    need("torch", extra="torch", caller="from_torch")
+    import_optional("torch", extra="torch", caller="from_torch")
 
     from skscn._export.torch.network import TorchNetwork
     from skscn._export.torch.perceptrons import perceptron

@@ -9,8 +9,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from torch import nn
 
 from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
-from skscn._core.model_parameters import Belief
-from skscn._core.procrustes import polar
+from skscn._core.model_parameters import ModelParameters
+from skscn._core.procrustes import polar_factor
 from skscn._export.fitted_layers import read_coder, read_conv, read_linear
 from skscn._export.torch.building import LAYERS, LINEAR, PERCEPTRONS
 from skscn._export.torch.codes import SpikeSlabMean
@@ -103,7 +103,7 @@ def _write_coder(name, coder, module, orthonormal):
     """Write atoms and priors of rows; return how far atoms are from orthonormal."""
     components = _atoms(module.project, coder.components_)
     if orthonormal and _gap(components) >= ROUNDING:
-        components = polar(components).astype(components.dtype)
+        components = polar_factor(components).astype(components.dtype)
     belief = coder._known.belief
     alpha, parameters = coder.alpha_, belief.parameters
     prior = coder._priors[coder._fitted_prior]
@@ -126,9 +126,11 @@ def _write_coder(name, coder, module, orthonormal):
     if components is coder.components_ and alpha is coder.alpha_:
         return gap
     if gap < ROUNDING:  # of the network's dtype, which may be a shorter one
-        components = polar(components.astype(np.float64)).astype(components.dtype)
+        components = polar_factor(components.astype(np.float64)).astype(
+            components.dtype
+        )
     coder.components_, coder.alpha_ = components, alpha
-    coder._known = Belief(parameters, belief.noise)
+    coder._known = ModelParameters(parameters, belief.noise)
     _restart(coder, components)
     return gap
 
@@ -174,7 +176,7 @@ def _write_filters(layer, project, alpha, orthonormal):
         return
     rows = filters.reshape(n_groups, n_components, -1).astype(np.float64)
     atoms = [
-        polar(group @ whitening.backward.T)
+        polar_factor(group @ whitening.backward.T)
         for group, (whitening, _) in zip(rows, layer._groups, strict=True)
     ]
     if orthonormal or same:
@@ -237,7 +239,7 @@ def _write_head(head, module):
 def _restarted(coder, components):
     """Return a coder of whitened patches with other atoms."""
     coder = copy(coder)
-    components = polar(components.astype(np.float64))
+    components = polar_factor(components.astype(np.float64))
     coder.components_ = components.astype(coder.components_.dtype)
     _restart(coder, components)
     return coder
@@ -245,7 +247,7 @@ def _restarted(coder, components):
 
 def _restart(coder, components):
     """Let `partial_fit` begin a new stream, from the nearest orthonormal atoms."""
-    components = polar(components.astype(np.float64))
+    components = polar_factor(components.astype(np.float64))
     coder._stream = replace(coder._stream, components=components, known=None)
     coder._gathered = None
 

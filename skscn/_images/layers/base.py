@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from skscn._core.workspace import Scratch
+from skscn._core.workspace import Workspace
 from skscn._images.layers.correlation import Contrast, Correlation
 from skscn._images.layers.patches import overlap_add, padded, windows
 from skscn._images.layers.pooling_axes import signed_power, spread
@@ -217,7 +217,7 @@ class Convolution(Layer):
         signs = maps.reshape(n_places, self.n_groups, -1, self.n_filters)
         codes = signs[:, :, 0] - (signs[:, :, 1] if self.split_sign else 0)
         if images is not None:
-            images = padded(images, self.geometry, self.dtype, Scratch())
+            images = padded(images, self.geometry, self.dtype, Workspace())
             patches = windows(images, self.geometry)
         rebuilt = []
         for i, (atoms, mean) in enumerate(zip(self.atoms, self.mean, strict=True)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skscn._core.workspace import Scratch
+from skscn._core.workspace import Workspace
 from skscn._images.layers.base import Convolution, Layer
 
 
@@ -63,7 +63,7 @@ class Stack(Layer):
         if images is not None:
             for layer in self.layers[: last - 1]:
                 above = np.empty((len(images), *layer.out_shape), dtype=self.dtype)
-                layer(below[-1], above, Scratch())
+                layer(below[-1], above, Workspace())
                 below.append(above)
         else:
             below *= last

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from skscn._core.workspace import Scratch
+from skscn._core.workspace import Workspace
 
 PATCHES_PER_IMAGE = 8  # drawn from one image, as long as there are images enough
 FEW_PLACES = 1024  # in an image, of which none is drawn twice
@@ -114,7 +114,7 @@ def sample_patches(take, n_images, geometry, n_patches, dtype, random_state):
         else:  # where repetition is rare
             places = random_state.randint(n_places, size=(n_chosen, share))
     patches = np.empty((*places.shape, *geometry.patch_shape), dtype=dtype)
-    scratch = Scratch()
+    scratch = Workspace()
     size = max(1, SAMPLED_NUMBERS // int(np.prod(geometry.padded_shape)))
     for start in range(0, len(chosen), size):
         part = slice(start, start + size)
