@@ -17,9 +17,8 @@ def short_slices(monkeypatch):
     """Cut rows into slices of the least length, however narrow they are."""
     from skscn._data import parallel
 
-    least, _ = parallel.SLICE_ROWS
-    monkeypatch.setattr(parallel, "SLICE_ROWS", (least, least))
-    return least
+    monkeypatch.setattr(parallel, "MAX_SLICE_ROWS", parallel.MIN_SLICE_ROWS)
+    return parallel.MIN_SLICE_ROWS
 
 
 @pytest.fixture(scope="session", autouse=True)
