@@ -65,10 +65,10 @@ def _spike_slab_mean(ops, u, one_sided, log_odds, wiener_gain, sigma):
 
 
 def _truncated_normal(ops, x):
-    """Return the mean of N(x, 1) truncated to positive values, and the log of its mass.
+    """Return the mean of N(x, 1) truncated to positive values, and log(Φ(x) / φ(x)).
 
-    The mass is divided by the density at its largest value, as in
-    `skscn._core.marginals`.
+    Φ(x) is the mass of the positive values and φ(x) the density at zero. The formulas
+    are those of `skscn._core.marginals`.
     """
     magnitude = ops.where(x >= 0, x, -x)  # abs has the derivative 0 at x = 0
     t = 2.0 / (2.0 + magnitude)

@@ -51,11 +51,6 @@ class Encoder(nn.Module):
         gain = None if gain is None else options.tensor(gain)
         self.register_buffer("wiener_gain", gain)
 
-    @property
-    def has_thresholds(self):
-        """Whether `bias` is −λ, minus the thresholds, and not the log odds of slabs."""
-        return self.prior != "spike_slab" or self.sigma is None
-
     def forward(self, u):
         """Return the codes of projections (n, n_groups * n_components, ...)."""
         return encode(torch, u, self, partial(per_channel, x=u))
@@ -80,7 +75,8 @@ class SparseCoder(nn.Sequential):
         """
         if isinstance(self.encoder, nn.ReLU):
             return self.project.bias
-        return self.encoder.bias if self.encoder.has_thresholds else None
+        is_log_odds = self.encoder.prior == "spike_slab" and self.encoder.sigma
+        return None if is_log_odds else self.encoder.bias
 
 
 def coder_module(name, coder, options):

@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons as torch modules, and ReLU networks of torch as such."""
+"""Multi-layer perceptrons: as torch modules, and from ReLU networks of torch."""
 
 from collections import OrderedDict
 

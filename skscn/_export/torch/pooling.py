@@ -45,8 +45,8 @@ class SeparablePool2d(nn.Module):
 class SignedPower(nn.Module):
     """sign(x) |x|^power.
 
-    For power < 1 the result and its derivative are zero if the result is smaller than
-    the rounding error of one: the derivative at x = 0 is infinite.
+    For power < 1 the derivative at x = 0 is infinite. There the result and its
+    derivative are zero where the result is below the rounding error of one.
     """
 
     def __init__(self, power):
@@ -59,7 +59,7 @@ class SignedPower(nn.Module):
         if self.power >= 1:
             return torch.sign(x) * magnitude**self.power
         min_magnitude = torch.finfo(x.dtype).eps ** (1 / self.power)
-        is_tiny = magnitude <= min_magnitude  # not NaN, which stays
+        is_tiny = magnitude <= min_magnitude  # False for NaN, which is kept
         magnitude = torch.where(is_tiny, 1.0, magnitude)
         powers = magnitude.sqrt() if self.power == 0.5 else magnitude**self.power
         return torch.where(is_tiny, 0.0, torch.sign(x) * powers)

@@ -49,7 +49,7 @@ def per_channel(values, x):
 
     The channels are the components of every group, one group after another.
     """
-    values = values.repeat(x.shape[1] // len(values))
+    values = values.repeat(x.shape[1] // values.shape[0])
     return values.reshape(-1, *[1] * (x.ndim - 2))
 
 
