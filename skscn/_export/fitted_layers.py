@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logit
 
-from skscn._images.layers.patches import Geometry
-from skscn._images.layers.pooling_axes import LinearAxis, WindowAxis
+from skscn._images.layers.patches import PatchGrid
+from skscn._images.layers.pooling import LinearPooling1D, WindowPooling1D
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,16 @@ class Conv:
     shift : ndarray of shape (n_groups, n_components)
         Added to the products of patches with filters.
     code : Code
-    geometry : Geometry
+    geometry : PatchGrid
     contrast : tuple of float or None
-        (eps, centre): products are divided by √(variance + eps) of their patch; the
-        variance is computed about the centre.
+        (eps, pixel_mean): products are divided by √(variance + eps) of their patch; the
+        variance is computed about the pixel mean.
     """
 
     filters: np.ndarray
     shift: np.ndarray
     code: Code
-    geometry: Geometry
+    geometry: PatchGrid
     contrast: tuple | None
 
 
@@ -81,14 +81,14 @@ class Conv:
 class Pool:
     """A reduction of rows and of columns, and the power of what it gives."""
 
-    rows: LinearAxis | WindowAxis
-    columns: LinearAxis | WindowAxis
+    rows: LinearPooling1D | WindowPooling1D
+    columns: LinearPooling1D | WindowPooling1D
     power: float
 
     @property
     def is_max(self):
         """Whether windows are reduced to their maxima."""
-        return isinstance(self.rows, WindowAxis) and self.rows.reduce is np.maximum
+        return isinstance(self.rows, WindowPooling1D) and self.rows.is_max
 
     @property
     def windows(self):
@@ -136,29 +136,26 @@ def read_coder(coder):
 
 
 def read_conv(layer):
-    """Return the record of a fitted convolution, from its public attributes."""
-    n_groups, n_components = len(layer.mean_), len(layer.alpha_)
-    shape = (n_groups, 1 + layer.split_sign, n_components)
-    filters = layer.filters_.reshape(*shape, *layer.filters_.shape[1:])[:, 0]
-    bias = layer.bias_.astype(np.float64).reshape(shape)
+    """Return the record of a fitted convolution."""
+    fitted, settings = layer._fitted, layer._fitted.settings
     return Conv(
-        filters=filters,
-        shift=(bias + layer.alpha_)[:, 0],
+        filters=fitted.filters[:, 0],
+        shift=fitted.projection_bias,
         code=Code(
-            prior=layer.prior,
+            prior=settings.prior,
             one_sided=True,
-            threshold=layer.alpha_,
-            split=layer.split_sign,
+            threshold=fitted.threshold,
+            split=settings.split_sign,
         ),
-        geometry=layer._geometry(layer.image_shape_),
-        contrast=(layer.eps_, layer._centre) if layer.eps_ else None,
+        geometry=settings.grid,
+        contrast=(settings.eps, settings.pixel_mean) if settings.eps else None,
     )
 
 
 def read_pool(layer):
     """Return the record of a pool."""
-    rows, columns = layer._axes(layer.image_shape_)
-    return Pool(rows, columns, layer.power)
+    pooling = layer._fitted
+    return Pool(pooling.rows, pooling.columns, pooling.power)
 
 
 def read_linear(model):
@@ -186,7 +183,7 @@ def read_link(model):
 
 def _regular(axis):
     """Return (size, step) of windows that a stock pooling layer reaches, or None."""
-    if not isinstance(axis, WindowAxis):
+    if not isinstance(axis, WindowPooling1D):
         return None
     starts, ends = np.transpose(axis.windows)
     size, step = int(ends[0] - starts[0]), int(starts[1]) if len(starts) > 1 else 1

@@ -306,7 +306,7 @@ def test_what_was_trained_comes_back_as_it_is(orthonormal, head, digits, labels)
     np.testing.assert_array_equal(model.predict(X), before)  # never in place
     layer = back[0].named_layers_.conv1
     if orthonormal:
-        ((_, coder),) = layer._groups
+        ((_, coder),) = layer._channel_groups
         assert gap(coder.components_) < 1e-10
     assert np.isfinite(back[0].reconstruct(X)).all()
     back[0].partial_fit(X)
@@ -340,7 +340,7 @@ def test_nearest_orthonormal_atoms_of_free_filters(digits, labels):
     network = trained(to_torch(model), X, y)
     back = from_torch(network, orthonormal=True)
     for name in ("conv1", "conv2"):
-        for _, coder in back[0].named_layers_[name]._groups:
+        for _, coder in back[0].named_layers_[name]._channel_groups:
             assert gap(coder.components_) < 1e-10
     off_free = off(called(network, X), from_torch(network).decision_function(X))
     assert off_free < 1e-5 < off(called(network, X), back.decision_function(X))

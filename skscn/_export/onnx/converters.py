@@ -67,7 +67,7 @@ def classifier_shapes(operator):
 def returns_rows(operator):
     """Return whether a layer returns rows for this input."""
     flat = len(operator.inputs[0].type.shape) == 2
-    return flat or operator.raw_operator._flattens
+    return flat or operator.raw_operator._returns_rows
 
 
 def convert_coder(scope, operator, container):
@@ -160,7 +160,7 @@ def _layer(graph, x, layer):
     if layer.arrangement == "parallel":
         parts = [_layer(graph, x, part) for _, part in layer.layers_]
         return _joined(graph, parts), layer.map_shape_
-    parts, collected = [], layer._collected()
+    parts, collected = [], layer._output_layers()
     for _, part in layer.layers_:
         x, shape = _layer(graph, x, part)
         parts.append((x, shape))

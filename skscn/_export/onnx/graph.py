@@ -111,7 +111,7 @@ def conv(graph, x, record):
         "strides": list(record.geometry.stride),
         "group": n_groups,
     }
-    places = record.geometry.places
+    places = record.geometry.grid_shape
     if record.contrast is None:
         u = graph.node("Conv", x, filters, shift.ravel(), **options)
     else:
@@ -165,11 +165,11 @@ def rows(graph, x, shape):
 
 def _inverse_contrast(graph, x, record, options):
     """Return 1 / √(variance + eps) of the patches of padded images, for every group."""
-    eps, centre = record.contrast
+    eps, pixel_mean = record.contrast
     n_groups, channels = options["group"], record.filters.shape[-1]
     box = np.ones((n_groups, channels, *options["kernel_shape"]))
     box /= box[0].size
-    centred = graph.node("Sub", x, centre)
+    centred = graph.node("Sub", x, pixel_mean)
     mean = graph.node("Conv", centred, box, **options)
     square = graph.node("Mul", centred, centred)
     square = graph.node("Conv", square, box, **options)

@@ -155,7 +155,7 @@ class Builder:
     def images(self, name, layer):
         """Return a layer of images or a network, between images as users have them."""
         inner = self.layer(name, layer)
-        return torch_layers.Images(inner, layer.image_shape_, layer._flattens)
+        return torch_layers.Images(inner, layer.image_shape_, layer._returns_rows)
 
     def layer(self, name, layer):
         """Return a layer that reads maps."""
@@ -166,7 +166,7 @@ class Builder:
         layers = self.named(layer.layers_, self.layer)
         if layer.arrangement == "parallel":
             return torch_layers.Branches(layers)
-        collected = layer._collected()
+        collected = layer._output_layers()
         return (
             torch_layers.Collected(layers, collected)
             if collected
@@ -209,8 +209,8 @@ class Builder:
         """Return atoms and whitenings, which the filters of a layer are products of."""
         shape = layer.filters_.shape[1:]
         atoms, forward, origin = [], [], []
-        for whitening, coder in layer._groups:
-            rows = whitening.forward
+        for whitening, coder in layer._channel_groups:
+            rows = whitening.matrix
             origin.append(rows @ whitening.mean)
             if layer.center_patches:
                 rows = rows - rows.mean(axis=1, keepdims=True)

@@ -19,6 +19,7 @@ from skscn._export.torch.network import parts
 from skscn._export.torch.perceptrons import check_trained
 from skscn._images.classification import StreamingRidgeClassifier
 from skscn._images.convolution import ConvSparseCoder
+from skscn._images.layers.convolution import FittedConvolution
 from skscn._images.network import SparseCodingNetwork
 
 # Of D Dᵀ from the identity: what a shorter float leaves, and what is worth a warning.
@@ -140,7 +141,7 @@ def _write_conv(name, layer, module, orthonormal):
     alpha = _array(-module.code.bias, layer.alpha_)
     _check_priors(name, alpha, signed=False)
     if isinstance(module.project, WhitenedProducts):
-        former = np.array([coder.components_ for _, coder in layer._groups])
+        former = np.array([coder.components_ for _, coder in layer._channel_groups])
         atoms = _atoms(module.project.atoms, former)
         if atoms is not former or alpha is not layer.alpha_:
             _write_atoms(layer, None if atoms is former else atoms, alpha)
@@ -176,8 +177,8 @@ def _write_filters(layer, project, alpha, orthonormal):
         return
     rows = filters.reshape(n_groups, n_components, -1).astype(np.float64)
     atoms = [
-        polar_factor(group @ whitening.backward.T)
-        for group, (whitening, _) in zip(rows, layer._groups, strict=True)
+        polar_factor(group @ whitening.dewhitening_matrix.T)
+        for group, (whitening, _) in zip(rows, layer._channel_groups, strict=True)
     ]
     if orthonormal or same:
         _write_atoms(layer, atoms if not same else None, alpha)
@@ -187,35 +188,37 @@ def _write_filters(layer, project, alpha, orthonormal):
     # The mean patch is the nearest one to the former whose projections are −shift.
     off = -shift - np.einsum("gkp,gp->gk", rows, mean)
     mean = mean + np.einsum("gpk,gk->gp", inverse, off)
-    signs = (1, -1) if layer.split_sign else (1,)
-    dtype, shape = layer.filters_.dtype, layer.atoms_.shape
-    stacked = np.concatenate([sign * filters for sign in signs], axis=1)
-    layer.filters_ = stacked.reshape(layer.filters_.shape).astype(dtype)
-    bias = np.concatenate([sign * shift - alpha for sign in signs], axis=1)
-    layer.bias_ = bias.ravel().astype(dtype)
-    layer.atoms_ = inverse.swapaxes(1, 2).reshape(shape).astype(dtype)
-    layer.mean_ = mean.reshape(layer.mean_.shape).astype(dtype)
-    layer.alpha_ = alpha
-    layer._groups = [
+    layer._store_convolution(
+        FittedConvolution.from_filters(
+            layer._fitted.settings,
+            filters,
+            shift,
+            inverse.swapaxes(1, 2),
+            mean,
+            alpha,
+            layer.filters_.dtype,
+        )
+    )
+    layer._channel_groups = [
         (whitening, _restarted(coder, rows))
-        for (whitening, coder), rows in zip(layer._groups, atoms, strict=True)
+        for (whitening, coder), rows in zip(layer._channel_groups, atoms, strict=True)
     ]
 
 
 def _write_atoms(layer, atoms, alpha):
     """Write orthonormal atoms of whitened patches; None leaves those that there are."""
+    groups = layer._channel_groups
     if atoms is not None:
-        layer._groups = [
+        groups = [
             (
                 whitening,
                 coder
                 if np.array_equal(rows, coder.components_.astype(rows.dtype))
                 else _restarted(coder, rows),
             )
-            for (whitening, coder), rows in zip(layer._groups, atoms, strict=True)
+            for (whitening, coder), rows in zip(groups, atoms, strict=True)
         ]
-    geometry = layer._geometry(layer.image_shape_)
-    layer._set_attributes(geometry, alpha, layer.filters_.dtype)
+    layer._store_groups(groups, layer._fitted.settings, alpha, layer.filters_.dtype)
 
 
 def _write_head(head, module):
@@ -226,9 +229,8 @@ def _write_head(head, module):
     if coef is linear.coef and intercept is linear.intercept:
         return
     if isinstance(head, StreamingRidgeClassifier):
-        # The weights are a property of the sums, which stay; their solution is known.
-        head._ridge = copy(head._ridge)
-        vars(head._ridge)["solution"] = coef, intercept
+        # The sums over samples stay; the trained weights replace their solution.
+        head._statistics = replace(head._statistics, given_solution=(coef, intercept))
         return
     head.coef_ = np.array(coef).reshape(np.shape(head.coef_))
     if np.size(head.intercept_) == intercept.size:
