@@ -1,11 +1,12 @@
 """Patches of many images as mini-batches of rows, for `partial_fit`."""
 
+from math import prod
+
 import numpy as np
 from sklearn.utils import check_random_state
 
 from skscn._data.validation import check_integers
-from skscn._images.layers.patch_sampling import take_patches
-from skscn._images.layers.patches import PatchGrid
+from skscn._images.layers.patches import PatchGrid, extract_patches
 
 
 def iter_patches(
@@ -107,15 +108,17 @@ def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype
         channels = pixels.shape[2]
         _check_dtype(i, pixels.dtype, dtype)
         grid = PatchGrid(pixels.shape, kernel, stride)
-        positions = np.arange(grid.n_positions)
+        grid_shape = grid.grid_shape
+        positions = np.arange(prod(grid_shape))
         if max_patches is not None and len(positions) > max_patches:
             positions = np.sort(rng.choice(len(positions), max_patches, replace=False))
+        patches = extract_patches(pixels[None], grid)[0]
         while len(positions):
-            n_taken = min(len(positions), batch_size - n_buffered)
-            patches = take_patches(pixels[None], grid, positions[None, :n_taken])
-            buffer.append(_convert_rows(patches.reshape(n_taken, -1), center, dtype))
-            positions = positions[n_taken:]
-            n_buffered += n_taken
+            taken = positions[: batch_size - n_buffered]
+            positions = positions[len(taken) :]
+            rows = patches[np.unravel_index(taken, grid_shape)]
+            buffer.append(_convert_rows(rows.reshape(len(taken), -1), center, dtype))
+            n_buffered += len(taken)
             if n_buffered == batch_size:
                 yield np.concatenate(buffer)
                 buffer, n_buffered = [], 0

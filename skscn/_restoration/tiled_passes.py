@@ -6,8 +6,7 @@ import numpy as np
 
 from skscn._data.parallel import workers
 from skscn._images.layers.base import compute_dtype
-from skscn._images.layers.patch_sampling import take_patches
-from skscn._images.layers.patches import PatchGrid
+from skscn._images.layers.patches import PatchGrid, extract_patches
 from skscn._restoration.channels import Units
 from skscn._restoration.passes import Refined, run_tile
 from skscn._restoration.patch_classes import Classes
@@ -49,7 +48,8 @@ def random_patches(pixels, kernel, n_patches, rng):
         positions = np.arange(grid.n_positions)
     else:  # those drawn twice are few, and do no harm
         positions = np.sort(rng.randint(grid.n_positions, size=n_patches))
-    return take_patches(pixels[None], grid, positions[None])[0]
+    patches = extract_patches(pixels[None], grid)[0]
+    return patches[np.unravel_index(positions, grid.grid_shape)]
 
 
 def averaged(pixels, guide, steps, units, *, stride, n_jobs, wanted=None):

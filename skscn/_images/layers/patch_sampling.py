@@ -40,27 +40,10 @@ def sample_patches(load_images, n_images, grid, n_patches, dtype, random_state):
     for start in range(0, len(indices), batch_size):
         batch = slice(start, start + batch_size)
         images = pad_images(load_images(indices[batch]), grid, dtype, workspace)
-        patches[batch] = take_patches(images, grid, positions[batch])
+        image_indices = np.arange(len(images))[:, None]
+        rows, columns = np.unravel_index(positions[batch], grid.grid_shape)
+        patches[batch] = extract_patches(images, grid)[image_indices, rows, columns]
     return patches.reshape(-1, *grid.patch_shape)[:n_patches]
-
-
-def take_patches(images, grid, positions):
-    """Return the patches at given positions of padded images.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n_images, *padded_shape)
-    grid : PatchGrid
-    positions : ndarray of int of shape (n_images, n_patches_per_image)
-        Indices of positions, row by row of the grid.
-
-    Returns
-    -------
-    patches : ndarray of shape (n_images, n_patches_per_image, *patch_shape)
-    """
-    rows, columns = np.divmod(positions, grid.grid_shape[1])
-    image_indices = np.arange(len(images))[:, None]
-    return extract_patches(images, grid)[image_indices, rows, columns]
 
 
 def _draw_positions(n_images, n_positions, n_patches, random_state):
