@@ -27,7 +27,7 @@ def models():
     yield from variants()
     named = make_sparse_coding_network(
         [
-            ("conv", skscn.ConvSparseCoder(3, kernel_size=3, split_sign=False)),
+            ("conv", skscn.ConvSparseCoder(3, kernel_size=3)),
             ("pool", skscn.SpatialPool()),
         ],
         image_shape=(4, 4),

@@ -89,10 +89,6 @@ class BaseCoder(
         "random_state": ["random_state"],
     }
 
-    # What warnings say; a layer that learns with a coder has other words.
-    _remedy = "Increase max_iter or tol."
-    _entries = "The entries of X"
-
     @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
         """Learn the dictionary.
@@ -182,10 +178,10 @@ class BaseCoder(
         task.end()
         if not done:
             unit = "nats a feature" if inference.n_sums else "of its value"
-            warn_not_converged(self.tol, unit, self.max_iter, self._remedy)
+            warn_not_converged(self.tol, unit, self.max_iter)
         if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
             size = np.sqrt(data.square / data.weight / X.shape[1])
-            warn_zero_codes(self.alpha, size, self._entries)
+            warn_zero_codes(self.alpha, size)
         return self
 
     @atomic_fit

@@ -36,8 +36,6 @@ TRUSTED = (
     "skscn._images.layers.pooling.WindowPooling1D",
     "skscn._images.layers.whitening.Whitening",
     "skscn._images.network.SparseCodingNetwork",
-    "skscn._images.patch_coders.NonNegativePatchCoder",
-    "skscn._images.patch_coders.SignedPatchCoder",
     "skscn._images.pooling.SpatialPool",
 )
 

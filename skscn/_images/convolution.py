@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.utils import check_random_state, gen_batches
 
+from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._core.priors import ONE_SIDED
 from skscn._core.procrustes import polar_factor
 from skscn._data.parallel import single_blas_thread
@@ -22,7 +23,6 @@ from skscn._images.base import BaseImageTransformer
 from skscn._images.layers.convolution import ConvolutionSettings, FittedConvolution
 from skscn._images.layers.patch_sampling import sample_patches
 from skscn._images.layers.whitening import Whitening, normalize_patches
-from skscn._images.patch_coders import NonNegativePatchCoder, SignedPatchCoder
 from skscn._images.validation import check_n_atoms, check_patch_grid
 
 # The signed prior whose codes, split by sign, are those of the one-sided prior.
@@ -365,8 +365,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
             init = polar_factor(rows[drawn])
         elif init == "pca":  # the axes of whitened patches are those of the patches
             init = np.eye(n_components)
-        PatchCoder = SignedPatchCoder if self.split_sign else NonNegativePatchCoder
-        coder = PatchCoder(
+        Coder = OrthogonalSparseCoder if self.split_sign else NonNegativeSparseCoder
+        coder = Coder(
             n_components,
             prior=SIGNED_PRIORS[self.prior] if self.split_sign else self.prior,
             alpha=self.alpha,

@@ -340,5 +340,8 @@ def test_images_of_another_shape_raise(images):
 def test_warnings_name_parameters_of_the_layer(images):
     with pytest.warns(ConvergenceWarning, match=r"max_iter=1 .* Increase max_iter\.$"):
         ConvSparseCoder(8, kernel_size=3, max_iter=1, random_state=0).fit(images)
-    with pytest.warns(UserWarning, match="alpha=9.0 is above .* whitened patches"):
+    message = (
+        r"alpha=9\.0 is above .* projected on the atoms have root mean square 0\.\d+"
+    )
+    with pytest.warns(UserWarning, match=message):
         ConvSparseCoder(4, kernel_size=3, alpha=9.0, random_state=0).fit(images)
