@@ -42,6 +42,10 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         """Whether `transform` returns rows for images, too."""
         return False
 
+    @property
+    def _name_prefix(self):
+        return type(self).__name__.lower()
+
     @abstractmethod
     def _output_shape(self, image_shape):
         """Return the shape of the maps of images of a shape, before learning.
@@ -150,7 +154,8 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         """Return the names of the columns of the output for flat rows.
 
         Names hold the map and the position: ``name_map3_y0_x2`` is the value of map 3
-        in row 0 and column 2 of the grid of positions.
+        in row 0 and column 2 of the grid of positions. In a network they begin with the
+        names of layers, ``pool2_map3_y0_x2``.
 
         Parameters
         ----------
@@ -164,13 +169,25 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_feature_names_in(self, input_features, generate_names=False)
-        return map_feature_names(type(self).__name__.lower(), self.map_shape_)
+        return np.array(self._feature_names(self._name_prefix), dtype=object)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    def _feature_names(self, prefix):
+        """Return the names of the values of maps, in the order of flat rows."""
+        if len(self.map_shape_) == 1:
+            return [f"{prefix}{i}" for i in range(self.map_shape_[0])]
+        height, width, n_maps = self.map_shape_
+        return [
+            f"{prefix}_map{k}_y{i}_x{j}"
+            for i in range(height)
+            for j in range(width)
+            for k in range(n_maps)
+        ]
 
     def _compute_maps(self, images):
         """Return the maps of validated images, as maps."""
@@ -253,20 +270,6 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
     def _store_image_shape(self, shape):
         self.image_shape_ = shape
         self.n_features_in_ = int(np.prod(shape))
-
-
-def map_feature_names(prefix, shape):
-    """Return the names of the values of maps, in the order of flat rows."""
-    if len(shape) == 1:
-        return np.array([f"{prefix}{i}" for i in range(shape[0])], dtype=object)
-    height, width, n_maps = shape
-    names = [
-        f"{prefix}_map{k}_y{i}_x{j}"
-        for i in range(height)
-        for j in range(width)
-        for k in range(n_maps)
-    ]
-    return np.array(names, dtype=object)
 
 
 def _n_dimensions(X):

@@ -288,17 +288,16 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ValueError
             As `fit`, and if the shape of the images changes.
         TypeError
-            If X is a dask array: a mini-batch is in memory.
+            If X is a dask array: mini-batches must be in memory.
         """
         is_first = not hasattr(self, "filters_")
         source = self._mini_batch_source(X, reset=is_first)
         return self._learn(source, is_first=is_first)
 
     def _learn(self, source, *, is_first):
-        grid = self._patch_grid(source.image_shape)
-        n_components = self._n_atoms(grid)
-        alpha = check_alpha(self.alpha, n_components, source.dtype)
-        n_groups = grid.image_shape[2] if self.depthwise else 1
+        grid, n_groups, n_components, alpha = self._check_parameters(
+            source.image_shape, source.dtype
+        )
         rng = check_random_state(self.random_state) if is_first else deepcopy(self._rng)
         dtype = source.dtype if is_first else self.filters_.dtype
         task = FitCallbacks(self, None, n_groups)
@@ -422,11 +421,24 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         return self._fitted.layer(dtype)
 
     def _output_shape(self, image_shape):
-        grid = self._patch_grid(image_shape)
-        n_components = self._n_atoms(grid)
-        check_alpha(self.alpha, n_components, np.float64)
-        n_groups = image_shape[2] if self.depthwise else 1
+        grid, n_groups, n_components, _ = self._check_parameters(
+            image_shape, np.float64
+        )
         return (*grid.grid_shape, n_groups * n_components * (1 + self.split_sign))
+
+    def _check_parameters(self, image_shape, dtype):
+        """Return the grid of patches, numbers of groups and atoms, and thresholds."""
+        grid = check_patch_grid(
+            self.kernel_size, self.stride, self.padding, image_shape
+        )
+        n_groups, n_channels = 1, image_shape[2]
+        if self.depthwise:
+            n_groups, n_channels = n_channels, 1
+        n_components = check_n_atoms(
+            self.n_components, grid.with_channels(n_channels), self.center_patches
+        )
+        alpha = check_alpha(self.alpha, n_components, dtype)
+        return grid, n_groups, n_components, alpha
 
     def _report(self, images):
         """Return the entries of a network's report on this layer."""
@@ -443,14 +455,3 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
             "active_fraction": float(n_active.sum() / n_codes),
             "n_dead_maps": int(np.count_nonzero(n_active == 0)),
         }
-
-    def _patch_grid(self, image_shape):
-        return check_patch_grid(
-            self.kernel_size, self.stride, self.padding, image_shape
-        )
-
-    def _n_atoms(self, grid):
-        n_channels = 1 if self.depthwise else grid.image_shape[2]
-        return check_n_atoms(
-            self.n_components, grid.with_channels(n_channels), self.center_patches
-        )

@@ -16,9 +16,8 @@ from skscn._data.sklearn_compat import (
     FitCallbacks,
     StrOptions,
     atomic_fit,
-    check_feature_names_in,
 )
-from skscn._images.base import BaseImageTransformer, map_feature_names
+from skscn._images.base import BaseImageTransformer
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.layers.composition import Parallel, Stack, concatenated_shape
 from skscn._images.pooling import SpatialPool
@@ -218,8 +217,8 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         ValueError
             As `fit`, and if the shape of the images changes.
         TypeError
-            If a layer is of another type, or X is a dask array: a mini-batch is in
-            memory.
+            If a layer is of another type, or X is a dask array: mini-batches must
+            be in memory.
         """
         is_first = not hasattr(self, "layers_")
         if is_first:
@@ -232,25 +231,6 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
             else [(name, copy(layer)) for name, layer in self.layers_]
         )
         return self._learn(source, layers, "partial_fit")
-
-    def get_feature_names_out(self, input_features=None):
-        """Return the names of the columns of the output.
-
-        Names hold the layer, the map and the position: ``pool2_map3_y0_x2``.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Only checked for agreement with the names seen in `fit`.
-
-        Returns
-        -------
-        names : ndarray of str objects
-            One name per column.
-        """
-        check_is_fitted(self)
-        check_feature_names_in(self, input_features, generate_names=False)
-        return np.array(self._feature_names("", self.map_shape_), dtype=object)
 
     def report(self, X):
         """Report how every convolution learned, and how it codes images.
@@ -286,6 +266,10 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     @property
     def _returns_rows(self):
         return True
+
+    @property
+    def _name_prefix(self):
+        return ""
 
     def _check_layers(self):
         if not self.layers:
@@ -360,19 +344,18 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
             if not isinstance(layer, ConvSparseCoder)
         ]
 
-    def _feature_names(self, prefix, shape):
-        """Return the names of the values of maps, in the order of flat rows."""
+    def _feature_names(self, prefix):
+        prefix = f"{prefix}_" if prefix else ""
         layers = self.layers_
         if self.arrangement == "stack":
             outputs = self._output_layers() or [len(layers) - 1]
             layers = [layers[i] for i in outputs]
-        names = [_layer_feature_names(prefix + name, layer) for name, layer in layers]
-        if len(layers) > 1 and len(shape) == 3:  # concatenated along the channels
-            n_positions = shape[0] * shape[1]
-            by_position = [
-                np.array(own, dtype=object).reshape(n_positions, -1) for own in names
-            ]
-            return list(np.concatenate(by_position, axis=1).ravel())
+        names = [layer._feature_names(prefix + name) for name, layer in layers]
+        if len(layers) > 1 and len(self.map_shape_) == 3:
+            # Maps are concatenated along the channels.
+            n_positions = self.map_shape_[0] * self.map_shape_[1]
+            names = [np.reshape(own, (n_positions, -1)) for own in names]
+            return np.concatenate(names, axis=1).ravel().tolist()
         return [name for own in names for name in own]
 
     def _report_rows(self, images, prefix):
@@ -385,9 +368,3 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
             if self.arrangement == "stack":
                 images = layer._compute_maps(images)
         return rows
-
-
-def _layer_feature_names(prefix, layer):
-    if isinstance(layer, SparseCodingNetwork):
-        return layer._feature_names(f"{prefix}_", layer.map_shape_)
-    return map_feature_names(prefix, layer.map_shape_)

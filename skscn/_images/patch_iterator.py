@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 
 from skscn._data.validation import check_integers
 from skscn._images.layers.patches import PatchGrid, extract_patches
+from skscn._images.validation import check_pair
 
 
 def iter_patches(
@@ -82,7 +83,8 @@ def iter_patches(
     >>> coder.components_.shape  # 6 × 6 pixels of three colors
     (32, 108)
     """
-    kernel, stride = _pair(patch_size, "patch_size"), _pair(stride, "stride")
+    kernel = check_pair(patch_size, "patch_size")
+    stride = check_pair(stride, "stride")
     check_integers(batch_size=(batch_size, 1))
     if max_patches is not None:
         check_integers(max_patches=(max_patches, 1))
@@ -134,16 +136,6 @@ def _convert_rows(rows, center, dtype):
         rows = rows.astype(dtype, copy=False)
         return rows - rows.mean(axis=1, keepdims=True)
     return rows if dtype is None else rows.astype(dtype, copy=False)
-
-
-def _pair(value, name):
-    pair = tuple(np.atleast_1d(np.asarray(value, dtype=object)))
-    pair = pair * 2 if len(pair) == 1 else pair
-    if len(pair) != 2:
-        raise ValueError(f"{name}={value!r} must be one or two integers.")
-    for size in pair:
-        check_integers(**{name: (size, 1)})
-    return tuple(int(size) for size in pair)
 
 
 def _check_dtype(i, image_dtype, dtype):

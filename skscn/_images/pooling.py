@@ -169,7 +169,7 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         ValueError
             As `fit`, and if the shape of the maps changes.
         TypeError
-            If X is a dask array: a mini-batch is in memory.
+            If X is a dask array: mini-batches must be in memory.
         """
         is_first = not hasattr(self, "map_shape_")
         return self._learn(self._mini_batch_source(X, reset=is_first))
@@ -199,7 +199,7 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
     def _axes(self, shape):
         """Return the reductions of the rows and of the columns of maps of a shape."""
         if self.grid is not None:
-            grid = check_pair(self.grid, "grid", shape, 1)
+            grid = check_pair(self.grid, "grid", image_height=shape[0])
             return [
                 grid_pooling(*axis, self.mode, self.sigma)
                 for axis in zip(shape[:2], grid, strict=True)
@@ -209,10 +209,10 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
                 "mode='gaussian' pools over the cells of a grid. Give the number of "
                 "cells, for instance grid=4."
             )
-        window = check_pair(self.window, "window", shape, 1)
+        window = check_pair(self.window, "window", image_height=shape[0])
         stride = window
         if self.stride is not None:
-            stride = check_pair(self.stride, "stride", shape, 1)
+            stride = check_pair(self.stride, "stride", image_height=shape[0])
         if window[0] > shape[0] or window[1] > shape[1]:
             raise ValueError(
                 f"window={window} does not fit in maps of height and width {shape[:2]} "

@@ -38,15 +38,15 @@ def check_map_shape(shape, layer):
     return shape
 
 
-def check_pair(value, name, image_shape, min_value):
+def check_pair(value, name, *, image_height=None, min_value=1):
     """Return a parameter as two integers, for the height and the width.
 
     One number is used for both. In images of one row it is used for the width, and the
     height is `min_value`.
     """
-    pair = (value, value) if isinstance(value, Integral) else tuple(value)
-    if image_shape[0] == 1 and (isinstance(value, Integral) or len(pair) == 1):
-        pair = (min_value, pair[-1])
+    pair = tuple(np.atleast_1d(np.asarray(value, dtype=object)))
+    if len(pair) == 1:
+        pair = (min_value if image_height == 1 else pair[0], pair[0])
     are_valid = all(isinstance(size, Integral) and size >= min_value for size in pair)
     if len(pair) != 2 or not are_valid:
         raise ValueError(
@@ -58,22 +58,22 @@ def check_pair(value, name, image_shape, min_value):
 
 def check_patch_grid(kernel_size, stride, padding, image_shape):
     """Return the `PatchGrid` of parameters of a convolution."""
-    kernel = check_pair(kernel_size, "kernel_size", image_shape, 1)
-    stride = check_pair(stride, "stride", image_shape, 1)
+    height = image_shape[0]
+    kernel = check_pair(kernel_size, "kernel_size", image_height=height)
+    stride = check_pair(stride, "stride", image_height=height)
     if padding == "same":
         sizes = zip(image_shape[:2], kernel, stride, strict=True)
         padding = tuple(same_padding(*axis) for axis in sizes)
     elif padding == "valid":
         padding = ((0, 0), (0, 0))
     else:
-        pair = check_pair(padding, "padding", image_shape, 0)
+        pair = check_pair(padding, "padding", image_height=height, min_value=0)
         padding = tuple((size, size) for size in pair)
     grid = PatchGrid(image_shape, kernel, stride, padding)
-    height, width, _ = grid.padded_shape
-    if height < kernel[0] or width < kernel[1]:
+    if min(grid.grid_shape) < 1:
         raise ValueError(
             f"kernel_size={kernel} does not fit in images of height and width "
-            f"{(height, width)}, padding included. Use a smaller kernel_size, or "
+            f"{grid.padded_shape[:2]}, padding included. Use a smaller kernel_size, or "
             "padding='same'."
         )
     return grid

@@ -1,5 +1,7 @@
 """The convolutional layer is a coder at every position, and one convolution."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.signal import correlate
@@ -284,6 +286,17 @@ def test_a_failed_fit_changes_nothing(images):
             method(bad)
         assert vars(conv).keys() == before.keys()
         assert all(vars(conv)[name] is value for name, value in before.items())
+
+
+def test_a_fitted_layer_is_built_once_and_is_not_pickled(images):
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0).fit(images)
+    size, before = len(pickle.dumps(conv)), dict(vars(conv))
+    maps = conv.transform(images)
+    assert conv._fitted_layer(images.dtype) is conv._fitted_layer(images.dtype)
+    assert vars(conv) == before
+    assert len(pickle.dumps(conv)) == size
+    loaded = pickle.loads(pickle.dumps(conv))
+    np.testing.assert_array_equal(loaded.transform(images), maps)
 
 
 def test_constant_images_have_zero_codes():

@@ -54,55 +54,40 @@ class Correlation:
             In the memory of the workspace.
         """
         grid_height, grid_width = self.grid.grid_shape
-        shape = (len(images), grid_height, grid_width, self.n_filters)
-        dtype = self.banded_filters.dtype
-        products = workspace("products", shape, dtype)
         n_segments, n_remaining = divmod(grid_width, self.segment_patches)
         if n_remaining == 0:
-            self._multiply(images, n_segments, products, workspace)
-            return products
-        buffer = workspace("segments of products", shape, dtype)
+            return self._multiply(images, n_segments, workspace)
+        shape = (len(images), grid_height, grid_width, self.n_filters)
+        products = workspace("products", shape, self.banded_filters.dtype)
         n_covered = n_segments * self.segment_patches
-        part = buffer.reshape(-1)[: products[:, :, :n_covered].size]
-        part = part.reshape(products[:, :, :n_covered].shape)
-        self._multiply(images, n_segments, part, workspace)
-        products[:, :, :n_covered] = part
+        products[:, :, :n_covered] = self._multiply(images, n_segments, workspace)
         # The last segment ends at the last patch, so it overlaps the one before.
         start = (grid_width - self.segment_patches) * self.grid.stride[1]
-        part = buffer.reshape(-1)[: products[:, :, : self.segment_patches].size]
-        part = part.reshape(products[:, :, : self.segment_patches].shape)
-        self._multiply(images[:, :, start:], 1, part, workspace)
-        products[:, :, n_covered:] = part[:, :, -n_remaining:]
+        last = self._multiply(images[:, :, start:], 1, workspace)
+        products[:, :, n_covered:] = last[:, :, -n_remaining:]
         return products
 
-    def _multiply(self, images, n_segments, out, workspace):
-        """Write the products of the first segments of every row of the grid to out."""
+    def _multiply(self, images, n_segments, workspace):
+        """Return the products of the first segments of every row of the grid."""
         n_images, _, _, channels = images.shape
-        (down, right), grid_height = self.grid.stride, self.grid.grid_shape[0]
+        grid_height, height = self.grid.grid_shape[0], self.grid.kernel[0]
+        down, right = self.grid.stride
         by_image, by_row, by_column, _ = images.strides
+        by_segment = self.segment_patches * right * by_column
+        width = self.segment_width * channels
         segments = as_strided(
             images,
-            (
-                n_images,
-                grid_height,
-                n_segments,
-                self.grid.kernel[0],
-                self.segment_width * channels,
-            ),
-            (
-                by_image,
-                down * by_row,
-                self.segment_patches * right * by_column,
-                by_row,
-                by_column // channels,
-            ),
+            (n_images, grid_height, n_segments, height, width),
+            (by_image, down * by_row, by_segment, by_row, by_column // channels),
             writeable=False,
         )
-        n_rows = n_images * grid_height * n_segments
-        shape = (n_rows, len(self.banded_filters))
-        copied = workspace("segments", shape, self.banded_filters.dtype)
+        n_rows, dtype = n_images * grid_height * n_segments, self.banded_filters.dtype
+        copied = workspace("segments", (n_rows, len(self.banded_filters)), dtype)
         np.copyto(copied.reshape(segments.shape), segments)
-        np.matmul(copied, self.banded_filters, out=out.reshape(n_rows, -1))
+        shape = (n_rows, self.banded_filters.shape[1])
+        products = workspace("segment products", shape, dtype)
+        np.matmul(copied, self.banded_filters, out=products)
+        return products.reshape(n_images, grid_height, -1, self.n_filters)
 
 
 def _choose_segment_patches(grid, n_filters):
