@@ -14,26 +14,6 @@ from skscn._images.pooling import SpatialPool
 
 
 @dataclass(frozen=True)
-class DeepBranch:
-    """Two convolutions with pools after both; the second codes every map by itself.
-
-    Parameters
-    ----------
-    kernel_sizes, n_components : tuple of int
-        Of the two convolutions.
-    stride : int
-        Of the first pool.
-    grid : int
-        Number of cells of the second pool, down and to the right.
-    """
-
-    kernel_sizes: tuple
-    n_components: tuple
-    stride: int
-    grid: int
-
-
-@dataclass(frozen=True)
 class Preset:
     """A network of parallel branches, each a convolution and a pool.
 
@@ -47,15 +27,20 @@ class Preset:
         Number of cells of the pools, down and to the right.
     C : float
         Inverse penalty of the logistic regression.
-    deep : DeepBranch or None, default=None
-        One more branch.
+    deep : tuple of tuple of int, default=()
+        (kernel_size, n_components) of two convolutions in one more branch, of which the
+        second codes every map of the first by itself.
+    deep_stride, deep_grid : int, default=1
+        The stride of the pool after the first of them, and the grid after the second.
     """
 
     n_components: dict
     convolution: dict
     grid: int
     C: float
-    deep: DeepBranch | None = None
+    deep: tuple = ()
+    deep_stride: int = 1
+    deep_grid: int = 1
 
 
 PRESETS = {
@@ -64,14 +49,17 @@ PRESETS = {
         convolution={"padding": "same", "contrast": 0.1, "alpha": 0.5},
         grid=4,
         C=0.01,
-        deep=DeepBranch(kernel_sizes=(5, 5), n_components=(8, 8), stride=1, grid=3),
+        deep=((5, 8), (5, 8)),
+        deep_grid=3,
     ),
     "natural": Preset(
         n_components={4: 32, 6: 56, 8: 72, 12: 96},
         convolution={"padding": "valid", "contrast": 0.05, "alpha": 0.4},
         grid=3,
         C=0.01,
-        deep=DeepBranch(kernel_sizes=(6, 5), n_components=(12, 8), stride=2, grid=2),
+        deep=((6, 12), (5, 8)),
+        deep_stride=2,
+        deep_grid=2,
     ),
     "signals": Preset(
         n_components={5: 4, 9: 6, 15: 8, 23: 8},
@@ -210,14 +198,13 @@ def _preset_network(preset, rng):
             ("pool", SpatialPool("gaussian", grid=preset.grid, power=0.5)),
         ]
         branches.append((f"size{kernel_size}", SparseCodingNetwork(layers)))
-    deep = preset.deep
-    if deep is not None:
-        first, second = zip(deep.kernel_sizes, deep.n_components, strict=True)
+    if preset.deep:
+        first, second = preset.deep
         layers = [
             ("conv1", conv(*first)),
-            ("pool1", SpatialPool("average", window=2, stride=deep.stride)),
+            ("pool1", SpatialPool("average", window=2, stride=preset.deep_stride)),
             ("conv2", conv(*second, padding="same", contrast=0.1, depthwise=True)),
-            ("pool2", SpatialPool("gaussian", grid=deep.grid, power=0.5)),
+            ("pool2", SpatialPool("gaussian", grid=preset.deep_grid, power=0.5)),
         ]
         branches.append(("deep", SparseCodingNetwork(layers)))
     return SparseCodingNetwork(branches, arrangement="parallel")
