@@ -219,10 +219,10 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         stored shape.
         """
         check_numpy_input(X, READER)
-        if sparse.issparse(X) or _n_dimensions(X) < 3:
-            images, is_flat = self._images_of_rows(X, reset=reset), True
-        else:
-            images, is_flat = self._images_of_array(X, reset=reset), False
+        remote = is_remote(X, IMAGE_DTYPES)
+        is_flat = sparse.issparse(X) or _n_dimensions(X) < 3
+        to_images = self._rows_to_images if is_flat else self._array_to_images
+        images = to_images(X, remote, reset=reset)
         shape = images.shape[1:]
         if reset:
             self._store_image_shape(shape)
@@ -233,8 +233,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
             )
         return images, is_flat
 
-    def _images_of_rows(self, X, *, reset):
-        remote = is_remote(X, IMAGE_DTYPES)
+    def _rows_to_images(self, X, remote, *, reset):
         X = validate_data(
             self, X, reset=reset, dtype=IMAGE_DTYPES, skip_check_array=remote
         )
@@ -243,8 +242,8 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         shape = check_image_shape(self.image_shape, X.shape[1])
         return X.reshape(len(X), *(shape if reset else self.image_shape_))
 
-    def _images_of_array(self, X, *, reset):
-        if is_remote(X, IMAGE_DTYPES):
+    def _array_to_images(self, X, remote, *, reset):
+        if remote:
             X = remote_rows(X, IMAGE_DTYPES, NO_MISSING_VALUES)
         else:
             X = check_array(X, dtype=IMAGE_DTYPES, allow_nd=True, estimator=self)
