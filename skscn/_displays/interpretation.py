@@ -14,8 +14,8 @@ ROUNDING = 1e-9  # of priors that are equal but for it
 class InterpretationDisplay:
     """A layer of a network: its priors, the angles of its atoms, and the atoms.
 
-    It is recommended to use :meth:`from_report` or :meth:`NetworkReport.plot`. All
-    parameters are stored as attributes.
+    It is recommended to use :meth:`from_report`. All parameters are stored as
+    attributes.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class InterpretationDisplay:
         Inner products of atoms.
     atoms : ndarray of shape (n_units, height, width[, channels]), default=None
         Atoms as images, or None.
-    centred_priors : ndarray of shape (n_units,), default=None
+    centered_priors : ndarray of shape (n_units,), default=None
         Priors about the mean of the layer's input.
     name : str, default=None
         Of the layer, for the title.
@@ -54,11 +54,11 @@ class InterpretationDisplay:
     3
     """
 
-    def __init__(self, priors, gram, *, atoms=None, centred_priors=None, name=None):
+    def __init__(self, priors, gram, *, atoms=None, centered_priors=None, name=None):
         self.priors = priors
         self.gram = gram
         self.atoms = atoms
-        self.centred_priors = centred_priors
+        self.centered_priors = centered_priors
         self.name = name
 
     @classmethod
@@ -89,7 +89,7 @@ class InterpretationDisplay:
         ValueError
             If there is no such layer, or another number of axes or of inputs.
         """
-        read = report.layers[report._index(layer)]
+        read = report.layers[report._layer_index(layer)]
         atoms = None
         if read.patch_shape is not None:
             atoms = read.atoms
@@ -105,7 +105,7 @@ class InterpretationDisplay:
             read.priors,
             read.gram,
             atoms=atoms,
-            centred_priors=read.centred_priors,
+            centered_priors=read.centered_priors,
             name=read.name,
         )
         return display.plot(axes=axes)
@@ -156,8 +156,8 @@ class InterpretationDisplay:
 
     def _draw_priors(self, ax):
         series = {"λ = −b/‖w‖": self.priors}
-        if self.centred_priors is not None:
-            series["λ about the mean"] = self.centred_priors
+        if self.centered_priors is not None:
+            series["λ about the mean"] = self.centered_priors
         joined = np.concatenate(list(series.values()))
         bins = _bins(joined)
         for i, (label, values) in enumerate(series.items()):

@@ -75,14 +75,14 @@ def test_wrong_shapes_are_refused(report):
     for image_shape in (12, (12,), (3, 4.0), "3x4"):
         with pytest.raises(ValueError, match="must be \\(height, width\\)"):
             InterpretationDisplay.from_report(report, image_shape=image_shape)
-    with pytest.raises(ValueError, match="layer=5 is not there"):
+    with pytest.raises(ValueError, match="layer=5 does not exist"):
         InterpretationDisplay.from_report(report, layer=5)
 
 
 @pytest.mark.parametrize("first", [0.0, 1e-17, 3.0, -3.0])
 def test_priors_that_nearly_coincide_are_drawn(first):
     display = InterpretationDisplay(
-        np.array([first]), np.eye(1), centred_priors=np.array([first + 1e-15])
+        np.array([first]), np.eye(1), centered_priors=np.array([first + 1e-15])
     ).plot()
     assert n_drawn(display.axes_[0]) == 2
 
@@ -109,7 +109,7 @@ def test_how_many_atoms_are_drawn(report):
 
 def test_the_legend_stands_above_the_bars():
     priors = np.random.default_rng(0).normal(size=300)
-    display = InterpretationDisplay(priors, np.eye(2), centred_priors=priors).plot()
+    display = InterpretationDisplay(priors, np.eye(2), centered_priors=priors).plot()
     ax = display.axes_[0]
     display.figure_.canvas.draw()
     box = ax.get_legend().get_window_extent().transformed(ax.transData.inverted())

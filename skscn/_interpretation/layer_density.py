@@ -1,0 +1,82 @@
+"""The probability density of the input of a layer.
+
+Codes with exponential priors, orthonormal atoms and Gaussian noise have an exact
+likelihood. The atoms of a trained layer are not orthonormal, and the nearest
+orthonormal atoms, the polar factor of D, take their place. The priors are those of the
+layer for centered inputs. The noise variance maximizes the likelihood of the inputs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from skscn._core.encoders import PosteriorMeanEncoder
+from skscn._core.moments import log_likelihoods
+from skscn._core.priors import ONE_SIDED
+from skscn._interpretation.layer_geometry import orthonormalize
+
+MIN_RELATIVE_THRESHOLD = 0.01  # times the RMS projection; smaller priors are replaced
+NOISE_BOUNDS = 1e-6, 1e2  # of the noise variance, relative to that of the input
+
+
+@dataclass(frozen=True, eq=False)
+class LayerDensity:
+    """The density of the input of a layer.
+
+    Parameters
+    ----------
+    atoms : ndarray of shape (n_units, n_inputs)
+        Orthonormal rows, or a tight frame.
+    mean : ndarray of shape (n_inputs,)
+    threshold : ndarray of shape (n_units,)
+        λ > 0.
+    noise_variance : float
+        σ².
+    """
+
+    atoms: np.ndarray
+    mean: np.ndarray
+    threshold: np.ndarray
+    noise_variance: float
+
+    @classmethod
+    def fit(cls, atoms, mean, threshold, rows):
+        """Return the density that is most likely for rows, or None if rows are equal.
+
+        Atoms are made orthonormal, thresholds are bounded below, and the noise variance
+        is estimated.
+        """
+        if not len(atoms) or not np.any(rows != rows[:1]):
+            return None
+        atoms = orthonormalize(atoms)
+        centered = rows - mean
+        rms = np.sqrt(np.mean((centered @ atoms.T) ** 2))
+        threshold = np.maximum(threshold, MIN_RELATIVE_THRESHOLD * rms)
+
+        def density(log_noise):
+            return cls(atoms, mean, threshold, float(np.exp(log_noise)))
+
+        optimum = minimize_scalar(
+            lambda log_noise: -np.mean(density(log_noise).log_likelihood(rows)),
+            bounds=tuple(np.log(np.mean(centered**2)) + np.log(NOISE_BOUNDS)),
+            method="bounded",
+        )
+        return density(optimum.x)
+
+    def log_likelihood(self, rows):
+        """Return log p(x) of every row.
+
+        The projections on a tight frame are not independent. There the result is that
+        of a product of experts, known up to a constant.
+        """
+        encoder = PosteriorMeanEncoder(
+            ONE_SIDED["exponential"],
+            self.threshold[None] / self.noise_variance,
+            self.noise_variance,
+        )
+        if len(self.atoms) > self.atoms.shape[1]:
+            return encoder.log_density((rows - self.mean) @ self.atoms.T)
+        return log_likelihoods(
+            rows, None, components=self.atoms, mean=self.mean, code=encoder
+        )
