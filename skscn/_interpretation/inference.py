@@ -68,7 +68,8 @@ def _run_block(operations, layers, values, inference, n_steps, index):
 def _encode(layer, projections, inference, n_steps):
     """Return codes, and whether all of them have converged."""
     geometry, converged = layer.geometry, True
-    v = geometry.preactivations(projections.reshape(-1, layer.n_units))
+    norms = layer.norms.astype(projections.dtype)
+    v = projections.reshape(-1, layer.n_units) / norms
     if inference == "exact":
         if not geometry.has_exact_codes:
             raise ValueError(

@@ -97,12 +97,12 @@ def _analyze_input(report, mean, activity):
 
 
 def _analyze_codes(report, layer, rows):
-    """Return the report with objectives, shares of variance and density of rows."""
+    """Return the report with objectives, R² and density of rows."""
     geometry, is_used = report.geometry, ~report.geometry.is_constant
     gram, atoms = geometry.gram, geometry.atoms
     centered = rows - report.mean
     variance = _mean_square(centered)
-    v = geometry.preactivations(rows @ layer.weight.astype(float).T + layer.bias)
+    v = (rows @ layer.weight.astype(float).T + layer.bias) / geometry.norms
     relu = np.where(is_used, np.maximum(v, 0), 0)
     zero = variance / 2
     objective_relu = zero - float(np.mean(objective_decrease(relu, v, gram)))

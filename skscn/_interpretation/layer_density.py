@@ -49,20 +49,33 @@ class LayerDensity:
         """
         if not len(atoms) or not np.any(rows != rows[:1]):
             return None
-        atoms = orthonormalize(atoms)
-        centered = rows - mean
-        rms = np.sqrt(np.mean((centered @ atoms.T) ** 2))
+        atoms, centered = orthonormalize(atoms), rows - mean
+        projections = centered @ atoms.T
+        rms = np.sqrt(np.mean(projections**2))
         threshold = np.maximum(threshold, MIN_RELATIVE_THRESHOLD * rms)
+        # Projections and residuals do not depend on the noise variance.
+        n_free, energy = max(atoms.shape[1] - len(atoms), 0), 0.0
+        if n_free:
+            residual = centered - projections @ atoms
+            energy = np.einsum("ij,ij->i", residual, residual)
 
-        def density(log_noise):
-            return cls(atoms, mean, threshold, float(np.exp(log_noise)))
+        def negative_log_likelihood(log_noise):
+            density = cls(atoms, mean, threshold, float(np.exp(log_noise)))
+            noise = energy / (2 * density.noise_variance)
+            noise += n_free / 2 * np.log(2 * np.pi * density.noise_variance)
+            return -np.mean(density.encoder.log_density(projections.copy()) - noise)
 
+        bounds = tuple(np.log(np.mean(centered**2)) + np.log(NOISE_BOUNDS))
         optimum = minimize_scalar(
-            lambda log_noise: -np.mean(density(log_noise).log_likelihood(rows)),
-            bounds=tuple(np.log(np.mean(centered**2)) + np.log(NOISE_BOUNDS)),
-            method="bounded",
+            negative_log_likelihood, bounds=bounds, method="bounded"
         )
-        return density(optimum.x)
+        return cls(atoms, mean, threshold, float(np.exp(optimum.x)))
+
+    @property
+    def encoder(self):
+        """The encoder with the exponential priors and the noise of the density."""
+        rate = self.threshold[None] / self.noise_variance
+        return PosteriorMeanEncoder(ONE_SIDED["exponential"], rate, self.noise_variance)
 
     def log_likelihood(self, rows):
         """Return log p(x) of every row.
@@ -70,13 +83,8 @@ class LayerDensity:
         The projections on a tight frame are not independent. There the result is that
         of a product of experts, known up to a constant.
         """
-        encoder = PosteriorMeanEncoder(
-            ONE_SIDED["exponential"],
-            self.threshold[None] / self.noise_variance,
-            self.noise_variance,
-        )
         if len(self.atoms) > self.atoms.shape[1]:
-            return encoder.log_density((rows - self.mean) @ self.atoms.T)
+            return self.encoder.log_density((rows - self.mean) @ self.atoms.T)
         return log_likelihoods(
-            rows, None, components=self.atoms, mean=self.mean, code=encoder
+            rows, None, components=self.atoms, mean=self.mean, code=self.encoder
         )

@@ -72,10 +72,6 @@ class LayerGeometry:
         is_used = ~self.is_constant
         return float(np.mean(is_counted[is_used])) if is_used.any() else 0.0
 
-    def preactivations(self, projections):
-        """Return v = u − λ for w·x + b, in the dtype of the latter."""
-        return projections / self.norms.astype(projections.dtype)
-
 
 def orthonormalize(atoms):
     """Return the nearest orthonormal atoms, or the nearest tight frame.

@@ -33,8 +33,8 @@ LEGEND = {
 class LayerReport:
     """A hidden layer as a sparse coding model.
 
-    Attributes after `geometry` are None if the report was made without data. Objectives
-    and shares of variance are averages over at most `max_rows` rows.
+    `mean` and all parameters below it are statistics of data, and None if the report
+    was made without data. Objectives and R² are averages over at most `max_rows` rows.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class LayerReport:
         ReLU does not reach: 0 if its codes are exact, more than 1 if the code zero is
         better.
     r2_relu, r2_exact : float
-        The share of the variance of the input that codes times atoms explain.
+        The fraction of the variance of the input that codes times atoms explain.
     r2_linear : float
         The same for the best linear map of the codes of the ReLU.
     center_distance : float
@@ -106,6 +106,7 @@ class LayerReport:
     """
 
     name: str
+    # Numbers, in the order of the data frame of a report.
     n_units: int
     n_inputs: int
     positive_bias_fraction: float
@@ -131,6 +132,7 @@ class LayerReport:
     center_distance: float | None = None
     noise_variance: float | None = None
     converged_fraction: float | None = None
+    # Arrays and records.
     patch_shape: tuple | None
     atoms: np.ndarray
     norms: np.ndarray

@@ -26,9 +26,8 @@ MODEL_KINDS = (
     "a NonNegativeSparseCoder, a ConvSparseCoder, a SparseCodingNetwork that is a "
     "stack of them, or a list of (weight, bias)"
 )
-PERCEPTRONS = MLPClassifier | MLPRegressor
 SPARSE_CODERS = NonNegativeSparseCoder | ConvSparseCoder | SparseCodingNetwork
-NETWORKS = PERCEPTRONS | SPARSE_CODERS
+NETWORKS = MLPClassifier | MLPRegressor | SPARSE_CODERS
 
 
 def read_model(model, *, readout=True):
@@ -42,7 +41,7 @@ def read_model(model, *, readout=True):
     """
     if isinstance(model, Pipeline):
         return _read_pipeline(model)
-    if isinstance(model, PERCEPTRONS):
+    if isinstance(model, MLPClassifier | MLPRegressor):
         return _read_perceptron(model)
     if isinstance(model, SPARSE_CODERS):
         return _read_sparse_coder(model)
@@ -70,7 +69,7 @@ def _read_pipeline(model):
         remedy = f"Read {parts}, each on the output of the steps before it."
         raise (ValueError if networks else TypeError)(
             f"The Pipeline ends in {type(steps[-1]).__name__}, but the last step of a "
-            f"Pipeline must be its only network. "
+            "Pipeline must be its only network. "
             f"{remedy if networks else f'Give {MODEL_KINDS}.'}"
         )
     network = read_model(steps[-1])
@@ -97,8 +96,7 @@ def _read_perceptron(model):
     name = type(model).__name__
     if model.activation != "relu":
         raise ValueError(
-            f"{name} has activation={model.activation!r}: only with 'relu' are its "
-            "layers sparse codes."
+            f"{name} has activation={model.activation!r}: only 'relu' can be read."
         )
     layers = [
         AffineLayer(coef.T, model.intercepts_[i], f"hidden {i + 1}", True, key=i)
@@ -190,9 +188,7 @@ def _pool(layer, samples):
 
 def _read_arrays(pairs, readout):
     if not pairs:
-        raise ValueError(
-            "The list of layers is empty: give at least one (weight, bias)."
-        )
+        raise ValueError("The list is empty: give at least one (weight, bias).")
     layers: list = []
     for i, pair in enumerate(pairs):
         weight, bias = _check_pair(i, pair)

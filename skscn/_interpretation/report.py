@@ -77,13 +77,9 @@ class NetworkReport:
         self._samples = X
         self._max_rows = max_rows
         with single_blas_thread():
-            layers = analyze_layers(network.operations, X, max_rows)
-        self.layers = tuple(layers)
+            self.layers = tuple(analyze_layers(network.operations, X, max_rows))
 
     def __repr__(self):
-        return str(self)
-
-    def __str__(self):
         n_layers = len(self.layers)
         hidden = f"{n_layers} hidden layer{'s' if n_layers > 1 else ''}"
         title = f"{self._network.name}, {hidden} read as sparse codes"

@@ -94,6 +94,15 @@ def test_a_module_is_read_in_evaluation_mode():
     assert model.training
 
 
+@pytest.mark.parametrize("softmax", [nn.Softmax, nn.LogSoftmax])
+def test_a_softmax_of_maps_is_taken_over_channels(softmax):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 2), softmax(1))
+    X = torch.randn(10, 1, 9, 8)
+    found = interpret_network(model).predict(X)
+    np.testing.assert_allclose(found, module_outputs(model, X), atol=1e-5)
+
+
 @each_network
 def test_the_report_after_a_repair_describes_the_copy(name):
     model, X = make_network(name)
