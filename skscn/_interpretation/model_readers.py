@@ -202,7 +202,7 @@ def _read_arrays(pairs, readout):
         layers[-1] = replace(layers[-1], name="readout", is_hidden=False)
     name = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"
     prepare = partial(_prepare_rows, layers[0].weight.shape[1])
-    return Network(name, tuple(layers), prepare, _write_arrays)
+    return Network(name, tuple(layers), prepare, _write_arrays, output_activation=None)
 
 
 def _check_pair(i, pair):

@@ -46,7 +46,7 @@ class Network:
     write: Callable | None = None
     repair_error: Exception | None = None
     classes: np.ndarray | None = None
-    output_activation: str | None = None
+    output_activation: str | None = "identity"
     has_flat_output: bool = False
     channels_first: bool = False
 

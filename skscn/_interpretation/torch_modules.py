@@ -64,6 +64,7 @@ def read_module(model):
         prepare=partial(_prepare_tensor, operations[0]),
         write=partial(_write_module, model),
         repair_error=_repair_error(model),
+        output_activation=None,
         channels_first=True,
     )
 

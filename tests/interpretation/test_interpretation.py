@@ -834,3 +834,10 @@ def test_filters_are_not_orthonormal_and_cannot_be_repaired(digits):
     assert interpret_network(plain, images).layers[0].objective_gap < 1e-10
     with pytest.raises(TypeError, match="because of split signs"):
         report.repair()
+
+
+def test_outputs_of_a_coder_with_one_atom_are_values(digits):
+    coder = NonNegativeSparseCoder(1, alpha=2.0).fit(digits)
+    codes = coder.transform(digits)
+    y = (codes[:, 0] > 0).astype(int)
+    assert np.isclose(interpret_network(coder).score(digits, y), r2_score(y, codes))
