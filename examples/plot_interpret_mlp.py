@@ -36,11 +36,11 @@ report = interpret_network(model, X_train)
 report
 
 # %%
-# The gap is how much atoms overlap: to a unit, the others together weigh more than
-# itself. Codes in one step count what atoms share several times over. The objective gap
-# compares them with the exact codes, which take it into account: where it is beyond
-# one, they describe the digit less well than no code at all. All the same, a linear map
-# of them rebuilds most of the digit (R² linear): what is in it is in the codes.
+# The error is the deviation of the atoms from orthonormal atoms: they overlap. The
+# codes of the ReLU count what atoms have in common several times. The objective gap
+# compares them with the exact codes, which do not. If it is larger than one, the codes
+# of the ReLU describe a digit less well than the code zero. All the same, the best
+# linear map of these codes reconstructs most of the digit (R² linear).
 
 layer = report.layers[0]
 {
@@ -59,7 +59,7 @@ repairs = {
     "as trained": {"priors": None},
     "b ≤ 0": {},
     "b ≤ 0, refitted": {"refit": True},
-    "sparse about the mean,\nrefitted": {"priors": "centred", "refit": True},
+    "sparse about the mean,\nrefitted": {"priors": "centered", "refit": True},
     "orthonormal": {"priors": None, "atoms": True},
     "orthonormal, refitted": {"priors": None, "atoms": True, "refit": True},
     "orthonormal, b ≤ 0,\nrefitted": {"atoms": True, "refit": True},

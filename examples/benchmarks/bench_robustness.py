@@ -121,24 +121,27 @@ def perceptrons(X, y, seed):
     model = MLPClassifier((64,), max_iter=60, random_state=seed).fit(X, y)
     report = interpret_network(model, X[:1000])
     repaired = report.repair(refit=True)
-    both = report.repair(priors="centred", atoms=True, refit=True)
+    both = report.repair(priors="centered", atoms=True, refit=True)
     found = {
         "MLP": Model(model.predict, partial(dense, model)),
         "MLP, b ≤ 0": Model(repaired.model.predict, partial(dense, repaired.model)),
         "MLP, sparse and orthonormal": Model(
             both.model.predict, partial(dense, both.model)
         ),
-        "MLP, hard": Model(partial(report.predict, forward="hard")),
-        "MLP, posterior mean": Model(partial(report.predict, forward="mean")),
+        "MLP, hard": Model(partial(report.predict, inference="hard")),
+        "MLP, posterior mean": Model(partial(report.predict, inference="mean")),
         "MLP, sparse and orthonormal, hard": Model(
-            partial(both.after.predict, forward="hard")
+            partial(both.after.predict, inference="hard")
         ),
         "MLP, exact codes": Model(
-            partial(report.predict, forward="exact"), most=EXACT_ROWS
+            partial(report.predict, inference="exact"), most=EXACT_ROWS
         ),
     }
-    broken = report.layers[0].broken, report.layers[0].unexplained
-    return found, broken
+    fractions = (
+        report.layers[0].positive_bias_fraction,
+        report.layers[0].unexplained_fraction,
+    )
+    return found, fractions
 
 
 def dense(model):
@@ -254,8 +257,8 @@ def contenders(X, y, shape, seed):
         for clamped in (False, True):
             name = "CNN, b ≤ 0" if clamped else "CNN"
             yield name, convolutional(X, y, shape, seed, clamped=clamped)
-    found, broken = perceptrons(X, y, seed)
-    print(f"  MLP: b > 0 in {broken[0]:.0%}, not by the mean in {broken[1]:.0%}")
+    found, (positive, unexplained) = perceptrons(X, y, seed)
+    print(f"  MLP: b > 0 in {positive:.0%}, not by the mean in {unexplained:.0%}")
     yield from found.items()
 
 
