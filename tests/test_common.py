@@ -1,7 +1,7 @@
 """scikit-learn's own checks, over every public estimator, with no expected failure."""
 
 import pytest
-from common import ESTIMATORS, instance
+from common import ESTIMATORS, make_estimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -43,10 +43,10 @@ def with_marks(test):
     return test
 
 
-def variants():
+def estimator_variants():
     """Yield every estimator as it comes, and with what changes its code paths."""
     for Estimator in ESTIMATORS:
-        yield instance(Estimator)
+        yield make_estimator(Estimator)
     for Coder in (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder):
         yield Coder(alpha=0.1, init="random", n_jobs=2)
         yield Coder(alpha=0.1, prior="spike_slab", init="dct", center=False)
@@ -84,7 +84,7 @@ def test_every_public_estimator_is_found():
 
 
 @with_marks
-@parametrize_with_checks(list(variants()))
+@parametrize_with_checks(list(estimator_variants()))
 def test_scikit_learn_checks(estimator, check):
     if getattr(check, "func", check).__name__.startswith("check_array_api"):
         # Without SCIPY_ARRAY_API they do nothing but skip: array_api.py runs them.
@@ -107,4 +107,4 @@ def test_scikit_learn_checks(estimator, check):
     ],
 )
 def test_checks_that_check_estimator_leaves_out(Estimator, name):
-    getattr(estimator_checks, name)(Estimator.__name__, instance(Estimator))
+    getattr(estimator_checks, name)(Estimator.__name__, make_estimator(Estimator))

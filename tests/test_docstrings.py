@@ -5,7 +5,7 @@ import inspect
 import re
 
 import pytest
-from common import ESTIMATORS, instance
+from common import ESTIMATORS, make_estimator
 
 import skscn
 
@@ -37,7 +37,7 @@ def test_documented_defaults_are_the_real_ones(Estimator):
 @each_estimator
 def test_every_fitted_attribute_is_documented_and_there(Estimator, digits):
     documented = set(section(inspect.getdoc(Estimator), "Attributes"))
-    fitted = instance(Estimator).fit(digits, digits[:, 20] > 0)
+    fitted = make_estimator(Estimator).fit(digits, digits[:, 20] > 0)
     properties = {
         name
         for base in Estimator.__mro__

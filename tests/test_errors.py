@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy import sparse
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
@@ -228,7 +228,7 @@ def test_other_numbers_become_float64(Coder, dtype):
 
 def test_a_nearly_orthonormal_start_is_welcome():
     """What float32 can hold of an orthonormal dictionary."""
-    start = orthonormal(6, 6).astype(np.float32)
+    start = random_orthonormal(6, 6).astype(np.float32)
     coder = OrthogonalSparseCoder(init=start, max_iter=0, alpha=0.1).fit(X)
     np.testing.assert_array_equal(coder.components_, start)
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy import sparse
 
 from skscn._core import moments
@@ -18,7 +18,7 @@ from skscn._core.moments import (
 )
 from skscn._core.priors import ONE_SIDED, SIGNED
 
-COMPONENTS = orthonormal(5, 8)
+COMPONENTS = random_orthonormal(5, 8)
 CODES = [
     MapEncoder(SIGNED["laplace"], 0.5),
     MapEncoder(ONE_SIDED["exponential"], np.linspace(0, 1, 5)),

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from common import gap
+from common import orthonormality_error
 from exported import CODERS, N_SAMPLES, off
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -307,7 +307,7 @@ def test_what_was_trained_comes_back_as_it_is(orthonormal, head, digits, labels)
     layer = back[0].named_layers_.conv1
     if orthonormal:
         ((_, coder),) = layer._groups
-        assert gap(coder.components_) < 1e-10
+        assert orthonormality_error(coder.components_) < 1e-10
     assert np.isfinite(back[0].reconstruct(X)).all()
     back[0].partial_fit(X)
 
@@ -322,7 +322,7 @@ def test_trained_coders_of_rows_come_back(coder, digits, labels):
     )
     back = from_torch(network)
     assert off(called(network, X), back.decision_function(X)) < 1e-10
-    assert gap(back[0].components_) < 1e-10
+    assert orthonormality_error(back[0].components_) < 1e-10
     assert np.isfinite(back[0].score_samples(X)).all()
     assert not np.array_equal(back[0].components_, model[0].components_)
     free = trained(to_torch(model, dtype="float64"), X, y, clamp=True)
@@ -330,7 +330,7 @@ def test_trained_coders_of_rows_come_back(coder, digits, labels):
         back = from_torch(free)
     assert off(called(free, X), back.decision_function(X)) < 1e-10
     nearest = from_torch(free, orthonormal=True)
-    assert gap(nearest[0].components_) < 1e-10
+    assert orthonormality_error(nearest[0].components_) < 1e-10
     nearest[0].partial_fit(X)
 
 
@@ -341,7 +341,7 @@ def test_nearest_orthonormal_atoms_of_free_filters(digits, labels):
     back = from_torch(network, orthonormal=True)
     for name in ("conv1", "conv2"):
         for _, coder in back[0].named_layers_[name]._groups:
-            assert gap(coder.components_) < 1e-10
+            assert orthonormality_error(coder.components_) < 1e-10
     off_free = off(called(network, X), from_torch(network).decision_function(X))
     assert off_free < 1e-5 < off(called(network, X), back.decision_function(X))
 
@@ -489,7 +489,7 @@ def test_training_lowers_the_loss_and_keeps_atoms_orthonormal(digits, labels):
     trained(network, X, y, n_steps=20, rate=0.01, clamp=True)
     assert loss() < before
     atoms = network[0].project.weight.detach().numpy()
-    assert gap(atoms) < 1e-4
+    assert orthonormality_error(atoms) < 1e-4
     assert network[0].prior_bias.max().item() <= 0
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy.optimize import linprog, nnls
 from sklearn.decomposition import sparse_encode
 
@@ -74,7 +74,7 @@ def test_one_prior_for_each_atom_some_negative(n_atoms, n_features, seed):
 
 @each_seed
 def test_orthonormal_atoms_need_no_sweep(seed):
-    atoms = orthonormal(8, 10, seed)
+    atoms = random_orthonormal(8, 10, seed)
     X = np.random.default_rng(seed).normal(size=(30, 10))
     drive = X @ atoms.T - 0.2
     codes, converged = exact_codes(drive, atoms @ atoms.T, max_iter=0)
