@@ -25,14 +25,15 @@ html_title = "skscn"
 html_theme_options = {"navbar_align": "left", "show_toc_level": 2}
 html_show_sourcelink = False
 
-# Docstrings: numpydoc gives the types, the class template lists the methods.
+# numpydoc shows the types of parameters, and the class template lists the methods.
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-# The gallery runs every script directly under examples/ and stops at the first error.
+# The gallery runs every script in examples/ (not in its subfolders) and stops at the
+# first error.
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
@@ -46,8 +47,9 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
 }
 
-# No intersphinx: the build needs no network. Methods inherited from scikit-learn refer
-# to these of its pages. This site has no glossary: every term is scikit-learn's.
+# The build needs no network, so there is no intersphinx. References to other packages,
+# some of them in inherited docstrings, become links to their stable pages. Terms that
+# are not in our glossary are those of scikit-learn's.
 SKLEARN = "https://scikit-learn.org/stable/"
 SKLEARN_PAGES = {
     "accuracy_score": "modules/model_evaluation.html#accuracy-score",
@@ -57,19 +59,28 @@ SKLEARN_PAGES = {
         "auto_examples/miscellaneous/plot_set_output.html"
     ),
 }
+GENERATED_PAGES = {
+    "sklearn": f"{SKLEARN}modules/generated/",
+    "joblib": "https://joblib.readthedocs.io/en/stable/generated/",
+    "numpy": "https://numpy.org/doc/stable/reference/generated/",
+    "pandas": "https://pandas.pydata.org/docs/reference/api/",
+}
 
 
-def refer_to_sklearn(app, env, node, contnode):
-    """Link what scikit-learn's own docstrings refer to."""
+def link_external_reference(app, env, node, contnode):
+    """Link references to the documentation of other packages."""
     kind, target = node.get("reftype"), node.get("reftarget", "")
+    package = target.partition(".")[0]
     if kind == "term":
-        page = f"glossary.html#term-{target.replace(' ', '-')}"
+        address = f"{SKLEARN}glossary.html#term-{target.replace(' ', '-')}"
     elif kind == "ref" and target in SKLEARN_PAGES:
-        page = SKLEARN_PAGES[target]
+        address = SKLEARN + SKLEARN_PAGES[target]
+    elif node.get("refdomain") == "py" and package in GENERATED_PAGES:
+        address = f"{GENERATED_PAGES[package]}{target}.html"
     else:
         return None
-    return nodes.reference("", "", contnode, refuri=SKLEARN + page, internal=False)
+    return nodes.reference("", "", contnode, refuri=address, internal=False)
 
 
 def setup(app):
-    app.connect("missing-reference", refer_to_sklearn)
+    app.connect("missing-reference", link_external_reference)

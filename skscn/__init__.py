@@ -1,7 +1,8 @@
 """Sparse coding networks for scikit-learn."""
 
-from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
 from skscn._coders.imputer import SparseCodingImputer
+from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.blocks import map_blocks
 from skscn._detection.detector import SparseCodingDetector
 from skscn._displays.dictionary import DictionaryDisplay

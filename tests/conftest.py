@@ -17,9 +17,8 @@ def short_slices(monkeypatch):
     """Cut rows into slices of the minimum length, and return that length."""
     from skscn._data import parallel
 
-    min_rows, _ = parallel.SLICE_ROWS
-    monkeypatch.setattr(parallel, "SLICE_ROWS", (min_rows, min_rows))
-    return min_rows
+    monkeypatch.setattr(parallel, "MAX_SLICE_ROWS", parallel.MIN_SLICE_ROWS)
+    return parallel.MIN_SLICE_ROWS
 
 
 @pytest.fixture(scope="session", autouse=True)

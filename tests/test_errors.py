@@ -197,8 +197,8 @@ def test_an_interrupted_fit_leaves_the_coder_as_it_was(method, error, monkeypatc
         raise error
 
     name = {
-        "fit": "_coders.base.minimize_on_stiefel",
-        "partial_fit": "_coders.base.advance",
+        "fit": "_coders.base.fit_dictionary",
+        "partial_fit": "_coders.base.update",
     }[method]
     monkeypatch.setattr(f"skscn.{name}", interrupt)
     with pytest.raises(error):

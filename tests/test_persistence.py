@@ -52,6 +52,7 @@ def fitted():
             model = clone(model).partial_fit(X, y, **options)
             yield model.partial_fit(X, y), X
             yield clone(model).partial_fit(X[:70], y[:70], **options), X
+    yield skscn.OrthogonalSparseCoder(8).partial_fit(X[:10]), X  # still buffers rows
 
 
 def outputs(model, X):

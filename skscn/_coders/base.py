@@ -1,9 +1,8 @@
-"""The body of the coders: scikit-learn's conventions around the functional core."""
+"""The common base of the coders: scikit-learn's conventions around the core."""
 
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -16,24 +15,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._coders.likelihood import Likelihood
-from skscn._core.initialization import start, uses_scatter_matrix
-from skscn._core.missing_values import MissingValues
-from skscn._core.moments import code_moments, data_moments, encode, encode_sparse
-from skscn._core.online import OnlineState, advance, gather
+from skscn._coders.likelihood import LikelihoodMixin
+from skscn._core.fitting import fit_dictionary, start_dictionary
+from skscn._core.online import OnlineState, RowBuffer, buffer_rows, update
 from skscn._core.problems import MapProblem, MarginalLikelihoodProblem
-from skscn._core.procrustes import canonical_order, canonical_signs
-from skscn._core.stiefel import minimize_on_stiefel
 from skscn._data.blocks import blockwise
 from skscn._data.device_arrays import DeviceRows, check_not_on_device
 from skscn._data.inputs import (
     check_codes,
     check_rows,
     check_weights,
-    require_in_memory,
+    load_minibatch,
     to_input_namespace,
 )
-from skscn._data.parallel import map_rows, map_rows_into, sum_over_rows, workers
+from skscn._data.parallel import map_rows, map_rows_into, worker_pool
+from skscn._data.row_sums import contains_missing, row_sums
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     FitCallbacks,
@@ -53,22 +49,25 @@ from skscn._data.validation import (
     warn_zero_codes,
 )
 
-PATIENCE = 2  # small improvements in a row that end learning: one may be a saddle
-GATHERED = 2  # rows per component that a stream gathers before it trusts their axes
+# Rows per component that a stream buffers before it starts from their principal axes:
+# the axes of fewer rows are those of noise.
+BUFFERED_ROWS_PER_COMPONENT = 2
+# Encodings other than a threshold of dense rows take about ten times as long.
+SLOW_ENCODING_FACTOR = 10
 
 
 class BaseCoder(
-    Likelihood,
+    LikelihoodMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
 ):
-    """What coders share; a concrete one names its priors and its parameters."""
+    """Learning, encoding and decoding; a subclass has the priors and the parameters."""
 
     _priors: ClassVar[dict]
     n_iter_: int
-    _gathered: tuple | None
+    _row_buffer: RowBuffer | None
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -89,7 +88,7 @@ class BaseCoder(
         "random_state": ["random_state"],
     }
 
-    # What warnings say; a layer that learns with a coder has other words.
+    # Words of warnings, which a layer that learns with a coder replaces.
     _remedy = "Increase max_iter or tol."
     _entries = "The entries of X"
 
@@ -100,9 +99,9 @@ class BaseCoder(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. float32 stays float32, CSR stays sparse. NaN stands for what
-            was not measured; data with NaN are copied. Files, dask arrays and tensors
-            are read where they are: see :ref:`scaling`.
+            Training data. float32 stays float32 and CSR stays sparse. NaN marks missing
+            values; data with NaN are copied. Files, dask arrays and tensors are read in
+            place: see :ref:`scaling`.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -120,90 +119,53 @@ class BaseCoder(
             n_components exceeds n_features, or if `alpha`, `init` or `sample_weight`
             have a wrong shape or value.
         """
-        warm = self.warm_start and hasattr(self, "components_")
-        X = self._validated(X, reset=True)
+        is_warm = self.warm_start and hasattr(self, "components_")
+        X = self._validate(X, reset=True)
         weights = check_weights(sample_weight, X)
-        given = self.components_ if warm else self.init
-        given = check_initial_dictionary(as_numpy(given), X.shape[1])
-        n_components = check_n_components(self.n_components, X.shape[1], given)
-        inference = self._inference(n_components, X.dtype)
-        task = FitCallbacks(self, X, self.max_iter)
-        with workers(X.shape[0], self.n_jobs) as pool:
-            gaps = None
-            if self._has_missing(X):
-                gaps = MissingValues(X, weights, partial(map_rows_into, pool))
-                X = gaps.filled
-            total = partial(sum_over_rows, pool, X=X, sample_weight=weights)
-            data, mean, origin = self._opening(X, total, given, inference.code)
-            known = self._known.belief if warm and self._goes_on(n_components) else None
-            evaluate, start, limits = inference.problem(
-                total, data, mean, origin, known
+        init = as_numpy(self.components_ if is_warm else self.init)
+        init = check_initial_dictionary(init, X.shape[1])
+        n_components = check_n_components(self.n_components, X.shape[1], init)
+        problem = self._problem(n_components, X.dtype)
+        attributes = partial(self._fitted_attributes, problem, X)
+        callbacks = FitCallbacks(self, X, self.max_iter, attributes)
+        with row_sums(X, weights, self.n_jobs) as rows:
+            data, components = self._start(rows, problem, init, n_components)
+            solution = fit_dictionary(
+                problem,
+                data,
+                components,
+                parameters=self._known_parameters(n_components) if is_warm else None,
+                max_iter=self.max_iter,
+                tol=self.tol,
+                fixed_order=np.ndim(self.alpha) > 0,
+                callbacks=callbacks,
             )
-            if gaps is not None:
-                data = replace(data, missing=gaps.n_missing)
-                reader = inference.reader(mean, data)
-                evaluate = gaps.profiled(evaluate, reader, total, mean)
-            steps = minimize_on_stiefel(evaluate, start, limits)
-            step = next(steps)
-            path = [step.evaluation.objective]
-
-            def attributes():
-                known = inference.measured(step.state, total, data, mean)
-                fitted = self._attributes(
-                    step.components, mean, inference, known, list(path)
-                )
-                return to_input_namespace(X, fitted)
-
-            calm, done = 0, self.max_iter == 0
-            while not done and len(path) <= self.max_iter:
-                task.begin_iteration()
-                step = next(steps)
-                path.append(step.evaluation.objective)
-                calm = step.calm_since(calm, self.tol)
-                done = calm == PATIENCE
-                done |= task.end_iteration(attributes)
-            state, moments = step.state, step.evaluation.moments
-            if self.max_iter > 0:
-                order, signs = self._canonical(state.components, moments.cross)
-                state = inference.rearranged(state, order, signs)
-                moments = moments.rearranged(order, signs)
-            if gaps is not None:
-                final = gaps.completed(state, reader, total, mean)
-            known = inference.measured(state, total, data, mean)
-            data = data if gaps is None else final
-        fitted = self._attributes(state.components, mean, inference, known, path)
         self.__dict__.update(
-            to_input_namespace(X, fitted),
-            _stream=OnlineState(
-                state.components, mean, data, moments, known, data.weight
-            ),
-            _gathered=None,
+            attributes(solution),
+            _online_state=OnlineState.after_fit(solution),
+            _row_buffer=None,
         )
-        task.end()
-        if not done:
-            unit = "nats a feature" if inference.n_sums else "of its value"
-            warn_not_converged(self.tol, unit, self.max_iter, self._remedy)
-        if not inference.n_sums and moments.gain == 0.0 and data.square > 0.0:
-            size = np.sqrt(data.square / data.weight / X.shape[1])
-            warn_zero_codes(self.alpha, size, self._entries)
+        callbacks.end()
+        self._warn_after_fit(problem, solution)
         return self
 
     @atomic_fit
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Learn from one more chunk of a stream, or go on after `fit`.
+        """Learn from one more mini-batch of a stream, or continue after `fit`.
 
-        Every chunk is coded with the dictionary so far; its moments are added to those
-        of the stream, and the dictionary becomes their polar factor. What came before
-        is first scaled by (n / n')^forgetting for n samples seen before the chunk and
-        n' after it, so that the i-th of n samples weighs (i / n)^forgetting for chunks
-        of any sizes. Repeated over the same data it comes to rest where `fit` does.
-        With `init="pca"` the first rows are gathered until there are two for every
-        component, before the stream starts from their principal axes.
+        Every mini-batch is encoded with the current dictionary. Its moments are added
+        to those of the stream, and the dictionary becomes their polar factor. The
+        moments before are first scaled by (n / n')^forgetting, for n samples seen
+        before the mini-batch and n' with it, so that the i-th of n samples weighs
+        (i / n)^forgetting for mini-batches of any size. Repeated over the same data it
+        converges to the same dictionaries as `fit`. With `init="pca"` the first rows
+        are buffered until there are two for every component, and the stream starts from
+        their principal axes.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The chunk, of any number of rows. NaN stands for what was not measured.
+            The mini-batch, of any number of rows. NaN marks missing values.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -212,90 +174,62 @@ class BaseCoder(
         Returns
         -------
         self : object
-            The coder, fitted to the stream so far. `objective_path_` gains the
-            objective of the chunk before it was learned, `n_iter_` counts the chunks.
+            The coder, fitted to the stream so far. The objective of the mini-batch
+            before it was learned is appended to `objective_path_`; `n_iter_` counts the
+            mini-batches.
 
         Raises
         ------
         ValueError
             As `fit`, and if the number of features changes.
         TypeError
-            If X is a dask array or a tensor on a device: a chunk is at hand.
+            If X is a dask array or a tensor on a device: mini-batches are in memory.
         """
-        first = not hasattr(self, "components_")
-        stream: Any = None
-        X = require_in_memory(self._validated(X, reset=first, method="partial_fit"))
+        is_first = not hasattr(self, "components_")
+        X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
         weights = check_weights(sample_weight, X)
-        if first:
-            given = check_initial_dictionary(as_numpy(self.init), X.shape[1])
-            n_components = check_n_components(self.n_components, X.shape[1], given)
-            path: list = []
-            gathered: tuple | None = X[:0], None
-        else:
-            given, n_components = None, self._n_features_out
-            stream, gathered = self._stream, self._gathered
-            path = self.objective_path_
-            with np.errstate(over="ignore"):  # the check of the squares will tell
+        if not is_first:
+            with np.errstate(over="ignore"):  # check_squares raises after it
                 X = X.astype(self.components_.dtype, copy=False)
-        inference = self._inference(n_components, X.dtype)
-        anew = gathered is not None
-        if anew:
-            axes = given is None and self.init == "pca"
-            enough = GATHERED * n_components if axes or inference.n_sums else 0
-            gathered, (X, weights), anew = gather(gathered, X, weights, enough)
-        if stream is not None and not anew and not inference.goes_on(stream):
-            given, anew = stream.components, True
-        with workers(X.shape[0], self.n_jobs) as pool:
-            gaps, missing = None, 0.0
-            if self._has_missing(X):
-                gaps = MissingValues(
-                    X, weights, partial(map_rows_into, pool), empty=not anew
-                )
-                X, missing = gaps.filled, gaps.n_missing
-            total = partial(sum_over_rows, pool, X=X, sample_weight=weights)
-            if anew:
-                data, mean, origin = self._opening(X, total, given, inference.code)
-                known = inference.opened(origin, total, data, mean)
-                stream = OnlineState.opened(mean, origin, known, inference.n_sums)
-            if gaps is not None:
-                point, code = inference.reading(
-                    stream.components, stream.mean, stream.known
-                )
-                gaps.refill(components=stream.components, mean=point, code=code)
-            stream, objective = advance(
-                stream,
-                total,
-                inference=inference,
-                center=self.center,
+        init, n_components = self._stream_start(X, is_first)
+        problem = self._problem(n_components, X.dtype)
+        X, weights, state, buffer = self._buffered(X, weights, problem, n_components)
+        if state is not None and not problem.continues(state):
+            init, state = state.components, None
+        with row_sums(X, weights, self.n_jobs, allow_empty=state is not None) as rows:
+            if state is None:
+                start = self._start(rows, problem, init, n_components)
+                state = OnlineState.start(problem, *start)
+            state, objective = update(
+                state,
+                rows,
+                problem,
                 forgetting=self.forgetting,
-                check=partial(check_squares, dtype=X.dtype),
-                missing=missing,
+                check_moments=partial(_check_moments, dtype=X.dtype),
             )
-        path = [*path, objective]
+        path = [] if is_first else self.objective_path_
         self.__dict__.update(
-            self._attributes(
-                stream.components, stream.mean, inference, stream.known, path
-            ),
-            n_iter_=1 if first else self.n_iter_ + 1,
-            _stream=stream,
-            _gathered=gathered,
+            self._fitted_attributes(problem, X, state, [*path, objective]),
+            n_iter_=1 if is_first else self.n_iter_ + 1,
+            _online_state=state,
+            _row_buffer=buffer,
         )
         return self
 
     @blockwise
     def transform(self, X):
-        """Return the sparse codes of samples.
+        """Encode samples.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples; each is coded by itself, so the result does not depend on the
-            others. NaN stands for what was not measured.
+            Samples. Each is encoded by itself, so that its code does not depend on the
+            others. NaN marks missing values.
 
         Returns
         -------
         codes : {ndarray, CSR} of shape (n_samples, n_components)
-            Of the dtype of X; CSR with `sparse_output=True`.
+            In the dtype of X; CSR with `sparse_output=True`.
 
         Raises
         ------
@@ -304,39 +238,34 @@ class BaseCoder(
         """
         check_is_fitted(self)
         # Dense rows are read once: their codes tell which of them are not finite.
-        by_codes = not (self.sparse_output or sparse.issparse(X))
-        finite = False if by_codes else "allow-nan"
-        X = self._validated(X, reset=False, method="transform", finite=finite)
-        encoder = partial(
-            encode_sparse if self.sparse_output else encode,
-            components=self._atoms(X.dtype),
-            mean=self._shift(X.dtype),
-            code=self._asked_code(X.dtype),
-        )
+        is_checked_later = not (self.sparse_output or sparse.issparse(X))
+        finite = False if is_checked_later else "allow-nan"
+        X = self._validate(X, reset=False, method="transform", finite=finite)
+        model = self._encoding_model(X.dtype)
         if isinstance(X, DeviceRows):
-            check_not_on_device(
-                X, "sparse_output=True", "Use False.", self.sparse_output
-            )
-            return X.filled(encoder)
+            if self.sparse_output:
+                check_not_on_device(X, "sparse_output=True", "Use False.")
+            return X.encode(model)
+        is_fast = is_checked_later and self.inference == "map"
         work = X.shape[0] * self.components_.size
-        work *= 1 if by_codes and self.inference == "map" else 10
-        with workers(X.shape[0], self.n_jobs, work=work) as pool:
-            if not self.sparse_output:
-                out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
-                codes = map_rows_into(pool, encoder, X, out)
-                gaps = np.flatnonzero(np.isnan(codes[:, 0]))
-                if len(gaps):
-                    rows = check_only_missing(X[gaps], self)
-                    codes[gaps] = encoder(self._completed(rows, encoder), None)
-                return codes
-            if self._has_missing(X):
-                X = self._completed(X, encoder)
-            slices = list(map_rows(pool, encoder, X))
-        return to_sparse_interface(sparse.vstack(slices, format="csr"))
+        work *= 1 if is_fast else SLOW_ENCODING_FACTOR
+        with worker_pool(X.shape[0], self.n_jobs, work=work) as pool:
+            if self.sparse_output:
+                if contains_missing(X):
+                    X = self._imputed(X, model)
+                slices = list(map_rows(pool, model.encode_to_csr, X))
+                return to_sparse_interface(sparse.vstack(slices, format="csr"))
+            out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
+            codes = map_rows_into(pool, model.encode, X, out)
+        missing = np.flatnonzero(np.isnan(codes[:, 0]))
+        if len(missing):
+            rows = check_only_missing(X[missing], self)
+            codes[missing] = model.encode(self._imputed(rows, model))
+        return codes
 
     @blockwise
     def inverse_transform(self, X):
-        """Return the samples that codes stand for, mean + codes D.
+        """Reconstruct samples from codes, as mean + codes D.
 
         Parameters
         ----------
@@ -346,19 +275,20 @@ class BaseCoder(
         Returns
         -------
         samples : ndarray of shape (n_samples, n_features)
-            Of the dtype of the codes.
+            In the dtype of the codes.
 
         Raises
         ------
         ValueError
-            If X is not finite or has not n_components columns.
+            If X is not finite or does not have n_components columns.
         """
         check_is_fitted(self)
         X = check_codes(self, X, self._n_features_out)
+        atoms, mean = as_numpy(self.components_), as_numpy(self.mean_)
         if isinstance(X, DeviceRows):
-            return X.times(self._atoms(X.dtype), as_numpy(self.mean_))
-        samples = safe_sparse_dot(X, self._atoms(X.dtype))
-        samples += as_numpy(self.mean_).astype(X.dtype, copy=False)
+            return X.multiply(atoms.astype(X.dtype, copy=False), mean)
+        samples = safe_sparse_dot(X, atoms.astype(X.dtype, copy=False))
+        samples += mean.astype(X.dtype, copy=False)
         return samples
 
     def __sklearn_tags__(self):
@@ -373,83 +303,89 @@ class BaseCoder(
     def _n_features_out(self):
         return self.components_.shape[0]
 
-    def _validated(self, X, *, reset, method="fit", finite="allow-nan"):
+    def _validate(self, X, *, reset, method="fit", finite="allow-nan"):
         return check_rows(self, X, reset=reset, method=method, finite=finite)
 
-    def _inference(self, n_components, dtype):
+    def _problem(self, n_components, dtype):
         prior = self._priors[self.prior]
         if isinstance(self.alpha, str):
-            return MarginalLikelihoodProblem(prior, self.center, dtype)
+            return MarginalLikelihoodProblem(prior, self.center)
         alpha = check_alpha(as_numpy(self.alpha), n_components, dtype)
-        return MapProblem(prior, alpha, self.center, dtype)
+        return MapProblem(prior, self.center, alpha)
 
-    def _goes_on(self, n_components):
-        """Return whether what is known of the prior can be learned on."""
-        known = (
-            self.prior == self._fitted_prior and self.alpha_.shape[0] == n_components
+    def _start(self, rows, problem, init, n_components):
+        """Return centered rows, and a dictionary to start from."""
+        return start_dictionary(
+            rows,
+            problem,
+            init,
+            n_components,
+            random_state=check_random_state(self.random_state),
+            check_moments=partial(_check_moments, dtype=rows.dtype),
         )
-        return known and isinstance(self.alpha, str)
 
-    def _opening(self, X, total, given, code):
-        """Return moments of the data about their mean, the mean, and a dictionary."""
-        mean = np.zeros(X.shape[1])
-        if self.center:
-            data = total(data_moments)
-            check_squares(data.square, X.dtype)
-            mean = (data.total / data.weight).astype(X.dtype).astype(np.float64)
-        point = mean.astype(X.dtype) if self.center else None
-        scatter = (
-            given is None and self.init == "pca" and uses_scatter_matrix(X.shape[1])
-        )
-        data = total(partial(data_moments, mean=point, scatter=scatter))
-        check_squares(data.square, X.dtype)
-        if given is None:
-            given = start(
-                self.init,
-                check_n_components(self.n_components, X.shape[1]),
-                data=data,
-                moments=lambda components, code: total(
-                    partial(
-                        code_moments,
-                        components=components.astype(X.dtype),
-                        mean=point,
-                        code=code,
-                    )
-                ),
-                code=code,
-                random_state=check_random_state(self.random_state),
-            )
-        return replace(data, scatter=None), mean, given
+    def _known_parameters(self, n_components):
+        """Return the parameters that a warm start continues from, or None."""
+        is_same = self.prior == self._fitted_prior
+        is_same &= self.alpha_.shape[0] == n_components
+        learns = isinstance(self.alpha, str)
+        return self._estimate.parameters if is_same and learns else None
 
-    def _canonical(self, components, cross):
-        """Return order and signs of atoms, both as they are where they have a meaning.
-
-        An array of priors belongs to coefficients in their order, and one-sided codes
-        belong to atoms with their sign.
-        """
-        order = np.arange(len(components))
-        signs = np.ones(len(components))
-        if np.ndim(self.alpha) == 0:  # a number, or "auto"
-            order = canonical_order(components, cross)
-        if not self._priors[self.prior].one_sided:
-            signs = canonical_signs(components[order])
-        return order, signs
-
-    def _attributes(self, components, mean, inference, known, path):
-        dtype, exact = inference.dtype, isinstance(inference, MarginalLikelihoodProblem)
-        if exact:
-            mean = mean + known.shift(components)
-            alpha, shrinkage = inference.prior.rule(known.parameters, known.noise)
+    def _stream_start(self, X, is_first):
+        """Return the initial dictionary of a stream, and its number of atoms."""
+        if is_first or self._row_buffer is not None:
+            init = check_initial_dictionary(as_numpy(self.init), X.shape[1])
         else:
-            alpha, shrinkage = inference.alpha, None
-        return {
-            "components_": components.astype(dtype),
-            "mean_": mean.astype(dtype),
-            "alpha_": alpha.astype(dtype),
+            init = None
+        if is_first:
+            return init, check_n_components(self.n_components, X.shape[1], init)
+        return init, self._n_features_out
+
+    def _buffered(self, X, weights, problem, n_components):
+        """Add a mini-batch to the buffer of first rows, as long as there is one.
+
+        Returns the rows to learn from, their weights, the state of the stream, or None
+        where it starts from these rows, and the buffer.
+        """
+        state = getattr(self, "_online_state", None)
+        buffer = RowBuffer(X[:0]) if state is None else self._row_buffer
+        if buffer is None:
+            return X, weights, state, None
+        needs_buffer = self._starts_from_axes() or problem.learns_prior
+        required = BUFFERED_ROWS_PER_COMPONENT * n_components if needs_buffer else 0
+        buffer, X, weights, restarts = buffer_rows(buffer, X, weights, required)
+        return X, weights, None if restarts else state, buffer
+
+    def _starts_from_axes(self):
+        return isinstance(self.init, str) and self.init == "pca"
+
+    def _fitted_attributes(self, problem, X, fitted, path=None):
+        """Return the attributes of a `Solution` or of an `OnlineState`."""
+        path = fitted.objective_path if path is None else path
+        mean, alpha, shrinkage = problem.attributes(fitted)
+        attributes = {
+            "components_": fitted.components.astype(X.dtype),
+            "mean_": mean.astype(X.dtype),
+            "alpha_": alpha.astype(X.dtype),
             "_shrinkage": shrinkage,
-            "_known": known,
-            "_learned_prior": exact,
+            "_estimate": fitted.estimate,
+            "_learned_prior": problem.learns_prior,
             "_fitted_prior": self.prior,
             "objective_path_": path,
             "n_iter_": len(path) - 1,
         }
+        return to_input_namespace(X, attributes)
+
+    def _warn_after_fit(self, problem, solution):
+        if not solution.converged:
+            unit = "nats a feature" if problem.learns_prior else "of its value"
+            warn_not_converged(self.tol, unit, self.max_iter, self._remedy)
+        moments, decrease = solution.moments, solution.code_moments.objective_decrease
+        if not problem.learns_prior and decrease == 0.0 and moments.sum_squares > 0.0:
+            n_entries = moments.weight * len(solution.mean)
+            rms = np.sqrt(moments.sum_squares / n_entries)
+            warn_zero_codes(self.alpha, rms, self._entries)
+
+
+def _check_moments(moments, dtype):
+    check_squares(moments.sum_squares, dtype)

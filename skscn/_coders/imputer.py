@@ -1,4 +1,4 @@
-"""Missing entries completed as a step of a Pipeline."""
+"""Imputation of missing values by a coder, as a step of a Pipeline."""
 
 from typing import ClassVar
 
@@ -11,32 +11,34 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._coders.base import BaseCoder
-from skscn._coders.coders import OrthogonalSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.inputs import FLOAT_DTYPES
 from skscn._data.sklearn_compat import atomic_fit
 
-FEATURES_PER_ATOM = 3  # with more atoms, entries that are completed look too certain
+# The default coder has one atom for so many features and for so many samples: with more
+# atoms the imputed values fit the noise.
+FEATURES_PER_ATOM = 3
 ROWS_PER_ATOM = 5
 
 
 class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Completion of missing entries by a model of sparse codes.
+    """Imputation of missing values by a model of sparse codes.
 
-    A coder learns from what was measured, and every missing entry becomes what its
-    model expects beside the measured entries of its sample: mean + codes D, with the
-    posterior mean of the codes. This is `impute` of a coder as a transformer, for a
-    Pipeline in which the coder is fitted to the training folds alone.
+    A coder learns from the measured values. A missing value is replaced by its
+    reconstruction, mean + codes D, with the posterior mean of the codes given the
+    measured values of its sample. This is the method `impute` of a coder as a
+    transformer, for a Pipeline in which the coder is fitted to the training folds only.
 
-    Features should be of one scale, as for :class:`~sklearn.decomposition.PCA`.
+    Features should have the same scale, as for :class:`~sklearn.decomposition.PCA`.
 
     Read more in the :ref:`user guide <missing>`.
 
     Parameters
     ----------
     coder : estimator, default=None
-        An :class:`OrthogonalSparseCoder` or :class:`NonNegativeSparseCoder`. None
-        stands for the former with ``alpha="auto"``, an atom for every three features,
-        and five samples or more for every atom.
+        An :class:`OrthogonalSparseCoder` or :class:`NonNegativeSparseCoder`. None takes
+        an OrthogonalSparseCoder with ``alpha="auto"``, one atom for every three
+        features, and at least five samples for every atom.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
 
     See Also
     --------
-    OrthogonalSparseCoder : Its codes need no imputer in front of them.
+    OrthogonalSparseCoder : Encodes samples with missing values by itself.
     sklearn.impute.IterativeImputer : A regression for every feature.
     sklearn.impute.KNNImputer : The mean of similar samples.
 
@@ -69,9 +71,10 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
     >>> from sklearn.datasets import load_digits
     >>> from skscn import SparseCodingImputer
     >>> X, _ = load_digits(return_X_y=True)
-    >>> holes = np.random.default_rng(0).random(X.shape) < 0.1
-    >>> completed = SparseCodingImputer().fit_transform(np.where(holes, np.nan, X))
-    >>> bool(np.std((completed - X)[holes]) < 0.7 * np.std((X - X.mean(axis=0))[holes]))
+    >>> missing = np.random.default_rng(0).random(X.shape) < 0.1
+    >>> imputed = SparseCodingImputer().fit_transform(np.where(missing, np.nan, X))
+    >>> error = np.std((imputed - X)[missing])
+    >>> bool(error < 0.7 * np.std((X - X.mean(axis=0))[missing]))
     True
     """
 
@@ -87,7 +90,7 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training data; NaN stands for what was not measured.
+            Training data; NaN marks missing values.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -104,26 +107,26 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             If X is empty, infinite or complex, if a feature is missing in all samples,
             or as the coder does.
         """
-        X = self._validated(X, reset=True)
+        X = self._validate(X, reset=True)
         coder = self.coder
         if coder is None:
-            most = min(X.shape[1] // FEATURES_PER_ATOM, len(X) // ROWS_PER_ATOM)
-            coder = OrthogonalSparseCoder(max(1, most), alpha="auto", tol=1e-3)
+            n_atoms = min(X.shape[1] // FEATURES_PER_ATOM, len(X) // ROWS_PER_ATOM)
+            coder = OrthogonalSparseCoder(max(1, n_atoms), alpha="auto", tol=1e-3)
         self.coder_ = clone(coder).fit(X, sample_weight=sample_weight)
         return self
 
     def transform(self, X):
-        """Return samples with their missing entries completed.
+        """Impute missing values.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples; NaN stands for what was not measured.
+            Samples; NaN marks missing values.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            A copy without NaN; what was measured is as it was.
+            A copy without NaN; measured values stay.
 
         Raises
         ------
@@ -131,9 +134,9 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             If X is infinite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        return self.coder_.impute(self._validated(X, reset=False))
+        return self.coder_.impute(self._validate(X, reset=False))
 
-    def _validated(self, X, *, reset):
+    def _validate(self, X, *, reset):
         return validate_data(
             self, X, reset=reset, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan"
         )

@@ -1,216 +1,229 @@
-"""Maps from projections to codes: the most probable, and the mean.
+"""Encoders map projections to codes: the posterior mode, or the posterior mean.
 
-Both are told of in sums over samples: `expect` encodes and returns what the codes gain,
-and what learning a prior needs of them.
+Both also sum over samples what learning needs: `encode_and_sum` overwrites projections
+with codes and returns by how much these lower the objective, and the statistics of the
+M-step.
 """
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from skscn._core.normal_tail import Room
-from skscn._core.priors import Prior
+from skscn._core.priors import SIGNED, Prior
+from skscn._core.workspace import Workspace
 
-CHUNK = 32_768  # entries: fewer, and workers wait for each other between short calls
-SHAPES = 4  # of chunks whose working arrays are held
+# Entries that special functions work on at once: fewer make calls so short that workers
+# wait for each other, more leave the cache.
+CHUNK_ENTRIES = 32_768
 
 
 @dataclass(frozen=True)
 class MapEncoder:
-    """The map from projections to codes that maximises the posterior.
+    """The posterior mode: a threshold.
 
     Parameters
     ----------
     prior : Prior
     threshold : float or ndarray of shape (n_components,)
-        λ of every coefficient, or of each.
+        λ of all coefficients, or of each.
     shrinkage : ndarray of shape (n_components,), default=None
-        What codes beyond the threshold are multiplied by; None stands for one.
+        Factor of codes beyond the threshold. None stands for one.
     """
 
     prior: Prior
     threshold: float | np.ndarray
     shrinkage: np.ndarray | None = None
 
-    # Rows of a slice that the curvature is taken from: it only steers a learner's step.
-    sampled_rows = 1024
-
-    def prepared(self):
-        """Return the code for one worker."""
-        return self
+    # Rows of a slice that the curvature is estimated from. It only steers the steps of
+    # the optimizer, and its estimate is as expensive as the codes.
+    n_curvature_rows = 1024
 
     @classmethod
-    def of(cls, prior, alpha, dtype, shrinkage=None):
-        """Return the code of one threshold for every coefficient, in a dtype."""
-        # A number is a faster threshold than an array.
-        uniform = np.all(alpha == alpha[0])
-        threshold = alpha.astype(dtype, copy=False)
+    def from_thresholds(cls, prior, thresholds, dtype, shrinkage=None):
+        """Return the encoder with an array of thresholds, in some dtype."""
+        # NumPy works faster with a number than with an array of equal numbers.
+        is_uniform = np.all(thresholds == thresholds[0])
         return cls(
             prior,
-            float(alpha[0]) if uniform else threshold,
-            None if shrinkage is None else shrinkage.astype(dtype, copy=False),
+            float(thresholds[0]) if is_uniform else thresholds.astype(dtype),
+            None if shrinkage is None else shrinkage.astype(dtype),
         )
+
+    def for_worker(self):
+        """Return the encoder for one worker, with a workspace of its own if needed."""
+        return self
 
     def encode(self, projections, scratch=None):
         """Overwrite projections with codes."""
-        codes = self.prior.mode(projections, self.threshold, scratch)
+        codes = self.prior.map_code(projections, self.threshold, scratch)
         if self.shrinkage is not None:
             codes *= self.shrinkage
         return codes
 
-    def expect(self, projections, scratch=None, weights=None, head=None):
-        """Overwrite projections with codes; return what these take off the objective.
+    def encode_and_sum(self, projections, scratch=None, weights=None, first_rows=None):
+        """Overwrite projections with codes; return their sums over samples.
 
-        `head`, the first of the projections, is overwritten with slopes.
+        Parameters
+        ----------
+        projections : ndarray of shape (n_samples, n_components)
+        scratch : ndarray of the shape and dtype of projections, default=None
+        weights : ndarray of shape (n_samples,), default=None
+        first_rows : ndarray of shape (n_first, n_components), default=None
+            A copy of the first projections, overwritten with the derivatives of their
+            codes.
 
         Returns
         -------
-        gain : float
-        sums : None
+        objective_decrease : float
+        statistics : None
         """
         codes = self.encode(projections, scratch)
-        if head is not None:
-            np.not_equal(codes[: len(head)], 0, out=head, casting="unsafe")
-        return self.gain(codes, weights), None
+        if first_rows is not None:
+            n_first = len(first_rows)
+            np.not_equal(codes[:n_first], 0, out=first_rows, casting="unsafe")
+        decrease = self.prior.objective_decrease(codes, self.threshold, weights)
+        return decrease, None
 
-    def gain(self, codes, weights=None):
-        """Return the sum over samples of what the codes take off the objective."""
-        return self.prior.gain(codes, self.threshold, weights)
-
-    def slope(self, projections):
-        """Return the derivative of the codes by their projections."""
+    def derivative(self, projections):
+        """Return the derivatives of the codes by their projections."""
         return self.encode(projections.copy()) != 0
 
 
 @dataclass(frozen=True)
 class PosteriorMeanEncoder:
-    """The map from projections to the posterior means of their coefficients.
+    """The posterior mean.
 
     Parameters
     ----------
     prior : Prior
     parameters : ndarray of shape (n_parameters, n_components)
-    noise : float
+        Of the prior.
+    noise_variance : float
         σ².
-    workspace : dict, default=None
-        Working arrays that stay for the next call, of one worker alone.
+    workspace : Workspace, default=None
+        Of the one worker that uses this encoder.
     """
 
     prior: Prior
     parameters: np.ndarray
-    noise: float
-    workspace: dict | None = field(default=None, repr=False, compare=False)
+    noise_variance: float
+    workspace: Workspace | None = field(default=None, repr=False, compare=False)
 
-    sampled_rows = 256
+    n_curvature_rows = 256
 
-    def prepared(self):
-        """Return the code for one worker, who asks for memory once."""
-        return replace(self, workspace={})
+    def for_worker(self):
+        """Return the encoder for one worker, with a workspace of its own."""
+        return replace(self, workspace=Workspace())
 
     def encode(self, projections, scratch=None):
         """Overwrite projections with codes."""
-        for _ in self._chunks(projections):
+        for _ in self._encoded_chunks(projections):
             pass
         return projections
 
-    def expect(self, projections, scratch=None, weights=None, head=None):
-        """Overwrite projections with codes; return sums over samples.
+    def encode_and_sum(self, projections, scratch=None, weights=None, first_rows=None):
+        """Overwrite projections with codes; return their sums over samples.
 
-        `head`, the first of the projections, is overwritten with slopes.
+        Parameters
+        ----------
+        projections, scratch, weights, first_rows
+            As for `MapEncoder.encode_and_sum`.
 
         Returns
         -------
-        gain : float
+        log_likelihood : float
             Σ w Σ_j log p(u_j).
-        sums : ndarray of shape (1 + n_parameters, n_components)
-            Σ w u², and Σ w of the posterior means that the M-step of the prior needs.
+        statistics : ndarray of shape (1 + n_parameters, n_components)
+            Σ w u², and Σ w of the posterior expectations that the M-step needs.
         """
-        n_head = 0 if head is None else len(head)
+        n_first = 0 if first_rows is None else len(first_rows)
         w = np.ones(len(projections)) if weights is None else weights
         w = w.astype(projections.dtype, copy=False)
         n_components = projections.shape[1]
-        sums = np.zeros((1 + len(self.prior.units), n_components))
-        each = np.ones(n_components, dtype=projections.dtype)
-        gain = 0.0
-        square = np.empty_like(projections[: self._rows(projections)])
-        for part, chunk in self._parts(projections):
-            sums[0] += w[part] @ np.square(chunk, out=square[: len(chunk)])
-        for part, mean, log_density, statistics in self._chunks(projections):
-            if part.start < n_head:
-                self._slopes(head[part], mean, statistics)
-            gain += float(w[part] @ (log_density @ each))
+        sums = np.zeros((1 + len(self.prior.sigma_powers), n_components))
+        ones = np.ones(n_components, dtype=projections.dtype)
+        log_likelihood = 0.0
+        squares = np.empty_like(projections[: self._chunk_rows(projections)])
+        for part, chunk in self._chunks(projections):
+            sums[0] += w[part] @ np.square(chunk, out=squares[: len(chunk)])
+        for part, mean, log_density, statistics in self._encoded_chunks(projections):
+            if part.start < n_first:
+                self._differentiate(first_rows[part], mean, statistics)
+            log_likelihood += float(w[part] @ (log_density @ ones))
             for total, statistic in zip(sums[1:], statistics, strict=True):
                 total += w[part] @ statistic
-        powers = np.array(self.prior.units)[:, None]
-        sums[1:] *= np.sqrt(self.noise) ** powers
-        return gain + float(w.sum(dtype=np.float64)) * self._constant, sums
+        powers = np.array(self.prior.sigma_powers)[:, None]
+        sums[1:] *= np.sqrt(self.noise_variance) ** powers
+        log_likelihood += float(w.sum(dtype=np.float64)) * self._log_constant
+        return log_likelihood, sums
 
     def log_density(self, projections):
         """Return Σ_j log p(u_j) of every sample; overwrites projections."""
         total = np.empty(len(projections), dtype=projections.dtype)
-        for part, _, log_density, _ in self._chunks(projections, density_only=True):
+        for part, _, log_density, _ in self._encoded_chunks(
+            projections, density_only=True
+        ):
             log_density.sum(axis=1, out=total[part])
-        return total + projections.dtype.type(self._constant)
+        return total + projections.dtype.type(self._log_constant)
 
-    def variance(self, projections):
+    def posterior_variance(self, projections):
         """Return the posterior variances of the coefficients."""
-        z = projections.astype(np.float64) / np.sqrt(self.noise)
-        scalars, _ = self.prior.scalars(self.parameters, self.noise)
-        return self.noise * self.prior.variance(z, scalars)
+        z = projections.astype(np.float64) / np.sqrt(self.noise_variance)
+        variance = self.prior.posterior_variance(z, self._standardized()[0])
+        return self.noise_variance * variance
 
-    def slope(self, projections):
-        """Return the derivative of the codes by their projections."""
-        head = projections.copy()
-        self.expect(projections.copy(), head=head)
-        return head
+    def derivative(self, projections):
+        """Return the derivatives of the codes by their projections."""
+        derivatives = projections.copy()
+        self.encode_and_sum(projections.copy(), first_rows=derivatives)
+        return derivatives
 
-    def _slopes(self, u, mean, statistics):
-        """Overwrite u with slopes, which are variances by σ², by subtraction."""
-        scalars, _ = self.prior.scalars(self.parameters, self.noise)
-        scalars = [row.astype(u.dtype) for row in scalars]
-        u /= float(np.sqrt(self.noise))
+    def _differentiate(self, u, mean, statistics):
+        """Overwrite u with the derivatives of codes: posterior variances by σ²."""
+        standardized = [row.astype(u.dtype) for row in self._standardized()[0]]
+        u /= float(np.sqrt(self.noise_variance))
         mean = mean[: len(u)]
         statistics = [statistic[: len(u)] for statistic in statistics]
-        square = self.prior.square(u, mean, statistics, scalars)
-        np.maximum(square - mean**2, 0.0, out=u)
+        second_moment = self.prior.second_moment(u, mean, statistics, standardized)
+        np.maximum(second_moment - mean**2, 0.0, out=u)
+
+    def _standardized(self):
+        return self.prior.standardized_parameters(self.parameters, self.noise_variance)
 
     @property
-    def _constant(self):
-        return float(self.prior.scalars(self.parameters, self.noise)[1].sum())
+    def _log_constant(self):
+        return float(self._standardized()[1].sum())
 
-    def _rows(self, projections):
-        return min(len(projections), max(1, CHUNK // projections.shape[1]))
+    def _chunk_rows(self, projections):
+        return min(len(projections), max(1, CHUNK_ENTRIES // projections.shape[1]))
 
-    def _parts(self, projections):
-        size = self._rows(projections)
+    def _chunks(self, projections):
+        size = self._chunk_rows(projections)
         for start in range(0, len(projections), size):
             part = slice(start, start + size)
             yield part, projections[part]
 
-    def _chunks(self, projections, *, density_only=False):
-        """Encode part by part; yield each with log densities and statistics.
+    def _encoded_chunks(self, projections, *, density_only=False):
+        """Encode chunk by chunk; yield each with log-densities and statistics.
 
-        The parts are codes by σ until the next, and the log densities lack a constant.
-        Where only they are wanted the parts are working memory.
+        A chunk holds codes divided by σ until the next one is asked for, and the
+        log-densities lack their constant. With `density_only`, a chunk is overwritten
+        with working values.
         """
-        sigma = float(np.sqrt(self.noise))
-        held: dict = {} if self.workspace is None else self.workspace
-        for part, z in self._parts(projections):
-            key = z.shape, z.dtype
-            if key not in held:
-                if len(held) == SHAPES:
-                    held.clear()
-                held[key] = self._tiles(*key), Room(*key)
-            tiles, room = held[key]
+        sigma = float(np.sqrt(self.noise_variance))
+        workspace = Workspace() if self.workspace is None else self.workspace
+        rows = [row.astype(projections.dtype) for row in self._standardized()[0]]
+        for part, z in self._chunks(projections):
+            standardized = [
+                workspace.tile(i, row, len(z)) for i, row in enumerate(rows)
+            ]
             z *= 1.0 / sigma
             if density_only:
-                yield part, z, self.prior.log_density(z, tiles, room), ()
+                yield part, z, self.prior.log_density(z, standardized, workspace), ()
                 continue
-            log_density, statistics = self.prior.posterior(z, tiles, room)
+            log_density, statistics = self.prior.posterior(z, standardized, workspace)
             yield part, z, log_density, statistics
             z *= sigma
 
-    def _tiles(self, shape, dtype):
-        # NumPy pays per row for broadcasting: that costs more than memory.
-        scalars, _ = self.prior.scalars(self.parameters, self.noise)
-        return [np.tile(row.astype(dtype), (shape[0], 1)) for row in scalars]
+
+IDENTITY = MapEncoder(SIGNED["laplace"], 0.0)  # codes are the projections

@@ -1,33 +1,34 @@
-"""Scalar inference: what a projection says of its coefficient, for every prior.
+"""Scalar inference: the posterior and the density of one projection, for every prior.
 
-A projection is its coefficient plus Gaussian noise, u = a + σ ε. In units of σ, with
-z = u/σ and the prior's own numbers in these units too, every function here overwrites
-`z` with the posterior mean of a/σ and returns what else learning needs. All is written
-in tails of the normal distribution that are scaled by its density
+A projection is a coefficient plus Gaussian noise, u = a + σ ε. In units of σ, with
+z = u/σ and the parameters of the prior in these units too, every `..._posterior`
+function overwrites `z` with the posterior mean of a/σ and returns the log-density and
+what else the M-step needs. All formulas are written in Mills' ratios
 (`skscn._core.normal_tail`): no exponential grows, and no two large numbers are
-subtracted, for any z that a float can hold the square of.
+subtracted, for any z whose square is finite.
 
-The pieces. Left of a truncation at −x from the mean, x of any sign, let m = max(x, 0)
-and w = exp(−m²/2). Then
+Let x be the mean of a normal distribution that is truncated below zero, x⁺ = max(x, 0)
+and w = exp(−x⁺²/2). Then
 
-    √(2π) Φ(x) e^{(x² − m²)/2}  =  w · mills(−x)  =  [x ≥ 0] √(2π) − w · ±mills(|x|),
+    √(2π) Φ(x) e^{(x² − x⁺²)/2}  =  w · mills(−x)  =  [x ≥ 0] √(2π) − w · ±mills(|x|),
 
-with + for x ≥ 0, and the integral of a φ(a − x) over a ≥ 0, in the same scale, is
-√(2π) m + w · excess(|x|) mills(|x|).
+with + for x ≥ 0; and the integral of a φ(a − x) over a ≥ 0, on the same scale, is
+√(2π) x⁺ + w · excess(|x|) mills(|x|).
 """
 
 import numpy as np
 from scipy.special import expit
 
-from skscn._core.normal_tail import Room, tail
+from skscn._core.normal_tail import excess_and_mills
+from skscn._core.workspace import Workspace
 
-ROOT = float(np.sqrt(2 * np.pi))
-LOG_ROOT = float(np.log(2 * np.pi) / 2)  # of the normalising constant of a normal
-HALVES = float(np.log(2)) - LOG_ROOT  # of both halves of a normal in one
+SQRT_2PI = float(np.sqrt(2 * np.pi))
+LOG_SQRT_2PI = float(np.log(2 * np.pi) / 2)  # the log normalizer of N(0, 1)
+LOG_2_MINUS_LOG_SQRT_2PI = float(np.log(2)) - LOG_SQRT_2PI  # that of a half normal
 
 
-def exponential(z, rate, room):
-    """Prior b e^{−ba} on a ≥ 0: exponentially modified Gaussian.
+def exponential_posterior(z, rate, workspace):
+    """Prior b e^{−ba} on a ≥ 0: u is exponentially modified Gaussian.
 
     Parameters
     ----------
@@ -35,265 +36,278 @@ def exponential(z, rate, room):
         Overwritten with the posterior means.
     rate : ndarray of the same shape
         b = βσ.
-    room : Room
+    workspace : Workspace
 
     Returns
     -------
     log_density : ndarray of shape (n_samples, n_components)
-        Of z, but for log b − log √(2π).
+        Of z, without the constant log b − log √(2π).
     """
-    x, m, w = room["x"], room["m"], room["w"]
+    new = workspace.like(z)
+    x, positive, weight = new("x"), new("positive"), new("weight")
     np.subtract(z, rate, out=x)
-    np.maximum(x, 0.0, out=m)
-    _weight(m, w)
-    excess, mills = tail(np.abs(x, out=room["tail"]), room)
-    size = _beyond(m, w, excess, mills, room)
-    scale = np.copysign(mills, x, out=mills)
-    scale *= w
-    _half_line(x, scale)  # scale: w · mills(−x)
-    log = np.log(scale, out=w)
-    # −z²/2 + m²/2 without cancellation: z − m = min(z, b).
-    np.add(z, m, out=m)
-    low = np.minimum(z, rate, out=x)
-    low *= -0.5
-    low *= m
-    log += low
-    np.divide(size, scale, out=z)
-    return log
+    np.maximum(x, 0.0, out=positive)
+    _gaussian_weight(positive, weight)
+    excess, mills = excess_and_mills(np.abs(x, out=new("|x|")), workspace)
+    first_moment = _first_moment(positive, weight, excess, mills, new)
+    mass = np.copysign(mills, x, out=mills)
+    mass *= weight
+    _complement_if_positive(x, mass)  # mass: w · mills(−x)
+    log_density = np.log(mass, out=weight)
+    # −z²/2 + x⁺²/2 without cancellation: z − x⁺ = min(z, b).
+    np.add(z, positive, out=positive)
+    smaller = np.minimum(z, rate, out=x)
+    smaller *= -0.5
+    smaller *= positive
+    log_density += smaller
+    np.divide(first_moment, mass, out=z)
+    return log_density
 
 
-def laplace(z, rate, room):
-    """Prior ½b e^{−b|a|}: a two-sided exponential plus Gaussian.
+def laplace_posterior(z, rate, workspace):
+    """Prior ½b e^{−b|a|}: u is a two-sided exponential plus Gaussian.
 
     Parameters
     ----------
-    z, rate, room
-        As for `exponential`.
+    z, rate, workspace
+        As for `exponential_posterior`.
 
     Returns
     -------
     log_density : ndarray of shape (n_samples, n_components)
-        Of z, but for log ½b − log √(2π).
-    size : ndarray of shape (n_samples, n_components)
+        Of z, without the constant log ½b − log √(2π).
+    magnitude : ndarray of shape (n_samples, n_components)
         Posterior mean of |a|/σ.
     """
-    v, x, m, w = room["v"], room["x"], room["m"], room["w"]
+    new = workspace.like(z)
+    v, x, positive, weight = new("|z|"), new("x"), new("positive"), new("weight")
     np.abs(z, out=v)
     np.subtract(v, rate, out=x)
-    np.maximum(x, 0.0, out=m)
-    _weight(m, w)
-    along, near = tail(np.abs(x, out=room["near"]), room, "near values")
-    against, far = tail(np.add(v, rate, out=room["far"]), room, "far values")
-    # The part of a that has the sign of z, and the part that has not.
-    along *= near
-    along *= w
-    along += np.multiply(m, ROOT, out=room["mean"])
-    against *= far
-    against *= w
-    scale = np.copysign(near, x, out=near)
-    scale -= far
-    scale *= w
-    _half_line(x, scale)
-    log = np.log(scale, out=w)
-    np.add(v, m, out=m)
-    low = np.minimum(v, rate, out=x)  # v − m
-    low *= -0.5
-    low *= m
-    log += low
-    np.reciprocal(scale, out=scale)
-    np.subtract(along, against, out=v)
-    v *= scale
+    np.maximum(x, 0.0, out=positive)
+    _gaussian_weight(positive, weight)
+    same_sign, mills_same = excess_and_mills(
+        np.abs(x, out=new("same sign")), workspace, "same sign polynomials"
+    )
+    opposite_sign, mills_opposite = excess_and_mills(
+        np.add(v, rate, out=new("opposite sign")), workspace, "opposite polynomials"
+    )
+    # First moments over the coefficients that have the sign of z, and the other sign.
+    same_sign *= mills_same
+    same_sign *= weight
+    same_sign += np.multiply(positive, SQRT_2PI, out=new("product"))
+    opposite_sign *= mills_opposite
+    opposite_sign *= weight
+    mass = np.copysign(mills_same, x, out=mills_same)
+    mass -= mills_opposite
+    mass *= weight
+    _complement_if_positive(x, mass)
+    log_density = np.log(mass, out=weight)
+    np.add(v, positive, out=positive)
+    smaller = np.minimum(v, rate, out=x)  # |z| − x⁺
+    smaller *= -0.5
+    smaller *= positive
+    log_density += smaller
+    np.reciprocal(mass, out=mass)
+    np.subtract(same_sign, opposite_sign, out=v)
+    v *= mass
     np.copysign(v, z, out=z)
-    along += against
-    along *= scale
-    return log, along
+    same_sign += opposite_sign
+    same_sign *= mass
+    return log_density, same_sign
 
 
-def laplace_density(z, rate, room):
-    """Return the log_density of `laplace` alone; overwrites z."""
-    m, w = room["m"], room["w"]
+def laplace_log_density(z, rate, workspace):
+    """Return the log-density of `laplace_posterior` alone; overwrites z."""
+    new = workspace.like(z)
+    positive, weight = new("positive"), new("weight")
     v = np.abs(z, out=z)
-    x = np.subtract(v, rate, out=room["x"])
-    np.maximum(x, 0.0, out=m)
-    _weight(m, w)
-    _, near = tail(np.abs(x, out=room["near"]), room, "near values")
-    _, far = tail(np.add(v, rate, out=room["far"]), room, "near values")
-    scale = np.copysign(near, x, out=near)
-    scale -= far
-    scale *= w
-    _half_line(x, scale)
-    log = np.log(scale, out=w)
-    m += v
-    low = np.minimum(v, rate, out=x)  # v − m
-    low *= -0.5
-    low *= m
-    log += low
-    return log
+    x = np.subtract(v, rate, out=new("x"))
+    np.maximum(x, 0.0, out=positive)
+    _gaussian_weight(positive, weight)
+    _, mills_same = excess_and_mills(np.abs(x, out=new("same sign")), workspace)
+    _, mills_opposite = excess_and_mills(
+        np.add(v, rate, out=new("opposite sign")), workspace
+    )
+    mass = np.copysign(mills_same, x, out=mills_same)
+    mass -= mills_opposite
+    mass *= weight
+    _complement_if_positive(x, mass)
+    log_density = np.log(mass, out=weight)
+    positive += v
+    smaller = np.minimum(v, rate, out=x)  # |z| − x⁺
+    smaller *= -0.5
+    smaller *= positive
+    log_density += smaller
+    return log_density
 
 
-def spike_slab(z, kept, lost, log_odds, room):
+def spike_slab_posterior(z, wiener_gain, noise_fraction, log_odds, workspace):
     """Prior (1 − ρ) at 0 plus ρ times a Gaussian of variance τ².
 
     Parameters
     ----------
     z : ndarray of shape (n_samples, n_components)
         Overwritten with the posterior means.
-    kept, lost : ndarray of the same shape
+    wiener_gain, noise_fraction : ndarray of the same shape
         κ = τ² / (τ² + σ²) and 1 − κ.
     log_odds : ndarray of the same shape
         log ρ − log (1 − ρ) + ½ log (1 − κ): of slab to spike at z = 0.
-    room : Room
+    workspace : Workspace
 
     Returns
     -------
     log_density : ndarray of shape (n_samples, n_components)
-        Of z, but for log (1 − ρ) − log √(2π).
-    active : ndarray of shape (n_samples, n_components)
+        Of z, without the constant log (1 − ρ) − log √(2π).
+    responsibility : ndarray of shape (n_samples, n_components)
         π, the posterior probability of the slab.
-    square : ndarray of shape (n_samples, n_components)
-        π times the posterior mean of a²/σ² where a is of the slab.
+    second_moment : ndarray of shape (n_samples, n_components)
+        π times the posterior mean of a²/σ² given the slab.
     """
-    spike, slab, odds = room["spike"], room["slab"], room["odds"]
+    new = workspace.like(z)
+    spike, slab, odds = new("spike"), new("slab"), new("odds")
     np.multiply(z, z, out=spike)
     spike *= -0.5
-    np.multiply(spike, lost, out=slab)
+    np.multiply(spike, noise_fraction, out=slab)
     slab += log_odds
-    np.multiply(spike, kept, out=odds)
+    np.multiply(spike, wiener_gain, out=odds)
     np.subtract(log_odds, odds, out=odds)
-    log, active = _mixture(spike, slab, odds, room)
-    mean = np.multiply(z, kept, out=odds)
-    square = np.multiply(mean, mean, out=slab)
-    square += kept
-    square *= active
-    np.multiply(mean, active, out=z)
-    return log, active, square
+    log_density, responsibility = _mixture(spike, slab, odds, new)
+    mean = np.multiply(z, wiener_gain, out=odds)
+    second_moment = np.multiply(mean, mean, out=slab)
+    second_moment += wiener_gain
+    second_moment *= responsibility
+    np.multiply(mean, responsibility, out=z)
+    return log_density, responsibility, second_moment
 
 
-def half_spike_slab(z, kept, lost, log_odds, room):
+def half_spike_slab_posterior(z, wiener_gain, noise_fraction, log_odds, workspace):
     """Prior (1 − ρ) at 0 plus ρ times the positive half of a Gaussian of variance τ².
 
     Parameters
     ----------
-    z, kept, lost, log_odds, room
-        As for `spike_slab`.
+    z, wiener_gain, noise_fraction, log_odds, workspace
+        As for `spike_slab_posterior`.
 
     Returns
     -------
-    log_density, active, square : ndarray of shape (n_samples, n_components)
-        As from `spike_slab`.
+    log_density, responsibility, second_moment : ndarray of shape \
+            (n_samples, n_components)
+        As from `spike_slab_posterior`.
     """
-    spike, slab, odds = room["spike"], room["slab"], room["odds"]
-    x, m, w, root = room["x"], room["m"], room["w"], room["root"]
-    # Of the slab, a/σ is √κ times a normal of mean x = √κ z, cut off below zero.
-    np.sqrt(kept, out=root)
+    new = workspace.like(z)
+    spike, slab, odds = new("spike"), new("slab"), new("odds")
+    x, positive, weight, root = new("x"), new("positive"), new("weight"), new("root")
+    # Given the slab, a/σ is √κ times a normal of mean x = √κ z, truncated below zero.
+    np.sqrt(wiener_gain, out=root)
     np.multiply(z, root, out=x)
-    np.maximum(x, 0.0, out=m)
-    _weight(m, w)
-    excess, mills = tail(np.abs(x, out=room["tail"]), room)
-    size = _beyond(m, w, excess, mills, room)
-    scale = np.copysign(mills, x, out=mills)
-    scale *= w
+    np.maximum(x, 0.0, out=positive)
+    _gaussian_weight(positive, weight)
+    excess, mills = excess_and_mills(np.abs(x, out=new("|x|")), workspace)
+    mean = _first_moment(positive, weight, excess, mills, new)
+    mass = np.copysign(mills, x, out=mills)
+    mass *= weight
     np.copyto(odds, x)
-    _half_line(odds, scale)
-    size /= scale
+    _complement_if_positive(odds, mass)
+    mean /= mass
     np.multiply(z, z, out=spike)
     spike *= -0.5
-    np.log(scale, out=slab)
+    np.log(mass, out=slab)
     slab += log_odds
-    slab += HALVES
-    np.multiply(m, m, out=odds)
+    slab += LOG_2_MINUS_LOG_SQRT_2PI
+    np.multiply(positive, positive, out=odds)
     odds *= 0.5
     odds += slab
-    # m²/2 − z²/2 without cancellation.
-    slab += np.where(z > 0.0, spike * lost, spike)
-    x *= size  # E a² = κ (1 + x E a) for a of unit variance
+    # x⁺²/2 − z²/2 without cancellation.
+    slab += np.where(z > 0.0, spike * noise_fraction, spike)
+    x *= mean  # E a² = κ (1 + x E a) for a of unit variance
     x += 1.0
-    x *= kept
-    log, active = _mixture(spike, slab, odds, room)
-    x *= active
-    size *= root
-    np.multiply(size, active, out=z)
-    return log, active, x
+    x *= wiener_gain
+    log_density, responsibility = _mixture(spike, slab, odds, new)
+    x *= responsibility
+    mean *= root
+    np.multiply(mean, responsibility, out=z)
+    return log_density, responsibility, x
 
 
-def _mixture(spike, slab, odds, room):
-    """Return log (e^spike + e^slab), and the share of the slab; odds = slab − spike.
+def _mixture(spike, slab, odds, new):
+    """Return log (e^spike + e^slab) and the responsibility of the slab.
 
-    Overwrites all three.
+    The log-odds are slab − spike. All three arrays are overwritten.
     """
-    less, share = room["less"], room["share"]
-    np.abs(odds, out=share)
-    np.negative(share, out=share)
-    np.exp(share, out=share)
-    np.minimum(odds, 0.0, out=less)
-    np.exp(less, out=less)
+    smaller, responsibility = new("smaller"), new("responsibility")
+    np.abs(odds, out=responsibility)
+    np.negative(responsibility, out=responsibility)
+    np.exp(responsibility, out=responsibility)
+    np.minimum(odds, 0.0, out=smaller)
+    np.exp(smaller, out=smaller)
     np.maximum(spike, slab, out=spike)
-    spike += np.log1p(share, out=odds)
-    share += 1.0
-    np.divide(less, share, out=share)
-    return spike, share
+    spike += np.log1p(responsibility, out=odds)
+    responsibility += 1.0
+    np.divide(smaller, responsibility, out=responsibility)
+    return spike, responsibility
 
 
-def _weight(m, out):
-    """Return exp(−m²/2), or a number that is nothing beside one."""
+def _gaussian_weight(positive, out):
+    """Write w = exp(−x⁺²/2), or a number that is negligible beside one."""
     # Where exp underflows it is ten times slower.
-    np.minimum(m, 37.0 if m.dtype == np.float64 else 12.0, out=out)
+    np.minimum(positive, 37.0 if positive.dtype == np.float64 else 12.0, out=out)
     np.multiply(out, out, out=out)
     out *= -0.5
     np.exp(out, out=out)
 
 
-def _beyond(m, w, excess, mills, room):
-    """Return √(2π) m + w · excess · mills, in place of the excess."""
+def _first_moment(positive, weight, excess, mills, new):
+    """Return √(2π) x⁺ + w · excess · mills, written over the excess."""
     excess *= mills
-    excess *= w
-    excess += np.multiply(m, ROOT, out=room["mean"])
+    excess *= weight
+    excess += np.multiply(positive, SQRT_2PI, out=new("product"))
     return excess
 
 
-def _half_line(x, scale):
-    """Overwrite scale with [x ≥ 0] √(2π) − scale, and x with working values."""
-    np.copysign(ROOT / 2, x, out=x)
-    x += ROOT / 2
-    np.subtract(x, scale, out=scale)
+def _complement_if_positive(x, mass):
+    """Overwrite mass with [x ≥ 0] √(2π) − mass, and x with working values."""
+    np.copysign(SQRT_2PI / 2, x, out=x)
+    x += SQRT_2PI / 2
+    np.subtract(x, mass, out=mass)
 
 
 def exponential_variance(z, rate):
-    """Return the posterior variance of a/σ: no cancellation, in float64."""
-    return _cut_off(z - rate)[1]
+    """Return the posterior variance of a/σ, in float64 and without cancellation."""
+    return _truncated_normal(z - rate)[1]
 
 
 def laplace_variance(z, rate):
-    """Return the posterior variance of a/σ: no cancellation, in float64."""
-    # A mixture of two normals cut off at zero; every term is positive.
+    """Return the posterior variance of a/σ, in float64 and without cancellation."""
+    # The posterior mixes two truncated normals; every term is positive.
     v = np.abs(z)
-    ahead, behind = (_cut_off(x) for x in (v - rate, -v - rate))
-    share = expit(ahead[2] - behind[2])
-    within = share * ahead[1] + (1 - share) * behind[1]
-    return within + share * (1 - share) * (ahead[0] + behind[0]) ** 2
+    same_sign, opposite_sign = (_truncated_normal(x) for x in (v - rate, -v - rate))
+    share = expit(same_sign[2] - opposite_sign[2])
+    within = share * same_sign[1] + (1 - share) * opposite_sign[1]
+    return within + share * (1 - share) * (same_sign[0] + opposite_sign[0]) ** 2
 
 
-def spike_slab_variance(z, kept, lost, log_odds):
-    """Return the posterior variance of a/σ: no cancellation, in float64."""
-    share = expit(log_odds + kept * z**2 / 2)
-    return share * (kept + (1 - share) * (kept * z) ** 2)
+def spike_slab_variance(z, wiener_gain, noise_fraction, log_odds):
+    """Return the posterior variance of a/σ, in float64 and without cancellation."""
+    responsibility = expit(log_odds + wiener_gain * z**2 / 2)
+    between = (1 - responsibility) * (wiener_gain * z) ** 2
+    return responsibility * (wiener_gain + between)
 
 
-def half_spike_slab_variance(z, kept, lost, log_odds):
-    """Return the posterior variance of a/σ: no cancellation, in float64."""
-    mean, variance, log_mass = _cut_off(np.sqrt(kept) * z)
-    share = expit(log_odds + HALVES + log_mass)
-    return kept * share * (variance + (1 - share) * mean**2)
+def half_spike_slab_variance(z, wiener_gain, noise_fraction, log_odds):
+    """Return the posterior variance of a/σ, in float64 and without cancellation."""
+    mean, variance, log_mass = _truncated_normal(np.sqrt(wiener_gain) * z)
+    responsibility = expit(log_odds + LOG_2_MINUS_LOG_SQRT_2PI + log_mass)
+    within = variance + (1 - responsibility) * mean**2
+    return wiener_gain * responsibility * within
 
 
-def _cut_off(x):
-    """Return mean, variance and log ∫ φ(a − x) / φ(x) of N(x, 1) cut off below zero."""
-    room = Room(x.shape, np.float64)
-    excess, mills = tail(np.abs(x).astype(np.float64), room)
-    m = np.maximum(x, 0.0)
-    w = np.exp(-(m**2) / 2)
-    mass = np.where(x >= 0, ROOT - w * mills, mills)
-    hazard = w / mass  # φ(x) / Φ(x)
+def _truncated_normal(x):
+    """Return mean, variance and log ∫ φ(a − x) / φ(x) of N(x, 1) truncated below 0."""
+    excess, mills = excess_and_mills(np.abs(x).astype(np.float64), Workspace())
+    positive = np.maximum(x, 0.0)
+    weight = np.exp(-(positive**2) / 2)
+    mass = np.where(x >= 0, SQRT_2PI - weight * mills, mills)
+    hazard = weight / mass  # φ(x) / Φ(x)
     mean = np.where(x >= 0, x + hazard, excess)
     variance = np.where(x >= 0, 1 - mean * hazard, 1 - excess * (excess - x))
-    return mean, np.maximum(variance, 0.0), np.log(mass) + m**2 / 2
+    return mean, np.maximum(variance, 0.0), np.log(mass) + positive**2 / 2

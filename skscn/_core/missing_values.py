@@ -1,195 +1,192 @@
-"""Missing entries: the sample that the model completes itself.
+"""Missing values: every sample is completed by the model's own reconstruction.
 
-With entries missing, coefficients no longer separate: D Dᵀ = I holds for whole samples
-only. What is missing is completed instead, x̂ = mean + aD where nothing was measured and
-a the code of x̂, over and over: an EM algorithm for both, and a gradient step on the
-objective of x̂ alone, so that Nesterov's momentum makes it fast. For hard codes the rest
-is the code that costs least on what was measured; for a prior that is log-concave there
-is one such point only.
+With entries missing, coefficients no longer separate, because D Dᵀ = I holds for
+complete samples only. Instead the missing entries are imputed: x̂ = mean + aD where
+nothing was measured, with a the code of x̂, repeatedly. This is an EM algorithm for the
+posterior mode and the posterior mean, and a gradient step on the objective of x̂ alone,
+so that Nesterov's momentum accelerates it. For the posterior mode the result is the
+code of smallest objective on the measured entries. For a log-concave prior there is
+only one such point.
 """
-
-from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
-from skscn._core.moments import data_moments
-
-BLOCK = 2**15  # entries completed at once
-CLOSE = 1e-4  # least distance from one of what the eigenvalues of a coupling may be
-SWEEPS = 500
+BLOCK_ENTRIES = 2**15  # imputed at once
+MIN_EIGENVALUE = 1e-4  # of the Hessian by missing entries, in units of 1/σ²
+MAX_SWEEPS = 500
 
 
 def has_missing(X, parts):
-    """Return whether dense rows hold NaN, looking at one slice at a time."""
+    """Return whether dense rows hold NaN, one slice of rows at a time."""
     with np.errstate(over="ignore", invalid="ignore"):
         return any(np.isnan(X[part]).any() for part in parts if np.isnan(X[part].sum()))
 
 
-def complete(rows, out, *, components, mean, code, tol=None):
-    """Return a slice of rows with what is missing completed, written into `out`.
+def impute_rows(rows, out=None, *, model, tol=None):
+    """Return a slice of rows with imputed missing entries, written into `out`.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
         NaN where nothing was measured.
-    out : ndarray of shape (n_rows, n_features) or None
-        Where it is given it holds rows that were completed before, to go on from.
-    components : ndarray of shape (n_components, n_features)
-        Orthonormal atoms, of the dtype of the rows.
-    mean : ndarray of shape (n_features,) or None
-    code : MapCode or MeanCode
+    out : ndarray of shape (n_rows, n_features), default=None
+        Rows that were imputed before, from which the iteration starts. None starts from
+        the mean.
+    model : SparseModel
+        In the dtype of the rows.
     tol : float, default=None
-        A row is done when no entry changes by more than this part of its largest
-        distance from the mean; None stands for the rounding errors of its dtype.
+        A row is done when no entry changes by more than this fraction of its largest
+        distance from the mean. None stands for the rounding error of its dtype.
     """
+    mean = model.mean
     mean = np.zeros(rows.shape[1], dtype=rows.dtype) if mean is None else mean
-    gaps = np.isnan(rows)
-    out = np.where(gaps, mean, rows) if out is None else out
+    missing = np.isnan(rows)
+    out = np.where(missing, mean, rows) if out is None else out
     tol = 100 * np.finfo(rows.dtype).eps if tol is None else tol
-    which = np.flatnonzero(gaps.any(axis=1))
-    size = max(1, BLOCK // rows.shape[1])
+    which = np.flatnonzero(missing.any(axis=1))
+    size = max(1, BLOCK_ENTRIES // rows.shape[1])
+    encoder = model.encoder.for_worker()
     for start in range(0, len(which), size):
-        left = which[start : start + size]
-        _complete(out, left, gaps[left], components, mean, code.prepared(), tol)
+        block = which[start : start + size]
+        _impute_block(out, block, missing[block], model.components, mean, encoder, tol)
     return out
 
 
-def _complete(out, left, gaps, components, mean, code, tol):
-    """Complete some rows of `out`, each until it rests."""
-    x = ahead = out[left] - mean
-    pace = np.ones((len(left), 1), dtype=x.dtype)
-    for _ in range(SWEEPS):
-        rebuilt = code.encode(ahead @ components.T) @ components
-        change = np.where(gaps, rebuilt - ahead, 0)
-        new = ahead + change
+def _impute_block(out, which, missing, components, mean, encoder, tol):
+    """Impute some rows of `out`, each until it converges."""
+    x = extrapolated = out[which] - mean
+    momentum = np.ones((len(which), 1), dtype=x.dtype)
+    for _ in range(MAX_SWEEPS):
+        reconstruction = encoder.encode(extrapolated @ components.T) @ components
+        change = np.where(missing, reconstruction - extrapolated, 0)
+        new = extrapolated + change
         step = new - x
-        # Momentum that leads uphill is dropped.
-        pace[np.einsum("ij,ij->i", change, step) < 0] = 1
-        faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
-        x, ahead, pace = new, new + (pace - 1) / faster * step, faster
+        # Momentum restarts where it increases the objective.
+        momentum[np.einsum("ij,ij->i", change, step) < 0] = 1
+        next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        extrapolated = new + (momentum - 1) / next_momentum * step
+        x, momentum = new, next_momentum
         done = np.abs(change).max(axis=1) <= tol * np.abs(x).max(axis=1)
         if done.any():
-            out[left[done]] = np.where(gaps[done], x[done] + mean, out[left[done]])
-            left, gaps, x, ahead, pace = (
-                array[~done] for array in (left, gaps, x, ahead, pace)
+            out[which[done]] = np.where(missing[done], x[done] + mean, out[which[done]])
+            which, missing, x, extrapolated, momentum = (
+                array[~done] for array in (which, missing, x, extrapolated, momentum)
             )
-        if not len(left):
+        if not len(which):
             return
-    out[left] = np.where(gaps, x + mean, out[left])
+    out[which] = np.where(missing, x + mean, out[which])
 
 
-def couplings(slopes, gaps, components):
-    """Yield how missing entries couple the coefficients of each sample.
+def log_likelihood_with_missing(rows, out=None, *, model):
+    """Return log p of rows, with missing entries integrated over by Laplace's method.
 
-    About the completed sample, −log p has the second derivative (I − Dᵀ S D) / σ² with
-    the slopes S of the codes. Where x̂ was not measured its block is I − Vᵀ V.
+    The integral is that of the Gaussian with the same second derivative at the imputed
+    sample.
+    """
+    log_likelihood = model.log_likelihood(rows, out)
+    missing = np.flatnonzero(np.isnan(log_likelihood))
+    if len(missing):
+        imputed, log_volume = integrate_missing(rows[missing], model)
+        log_likelihood[missing] = model.log_likelihood(imputed) + log_volume
+    return log_likelihood
+
+
+def integrate_missing(rows, model):
+    """Return imputed rows, and the log of the integral over their missing entries.
+
+    The integral is relative to the density of the imputed row.
+    """
+    rows = rows.astype(np.float64, copy=False)
+    imputed, variances = _imputed_variances(rows, model)
+    missing = np.isnan(rows)
+    log_volume = missing.sum(axis=1) / 2 * np.log(2 * np.pi * _noise_variance(model))
+    for i, (eigenvalues, _) in enumerate(
+        missing_hessian_eigh(variances, missing, model.components)
+    ):
+        log_volume[i] -= np.log(eigenvalues).sum() / 2
+    return imputed, log_volume
+
+
+def posterior_std_with_missing(rows, out=None, *, model):
+    """Return posterior standard deviations; missing entries widen them."""
+    std = model.posterior_std(rows, out)
+    which = np.flatnonzero(np.isnan(std[:, 0]))
+    if not len(which):
+        return std
+    rows = rows[which]
+    _, derivatives = _imputed_variances(rows, model)
+    variances = derivatives.copy()
+    pairs = missing_hessian_eigh(derivatives, np.isnan(rows), model.components)
+    for i, (eigenvalues, vectors) in enumerate(pairs):
+        variances[i] *= 1.0 + (vectors**2 / eigenvalues).sum(axis=1)
+    std[which] = np.sqrt(_noise_variance(model) * variances)
+    return std
+
+
+def missing_hessian_eigh(derivatives, missing, components):
+    """Yield the Hessian of −log p by the missing entries of each sample.
+
+    At the imputed sample, −log p has the Hessian (I − Dᵀ S D) / σ² with the derivatives
+    S of the codes. Its block of the missing entries is (I − Vᵀ V) / σ².
+
+    Parameters
+    ----------
+    derivatives : ndarray of shape (n_samples, n_components)
+    missing : ndarray of bool of shape (n_samples, n_features)
+    components : ndarray of shape (n_components, n_features)
 
     Yields
     ------
-    values : ndarray of shape (n_missing,)
-        Eigenvalues of I − Vᵀ V.
+    eigenvalues : ndarray of shape (n_missing,)
+        Of I − Vᵀ V.
     vectors : ndarray of shape (n_components, n_missing)
         V times its eigenvectors.
     """
-    for slope, gap in zip(slopes, gaps, strict=True):
-        V = np.sqrt(slope)[:, None] * components[:, gap]
+    for derivative, is_missing in zip(derivatives, missing, strict=True):
+        V = np.sqrt(derivative)[:, None] * components[:, is_missing]
         values, vectors = np.linalg.eigh(V.T @ V)
-        yield np.maximum(1.0 - values, CLOSE), V @ vectors
+        yield np.maximum(1.0 - values, MIN_EIGENVALUE), V @ vectors
 
 
-def log_missing_volumes(rows, *, components, mean, code):
-    """Return what integrating over missing entries adds to log p of completed rows.
-
-    The integral is Laplace's: of the Gaussian with the same second derivative.
-    """
-    filled = complete(rows, None, components=components, mean=mean, code=code)
-    u = (filled if mean is None else filled - mean) @ components.T
-    gaps = np.isnan(rows)
-    volumes = gaps.sum(axis=1) / 2 * np.log(2 * np.pi * code.noise)
-    for i, (values, _) in enumerate(
-        couplings(code.variance(u) / code.noise, gaps, components)
-    ):
-        volumes[i] -= np.log(values).sum() / 2
-    return filled, volumes
+def _imputed_variances(rows, model):
+    """Return imputed rows and the posterior variances of their codes by σ²."""
+    imputed = impute_rows(rows, model=model)
+    centered = imputed if model.mean is None else imputed - model.mean
+    variance = model.encoder.posterior_variance(centered @ model.components.T)
+    return imputed, variance / _noise_variance(model)
 
 
-def wider(filled, rows, *, components, mean, code):
-    """Return posterior standard deviations for rows that were completed."""
-    u = (filled if mean is None else filled - mean) @ components.T
-    slopes = code.variance(u) / code.noise
-    variances = slopes.copy()
-    pairs = couplings(slopes, np.isnan(rows), components)
-    for i, (values, vectors) in enumerate(pairs):
-        variances[i] *= 1.0 + (vectors**2 / values).sum(axis=1)
-    return np.sqrt(code.noise * variances)
+def _noise_variance(model):
+    return model.encoder.noise_variance
 
 
-class MissingValues:
-    """Data with missing entries, completed in a copy.
+def impute_means(X, weights, *, allow_empty=False):
+    """Return X with missing entries replaced by the means of their features.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features)
     weights : ndarray of shape (n_samples,) or None
-    fill : callable
-        Writes function(rows, rows of out) for every slice of rows into out.
-    empty : bool, default=False
-        Whether a feature may be missing everywhere, for a model that knows it.
+    allow_empty : bool, default=False
+        Whether a feature may be missing in all samples, for a model that knows it.
+
+    Returns
+    -------
+    imputed : ndarray of shape (n_samples, n_features)
+    missing_weight : float
+        Σ w of the missing entries.
     """
-
-    def __init__(self, X, weights, fill, *, empty=False):
-        self._X, self._fill = X, fill
-        gaps = np.isnan(X)
-        n_measured = (~gaps).sum(axis=0) if weights is None else weights @ ~gaps
-        if not (empty or n_measured.all()):
-            j = int(np.argmin(n_measured))
-            raise ValueError(
-                f"Feature {j} of X is NaN in all {len(X)} samples: nothing can be "
-                "learned of it. Leave it out."
-            )
-        known = np.where(gaps, 0, X)
-        known = known.sum(axis=0) if weights is None else weights @ known
-        self.filled = np.where(
-            gaps, (known / np.maximum(n_measured, 1e-300)).astype(X.dtype), X
+    missing = np.isnan(X)
+    n_measured = (~missing).sum(axis=0) if weights is None else weights @ ~missing
+    if not (allow_empty or n_measured.all()):
+        j = int(np.argmin(n_measured))
+        raise ValueError(
+            f"Feature {j} of X is NaN in all {len(X)} samples, so that nothing can be "
+            "learned about it. Remove it from X."
         )
-        each = gaps.sum(axis=1)
-        self.n_missing = float(each.sum() if weights is None else weights @ each)
-
-    def refill(self, *, components, mean, code, tol=1e-4):
-        """Complete the data anew, from where they are."""
-        dtype = self._X.dtype
-        function = partial(
-            complete,
-            components=components.astype(dtype, copy=False),
-            mean=mean.astype(dtype, copy=False),
-            code=code,
-            tol=tol,
-        )
-        self._fill(function, self._X, self.filled)
-
-    def profiled(self, evaluate, reader, total, mean):
-        """Return an objective of states alone: the least of any completion.
-
-        Parameters
-        ----------
-        evaluate : callable
-            Maps a state and the moments of completed data to an `Evaluation`.
-        reader : callable
-            Maps a state to the mean of its model and its code.
-        total : callable
-            Sums a function of (rows, weights) over the completed data.
-        mean : ndarray of shape (n_features,)
-        """
-
-        def profile(state):
-            return evaluate(state, self.completed(state, reader, total, mean))
-
-        return profile
-
-    def completed(self, state, reader, total, mean):
-        """Complete the data as a state does, and return their moments about a mean."""
-        point, code = reader(state)
-        self.refill(components=state.components, mean=point, code=code)
-        data = total(partial(data_moments, mean=mean.astype(self._X.dtype)))
-        return replace(data, missing=self.n_missing)
+    measured = np.where(missing, 0, X)
+    total = measured.sum(axis=0) if weights is None else weights @ measured
+    mean = (total / np.maximum(n_measured, 1e-300)).astype(X.dtype)
+    n_missing = missing.sum(axis=1)
+    missing_weight = n_missing.sum() if weights is None else weights @ n_missing
+    return np.where(missing, mean, X), float(missing_weight)

@@ -1,127 +1,155 @@
-"""What is believed of codes and noise beside the dictionary, as numbers to learn."""
+"""Parameters of the model beside the dictionary: prior, noise variance and offset."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-NOISE_FLOOR = 1e-8  # least σ², by the mean variance of the features
-FIRST_NOISE = 1e-3  # the same to begin with: noise smooths what learning has to climb
+# The lower bound of σ² as a fraction of the mean variance of the features: below, the
+# likelihood of training data grows without bound.
+MIN_NOISE_FRACTION = 1e-8
+# The smallest σ² that learning starts from, as the same fraction: noise smooths the
+# likelihood that learning climbs.
+MIN_INITIAL_NOISE_FRACTION = 1e-3
+MAX_NOISE_FRACTION = 100.0
 
 
 @dataclass(frozen=True)
 class ModelParameters:
-    """What is believed of codes and noise: a prior with its numbers.
+    """Parameters of the prior, the variance of the noise, and the mean code.
 
     Parameters
     ----------
-    parameters : ndarray of shape (n_parameters, n_components)
-        Of the prior.
-    noise : float
+    prior_parameters : ndarray of shape (n_parameters, n_components)
+    noise_variance : float
         σ².
     offset : ndarray of shape (n_components,) or None
-        The code that the mean of the data stands for: with a one-sided prior codes have
-        a mean, and x = mean + (a − offset) D + noise.
+        The code of the mean of the data. Codes of a one-sided prior have a positive
+        mean, and x = mean + (a − offset) D + noise.
     """
 
-    parameters: np.ndarray
-    noise: float
+    prior_parameters: np.ndarray
+    noise_variance: float
     offset: np.ndarray | None = None
 
     @property
-    def belief(self):
-        """The belief itself, as of all that is known of a dictionary."""
+    def parameters(self):
+        """The parameters themselves, as of `LazyEstimate`."""
         return self
 
-    def shift(self, components):
-        """Return how far the mean of the model lies from that of the data."""
+    def mean_offset(self, components):
+        """Return the mean of the model minus the mean of the data."""
         if self.offset is None:
             return np.zeros(components.shape[1])
         return -self.offset @ components
 
 
-class Coordinates:
-    """Beliefs as vectors of numbers that may take any value, within limits.
+class Parametrization:
+    """Maps model parameters to a bounded vector θ, which optimizers change, and back.
+
+    θ holds the unconstrained prior parameters, the offsets in units of the data, and
+    log σ².
 
     Parameters
     ----------
     prior : Prior
     n_components : int
-    scale : float
+    data_variance : float
         Mean variance of the features of the data.
-    offset : bool
+    has_offset : bool
         Whether the offset is learned.
     """
 
-    def __init__(self, prior, n_components, scale, *, offset):
-        self.prior, self.offset = prior, offset
-        self.shape = len(prior.names), n_components
-        self.unit = np.sqrt(scale)  # of offsets
-        low, high = prior.limits(scale)
-        ends = []
-        for end, furthest, noise in (
-            (low, -np.inf, NOISE_FLOOR * scale),
-            (high, np.inf, 100.0 * scale),
+    def __init__(self, prior, n_components, data_variance, *, has_offset):
+        self.prior, self.has_offset = prior, has_offset
+        self.shape = len(prior.parameter_names), n_components
+        self.data_rms = np.sqrt(data_variance)
+        lower, upper = prior.bounds(data_variance)
+        bounds = []
+        for bound, offset_bound, noise_variance in (
+            (lower, -np.inf, MIN_NOISE_FRACTION * data_variance),
+            (upper, np.inf, MAX_NOISE_FRACTION * data_variance),
         ):
-            parts = [np.repeat(end, n_components)]
-            if offset:
-                parts.append(np.full(n_components, furthest))
-            ends.append(np.concatenate([*parts, [np.log(noise)]]))
-        self.limits = tuple(ends)
+            parts = [np.repeat(bound, n_components)]
+            if has_offset:
+                parts.append(np.full(n_components, offset_bound))
+            bounds.append(np.concatenate([*parts, [np.log(noise_variance)]]))
+        self.bounds = tuple(bounds)
 
-    def numbers(self, belief):
-        """Return the vector of a belief, within the limits."""
-        parts = [self.prior.coordinates(belief.parameters).ravel()]
-        if self.offset:
-            known = np.zeros(self.shape[1]) if belief.offset is None else belief.offset
-            parts.append(known / self.unit)
-        return np.clip(np.concatenate([*parts, [np.log(belief.noise)]]), *self.limits)
+    def to_theta(self, parameters):
+        """Return θ of model parameters, clipped to its bounds."""
+        unconstrained = self.prior.to_unconstrained(parameters.prior_parameters)
+        parts = [unconstrained.ravel()]
+        if self.has_offset:
+            offset = parameters.offset
+            offset = np.zeros(self.shape[1]) if offset is None else offset
+            parts.append(offset / self.data_rms)
+        parts.append([np.log(parameters.noise_variance)])
+        return np.clip(np.concatenate(parts), *self.bounds)
 
-    def belief(self, numbers):
-        """Return the belief of a vector."""
+    def from_theta(self, theta):
+        """Return the model parameters of θ."""
         size = self.shape[0] * self.shape[1]
-        parameters = self.prior.parameters(numbers[:size].reshape(self.shape))
-        offset = numbers[size:-1] * self.unit if self.offset else None
-        return ModelParameters(parameters, float(np.exp(numbers[-1])), offset)
+        parameters = self.prior.from_unconstrained(theta[:size].reshape(self.shape))
+        offset = theta[size:-1] * self.data_rms if self.has_offset else None
+        return ModelParameters(parameters, float(np.exp(theta[-1])), offset)
 
-    def joined(self, parameters, offset, noise):
-        """Return what belongs to each number, as a vector in their order."""
-        parts = [parameters.ravel()]
-        if self.offset:
+    def flatten(self, prior_parameters, offset, noise_variance):
+        """Return derivatives by every parameter as a vector in the order of θ."""
+        parts = [prior_parameters.ravel()]
+        if self.has_offset:
             parts.append(offset)
-        return np.concatenate([*parts, [noise]])
+        return np.concatenate([*parts, [noise_variance]])
 
 
-def noise_cost(outside, shape, weight, missing, noise):
-    """Return minus the log-likelihood of what no atom reaches, of energy `outside`.
+def residual_nll(sum_squares, shape, weight, missing_weight, noise_variance):
+    """Return the negative log-likelihood of the residuals, summed over samples.
 
-    Every entry that is missing integrates to √(2πσ²).
-    """
-    n_free = shape[1] - shape[0]
-    constant = (weight * n_free - missing) / 2 * np.log(2 * np.pi * noise)
-    if n_free == 0:  # what is there is rounding error
-        return constant
-    return max(outside, 0.0) / (2 * noise) + constant
-
-
-def first_belief(coordinates, energies, square, n_features):
-    """Return a belief to start from.
+    The residual of a sample lies in the orthogonal complement of the atoms. A missing
+    entry integrates to √(2πσ²).
 
     Parameters
     ----------
-    coordinates : Coordinates
+    sum_squares : float
+        Σ w ‖r‖².
+    shape : tuple of int
+        (n_components, n_features).
+    weight, missing_weight : float
+        Of the samples, and of their missing entries.
+    noise_variance : float
+    """
+    n_free = shape[1] - shape[0]
+    log_normalizer = np.log(2 * np.pi * noise_variance)
+    constant = (weight * n_free - missing_weight) / 2 * log_normalizer
+    if n_free == 0:  # the residuals are rounding error
+        return constant
+    return max(sum_squares, 0.0) / (2 * noise_variance) + constant
+
+
+def initial_parameters(parametrization, energies, mean_square, n_features):
+    """Return the model parameters that learning starts from.
+
+    Parameters
+    ----------
+    parametrization : Parametrization
     energies : ndarray of shape (n_components,)
         Mean squares of the projections.
-    square : float
-        Mean square of the samples.
+    mean_square : float
+        Mean of ‖x − mean‖².
     n_features : int
     """
-    floor = NOISE_FLOOR * coordinates.unit**2
+    data_variance = parametrization.data_rms**2
     n_free = n_features - len(energies)
-    noise = (square - energies.sum()) / n_free if n_free else energies.min() / 2
-    noise = max(noise, FIRST_NOISE * coordinates.unit**2)
-    variance = np.maximum(np.maximum(energies - noise, energies / 10), floor)
-    offset = np.zeros(len(energies)) if coordinates.offset else None
-    parameters = coordinates.prior.guess(variance, offset)
-    if coordinates.offset:
-        offset = coordinates.prior.mean(parameters)
-    return ModelParameters(parameters, noise, offset)
+    noise_variance = energies.min() / 2
+    if n_free:
+        noise_variance = (mean_square - energies.sum()) / n_free
+    noise_variance = max(noise_variance, MIN_INITIAL_NOISE_FRACTION * data_variance)
+    variance = np.maximum(
+        np.maximum(energies - noise_variance, energies / 10),
+        MIN_NOISE_FRACTION * data_variance,
+    )
+    prior = parametrization.prior
+    offset = np.zeros(len(energies)) if parametrization.has_offset else None
+    parameters = prior.initial_parameters(variance, offset)
+    if parametrization.has_offset:
+        offset = prior.mean(parameters)
+    return ModelParameters(parameters, noise_variance, offset)

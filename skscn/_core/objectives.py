@@ -1,216 +1,198 @@
-"""What learning lowers: an objective, and what one pass over the data tells of it.
+"""The two objectives of learning, evaluated by one pass over the data.
 
-Hard codes lower min_a ½‖x − m − aD‖² + penalty(a). Exact inference lowers minus the
-log-likelihood, which with orthonormal atoms is a sum over coefficients too:
+MAP learning minimizes min_a ½‖x − m − aD‖² + penalty(a), on average over samples.
+Maximum likelihood minimizes the negative log-likelihood, which with orthonormal atoms
+is a sum over coefficients too:
 
     log p(x) = Σ_j log p(u_j) − ‖r‖² / 2σ² − ½ (n_features − n_components) log 2πσ²,
 
-r the part of x − m that no atom reaches. Its derivatives are those of the expected
-complete objective at the posterior of the codes (Fisher's identity), so the sums of
-the EM algorithm give both: the exact M-step, and the gradient by all that is learned.
+with r the residual of x − m. Its derivatives are those of the expected complete-data
+objective under the posterior of the codes (Fisher's identity). The sums of the EM
+algorithm therefore give both the exact M-step and the gradient by all parameters.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
 from skscn._core.encoders import PosteriorMeanEncoder
-from skscn._core.model_parameters import ModelParameters, noise_cost
-from skscn._core.moments import CodeMoments, code_moments
+from skscn._core.model_parameters import ModelParameters, residual_nll
+from skscn._core.moments import CodeMoments
+from skscn._core.sparse_model import SparseModel
 
 EMPTY = np.empty(0)
-LEAST_FIXED = 0.01  # share of an offset that codes do not follow
+# The smallest fraction of an offset that its codes may be taken to not compensate for:
+# it keeps the curvature by the offset positive.
+MIN_UNCOMPENSATED_FRACTION = 0.01
 
 
 @dataclass(frozen=True)
 class Iterate:
-    """All that is learned.
+    """A dictionary and the parameters beside it, as the optimizer changes them.
 
     Parameters
     ----------
     components : ndarray of shape (n_components, n_features)
-    numbers : ndarray of shape (n_numbers,)
-        Coordinates of what is learned beside the dictionary, if anything is.
+    theta : ndarray of shape (n_parameters,)
+        See `Parametrization`; empty where only the dictionary is learned.
     """
 
     components: np.ndarray
-    numbers: np.ndarray = field(default_factory=lambda: EMPTY)
+    theta: np.ndarray = field(default_factory=lambda: EMPTY)
+
+    def permuted(self, order, signs):
+        """Return the iterate with atoms in another order, some with another sign."""
+        theta = self.theta
+        if theta.size:
+            rows = theta[:-1].reshape(-1, len(order))
+            theta = np.concatenate([*rows[:, order], theta[-1:]])
+        return Iterate(self.components[order] * signs[:, None], theta)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one pass over the data tells of a state.
+    """An objective and its derivatives at an iterate.
 
     Parameters
     ----------
     objective : float
         Mean over the samples.
-    unit : float
+    objective_scale : float
         What a relative tolerance of the objective is relative to.
     moments : CodeMoments
-        M = `moments.cross` is, but for `scale`, minus the gradient of the summed
+        The cross moment times `gradient_scale` is minus the gradient of the summed
         objective by the dictionary.
     m_step : callable
-        Maps the polar factor of M to the numbers that go with it: together they never
-        raise the objective.
-    scale : float
-    gradient, curvature : ndarray of shape (n_numbers,)
-        Of the summed objective by the numbers; the curvature may be too large.
+        Maps the polar factor of the cross moment to the θ of the M-step. Replacing both
+        never increases the objective.
+    gradient_scale : float
+    gradient, curvature : ndarray of shape (n_parameters,)
+        Of the summed objective by θ. The curvature may be too large.
     """
 
     objective: float
-    unit: float
+    objective_scale: float
     moments: CodeMoments
     m_step: Callable
-    scale: float = 1.0
+    gradient_scale: float = 1.0
     gradient: np.ndarray = field(default_factory=lambda: EMPTY)
     curvature: np.ndarray = field(default_factory=lambda: EMPTY)
 
 
-def map_objective(total, data, *, mean, code, dtype):
-    """Return the objective of hard codes: one pass over the data a call.
-
-    Its objective is the mean over samples of min_a ½‖x − m − aD‖² + penalty(a).
-
-    Parameters
-    ----------
-    total : callable
-        Sums a function of (rows, weights) over all slices of the data.
-    data : DataMoments
-        About the point `mean`.
-    mean : ndarray of shape (n_features,) or None
-    code : MapCode
-    dtype : dtype of the data
-    """
-
-    def evaluate(state, data=data):
-        moments = total(
-            partial(
-                code_moments,
-                components=state.components.astype(dtype, copy=False),
-                mean=mean,
-                code=code,
-            )
-        )
-        objective = mean_objective(data, moments)
-        return Evaluation(objective, abs(objective), moments, lambda _: EMPTY)
-
-    return evaluate
+def mean_map_objective(data, codes):
+    """Return the mean MAP objective of samples, given moments about one mean."""
+    return (0.5 * data.sum_squares - codes.objective_decrease) / codes.weight
 
 
-def mean_objective(data, moments):
-    """Return the objective of a sample in the mean, from moments about one point."""
-    return (0.5 * data.square - moments.gain) / moments.weight
+def posterior_mean_model(components, mean, parameters, prior):
+    """Return the `SparseModel` with posterior means, given the mean of the data."""
+    encoder = PosteriorMeanEncoder(
+        prior, parameters.prior_parameters, parameters.noise_variance
+    )
+    return SparseModel(components, mean + parameters.mean_offset(components), encoder)
 
 
-def evidence_objective(total, data, *, mean, coordinates, dtype):
-    """Return the objective of exact inference: one pass over the data a call.
-
-    Its objective is minus the log-likelihood of a sample in the mean, in nats.
-
-    Parameters
-    ----------
-    total, data, dtype
-        As for `map_objective`.
-    mean : ndarray of shape (n_features,)
-        Of the data, or zero.
-    coordinates : Coordinates
-    """
-
-    def evaluate(state, data=data):
-        belief = coordinates.belief(state.numbers)
-        moments = belief_moments(
-            total, mean, state.components, belief, coordinates, dtype
-        )
-        return evidence(data, moments, state.components, belief, coordinates)
-
-    return evaluate
-
-
-def belief_moments(total, mean, components, belief, coordinates, dtype):
+def posterior_moments(rows, mean, components, parameters, prior):
     """Return the moments of posterior means, about the mean of the data.
 
-    Their sums are those of u², of E a², and of what the M-step of the prior needs.
+    The statistics are Σ u², Σ E a², and those of the M-step of the prior.
     """
-    shift = belief.shift(components)
-    point = (mean + shift).astype(dtype)
-    moments = total(
-        partial(
-            code_moments,
-            components=components.astype(dtype, copy=False),
-            mean=point if point.any() else None,
-            code=PosteriorMeanEncoder(
-                coordinates.prior, belief.parameters, belief.noise
-            ),
-        )
+    shift = parameters.mean_offset(components)
+    model = posterior_mean_model(components, mean, parameters, prior)
+    moments = rows.code_moments(model)
+    # Σ E a² depends on the parameters of this pass; as a sum it adds up with those of
+    # other passes.
+    second_moments = prior.sum_second_moments(
+        parameters.prior_parameters,
+        parameters.noise_variance,
+        moments.statistics[1:],
+        moments.explained(components),
+        moments.weight,
     )
-    # Σ E a² needs the belief of this pass; as a sum it adds up with those of others.
-    explained = np.einsum("ij,ij->i", moments.cross, components)
-    squares = coordinates.prior.squares(
-        belief.parameters, belief.noise, moments.sums[1:], explained, moments.weight
+    statistics = np.vstack(
+        [moments.statistics[:1], second_moments, moments.statistics[1:]]
     )
-    sums = np.vstack([moments.sums[:1], squares, moments.sums[1:]])
     curvature = moments.curvature
-    if belief.offset is not None:
-        # Atoms turn about the mean of the data. About that of the model, projections
-        # have the squares of the offsets too, if slopes are independent of other codes.
+    if parameters.offset is not None:
+        # Atoms rotate about the mean of the data. About the mean of the model,
+        # projections also have the squared offsets, if the derivatives of codes are
+        # independent of other codes.
         curvature = curvature.copy()
-        curvature[:, :-2] -= np.outer(curvature[:, -1], belief.offset**2)
+        curvature[:, :-2] -= np.outer(curvature[:, -1], parameters.offset**2)
         np.maximum(curvature, 0.0, out=curvature)
-    return replace(moments, sums=sums, curvature=curvature).about(-shift)
+    moments = replace(moments, statistics=statistics, curvature=curvature)
+    return moments.recentered(-shift)
 
 
-def evidence(data, moments, components, belief, coordinates):
-    """Return the `Evaluation` of a belief, from moments about the mean of the data.
+def evaluate_likelihood(data, moments, components, parameters, parametrization):
+    """Return the `Evaluation` of the likelihood, given moments about the data's mean.
 
     Parameters
     ----------
     data : DataMoments
     moments : CodeMoments
+        From `posterior_moments`.
     components : ndarray of shape (n_components, n_features)
-    belief : Belief
-    coordinates : Coordinates
+    parameters : ModelParameters
+    parametrization : Parametrization
     """
-    prior, noise = coordinates.prior, belief.noise
+    prior, noise_variance = parametrization.prior, parameters.noise_variance
     n_components, n_features = components.shape
-    weight, squares, statistics = moments.weight, moments.sums[1], moments.sums[2:]
-    about = data.about(belief.shift(components))
-    outside = about.square - moments.sums[0].sum()
-    objective = noise_cost(outside, components.shape, weight, data.missing, noise)
-    # Σ u E a of every coefficient, u about the mean of the model.
-    inner = np.einsum("ij,ij->i", moments.cross, components)
-    offset = np.zeros(n_components) if belief.offset is None else belief.offset
-    explained = inner + offset * moments.total
-    lost = about.square - 2 * explained.sum() + squares.sum()
-    gradient, curvature = prior.slopes(belief.parameters, statistics, weight)
-    drift = weight * offset - moments.total + components @ data.total
-    size = weight * n_features - data.missing
-    unit = coordinates.unit
-    # An offset moves projections and, by their slope, codes.
-    slope = moments.curvature[:, -1] / (moments.sampled or 1.0)
-    fixed = weight * np.maximum(1.0 - slope, LEAST_FIXED)
+    weight, second_moments = moments.weight, moments.statistics[1]
+    statistics = moments.statistics[2:]
+    about_model_mean = data.recentered(parameters.mean_offset(components))
+    residual = about_model_mean.sum_squares - moments.statistics[0].sum()
+    nll = residual_nll(
+        residual, components.shape, weight, data.missing_weight, noise_variance
+    )
+    offset = parameters.offset
+    offset = np.zeros(n_components) if offset is None else offset
+    # Σ u E a of every coefficient, with u about the mean of the model.
+    sum_u_mean = moments.explained(components) + offset * moments.code_sum
+    expected_residual = (
+        about_model_mean.sum_squares - 2 * sum_u_mean.sum() + second_moments.sum()
+    )
+    gradient, curvature = prior.gradient_and_curvature(
+        parameters.prior_parameters, statistics, weight
+    )
+    by_offset = weight * offset - moments.code_sum + components @ data.weighted_sum
+    n_measured = weight * n_features - data.missing_weight
+    data_rms = parametrization.data_rms
+    # An offset changes projections and, through the derivative of the encoder, codes.
+    derivative = moments.curvature[:, -1] / (moments.curvature_weight or 1.0)
+    offset_curvature = weight * np.maximum(1.0 - derivative, MIN_UNCOMPENSATED_FRACTION)
 
     def m_step(polar_factor):
-        reached = np.vdot(moments.cross, polar_factor)
-        left = data.square - 2 * reached + squares.sum()
-        known = None
-        if belief.offset is not None:
-            known = (moments.total - polar_factor @ data.total) / weight
-            left -= weight * known @ known
-        parameters = prior.m_step(statistics, weight)
-        least = np.exp(coordinates.limits[0][-1])
-        return coordinates.numbers(
-            ModelParameters(parameters, max(left / size, least), known)
+        explained = np.vdot(moments.cross, polar_factor)
+        expected = data.sum_squares - 2 * explained + second_moments.sum()
+        new_offset = None
+        if parameters.offset is not None:
+            new_offset = (moments.code_sum - polar_factor @ data.weighted_sum) / weight
+            expected -= weight * new_offset @ new_offset
+        min_noise_variance = np.exp(parametrization.bounds[0][-1])
+        return parametrization.to_theta(
+            ModelParameters(
+                prior.m_step(statistics, weight),
+                max(expected / n_measured, min_noise_variance),
+                new_offset,
+            )
         )
 
     return Evaluation(
-        (objective - moments.gain) / weight,
+        (nll - moments.objective_decrease) / weight,
         float(n_features),
         moments,
         m_step,
-        1.0 / noise,
-        coordinates.joined(gradient, drift * unit / noise, (size - lost / noise) / 2),
-        coordinates.joined(curvature, fixed * unit**2 / noise, size / 2),
+        1.0 / noise_variance,
+        parametrization.flatten(
+            gradient,
+            by_offset * data_rms / noise_variance,
+            (n_measured - expected_residual / noise_variance) / 2,
+        ),
+        parametrization.flatten(
+            curvature,
+            offset_curvature * data_rms**2 / noise_variance,
+            n_measured / 2,
+        ),
     )

@@ -1,122 +1,162 @@
-"""Learning from a stream: moments that forget, one Procrustes step a chunk."""
+"""Online learning: discounted moments, and one Procrustes step a mini-batch."""
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from skscn._core.model_parameters import ModelParameters
-from skscn._core.moments import CodeMoments, DataMoments, data_moments
-from skscn._core.problems import Chunk, no_moments
+from skscn._core.moments import CodeMoments, DataMoments
+from skscn._core.problems import CenteredRows
 from skscn._core.projection_histogram import LazyEstimate
 
 
 @dataclass(frozen=True)
 class OnlineState:
-    """All that is kept of a stream.
+    """What is kept of a stream.
 
     Parameters
     ----------
     components : ndarray of shape (n_components, n_features)
-        The dictionary so far.
+        The dictionary.
     mean : ndarray of shape (n_features,)
-    data : DataMoments
-    code : CodeMoments
+    moments : DataMoments
+    code_moments : CodeMoments
         Both discounted, and about `mean`.
-    known : Measured or Belief
-        Of noise and prior, so far.
-    seen : float
-        Weight of all samples seen, not discounted.
+    estimate : LazyEstimate or ModelParameters
+        Of noise and prior.
+    weight_seen : float
+        Weight of all samples of the stream, not discounted.
     """
 
     components: np.ndarray
     mean: np.ndarray
-    data: DataMoments
-    code: CodeMoments
-    known: LazyEstimate | ModelParameters
-    seen: float
+    moments: DataMoments
+    code_moments: CodeMoments
+    estimate: LazyEstimate | ModelParameters
+    weight_seen: float
 
     @classmethod
-    def opened(cls, mean, components, known, n_sums):
-        """Return the stream before its first chunk."""
+    def after_fit(cls, solution):
+        """Return the state that continues a `Solution`."""
+        return cls(
+            solution.components,
+            solution.mean,
+            solution.moments,
+            solution.code_moments,
+            solution.estimate,
+            solution.moments.weight,
+        )
+
+    @classmethod
+    def start(cls, problem, data, components):
+        """Return the state before the first mini-batch, whose rows are given."""
         n_components, n_features = components.shape
         return cls(
             components,
-            mean,
+            data.mean,
             DataMoments(0.0, np.zeros(n_features), 0.0, None),
-            no_moments(n_components, n_features, n_sums),
-            known,
+            CodeMoments.zero(n_components, n_features, problem.n_statistics),
+            problem.start_stream(data, components),
             0.0,
         )
 
 
-def advance(stream, total, *, inference, center, forgetting, check, missing=0.0):
-    """Return the stream after one more chunk, and the mean objective of that chunk.
+def update(state, rows, problem, *, forgetting, check_moments):
+    """Return the state after one more mini-batch, and the objective of the mini-batch.
 
-    Before the chunk is added, what came before is scaled by (seen / seen')^forgetting,
-    where seen' counts the chunk too. A sample that came i-th of n thus weighs
-    (i / n)^forgetting, however the stream is cut into chunks: codes of old dictionaries
-    fade, and yet every step is smaller than the last, so that the dictionary converges.
+    Before the mini-batch is added, the moments of the stream are scaled by
+    (n / n')^forgetting, where n is the weight seen before it and n' the weight with it.
+    The i-th of n samples therefore weighs (i / n)^forgetting, for mini-batches of any
+    size. Codes of old dictionaries fade, and every step is smaller than the last, so
+    that the dictionary converges.
 
     Parameters
     ----------
-    stream : Stream
-    total : callable
-        Sums a function of (rows, weights) over all slices of the chunk.
-    inference : Hard or Exact
-        How to learn.
-    center : bool
-        Whether the mean follows the stream.
+    state : OnlineState
+    rows : RowSums
+    problem : LearningProblem
     forgetting : float
-    check : callable
-        Takes the squared size of the chunk, and raises where it is not finite.
-    missing : float, default=0.0
-        Σ w of the entries of the chunk that were completed.
+    check_moments : callable
+        Takes the moments of the mini-batch, and raises where they are not finite.
     """
-    chunk = total(partial(data_moments, mean=stream.mean))
-    chunk = replace(chunk, missing=missing)
-    check(chunk.square)
-    seen = stream.seen + chunk.weight
-    discount = (stream.seen / seen) ** forgetting
-    data = stream.data * discount + chunk
-    shift = data.total / data.weight if center else np.zeros_like(stream.mean)
-    mean, data = stream.mean + shift, data.about(shift)
-    components, moments, known, objective = inference.advanced(
-        stream, Chunk(total, chunk.about(shift), data, mean, shift, discount)
+    if rows.has_missing:
+        rows.impute(problem.imputing_model(state))
+    batch = rows.data_moments(state.mean)
+    check_moments(batch)
+    weight_seen = state.weight_seen + batch.weight
+    discount = (state.weight_seen / weight_seen) ** forgetting
+    stream = state.moments * discount + batch
+    shift = np.zeros_like(state.mean)
+    if problem.center:
+        shift = stream.weighted_sum / stream.weight
+    mean, stream = state.mean + shift, stream.recentered(shift)
+    batch = CenteredRows(rows, mean, batch.recentered(shift))
+    components, code_moments, estimate, objective = problem.update(
+        state, batch, stream, shift, discount
     )
-    return OnlineState(components, mean, data, moments, known, seen), objective
+    new = OnlineState(components, mean, stream, code_moments, estimate, weight_seen)
+    return new, objective
 
 
-def gather(gathered, X, weights, enough):
-    """Add a chunk to the gathered rows.
+@dataclass(frozen=True)
+class RowBuffer:
+    """The first rows of a stream, kept until they are enough to start from.
 
-    Returns the rows to keep gathering, or None when there are enough; the rows to
-    learn from; and whether to start anew from them. Starting anew each time that the
-    rows have doubled keeps the cost of a stream of single rows in bounds.
+    Parameters
+    ----------
+    rows : {ndarray, CSR} of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,) or None
     """
-    before, before_weights = gathered
-    if before_weights is not None or weights is not None:
-        weights_joined = np.concatenate(
-            [
-                np.ones(rows.shape[0], dtype=X.dtype) if w is None else w
-                for rows, w in ((before, before_weights), (X, weights))
-            ]
-        )
-    else:
-        weights_joined = None
-    if sparse.issparse(X):
-        rows_joined = sparse.vstack([sparse.csr_array(before), X], format="csr")
-    else:
-        before = before.toarray() if sparse.issparse(before) else before
-        rows_joined = np.vstack([before, X])
-    joined = rows_joined, weights_joined
-    weight, weight_before = (
-        int(rows.shape[0] if w is None else w.sum())
-        for rows, w in (joined, (before, before_weights))
-    )
-    if weight >= enough:
-        return None, joined, True
-    if weight.bit_length() > weight_before.bit_length() or before.shape[0] == 0:
-        return joined, joined, True
-    return joined, (X, weights), False
+
+    rows: np.ndarray
+    weights: np.ndarray | None = None
+
+    @property
+    def weight(self):
+        """Sum of the weights, rounded down."""
+        if self.weights is None:
+            return self.rows.shape[0]
+        return int(self.weights.sum())
+
+    def extended(self, X, weights):
+        """Return the buffer with more rows."""
+        rows = self.rows
+        if sparse.issparse(X):
+            rows = sparse.vstack([sparse.csr_array(rows), X], format="csr")
+        else:
+            rows = rows.toarray() if sparse.issparse(rows) else rows
+            rows = np.vstack([rows, X])
+        if self.weights is None and weights is None:
+            return RowBuffer(rows)
+        both = [
+            np.ones(part.shape[0], dtype=X.dtype) if w is None else w
+            for part, w in ((self.rows, self.weights), (X, weights))
+        ]
+        return RowBuffer(rows, np.concatenate(both))
+
+
+def buffer_rows(buffer, X, weights, required_weight):
+    """Add a mini-batch to the buffer of first rows.
+
+    The stream starts anew from all rows of the buffer each time that their weight has
+    doubled: this bounds the cost of a stream of single rows.
+
+    Returns
+    -------
+    buffer : RowBuffer or None
+        None when there are enough rows.
+    rows : {ndarray, CSR}
+        Rows to learn from.
+    weights : ndarray or None
+        Their weights.
+    restarts : bool
+        Whether the stream starts anew from these rows.
+    """
+    extended = buffer.extended(X, weights)
+    if extended.weight >= required_weight:
+        return None, extended.rows, extended.weights, True
+    has_doubled = extended.weight.bit_length() > buffer.weight.bit_length()
+    if has_doubled or buffer.rows.shape[0] == 0:
+        return extended, extended.rows, extended.weights, True
+    return extended, X, weights, False

@@ -1,9 +1,9 @@
-"""Priors of the codes: with orthonormal atoms each is one scalar function.
+"""Priors of the coefficients: with orthonormal atoms each is one scalar function.
 
-With D Dᵀ = I the objective ½‖x − aD‖² + Σ_j penalty(a_j) separates: up to a constant
-it is Σ_j ½(u_j − a_j)² + penalty(a_j) with the projections u = x Dᵀ. A prior is known
-by the minimiser of that scalar problem, and as a distribution with numbers of its own,
-the `parameters`, by what a projection says of them (`skscn._core.marginals`). A new
+With D Dᵀ = I the objective ½‖x − aD‖² + Σ_j penalty(a_j) separates: up to a constant it
+is Σ_j ½(u_j − a_j)² + penalty(a_j) with the projections u = x Dᵀ. A prior is the
+minimizer of that scalar problem (its threshold, such as the ReLU) and, as a
+distribution with parameters, the scalar posterior of `skscn._core.marginals`. A new
 prior is one class and one entry in `SIGNED` or `ONE_SIDED`.
 """
 
@@ -15,29 +15,33 @@ import numpy as np
 from scipy.special import expit, log_ndtr, logit
 
 from skscn._core import marginals
+from skscn._core.marginals import LOG_SQRT_2PI
 
-LOG_ROOT = marginals.LOG_ROOT
-FURTHEST = 1e6  # scale of a coefficient by that of the data, or the inverse
-SURE = 14.0  # largest log odds of the slab to the spike
+# The scale of a coefficient lies between that of the data divided by this ratio and
+# multiplied by it: beyond, a prior is flat or a point mass.
+MAX_SCALE_RATIO = 1e6
+MAX_LOG_ODDS = 14.0  # of slab to spike: a probability of 1e-6
+SLAB_WEIGHT_START = 0.3  # probability of the slab that learning starts from
 
 
 @dataclass(frozen=True)
 class Prior(ABC):
-    """What a coefficient is expected to be before its sample is seen.
+    """The distribution of a coefficient before its sample is seen.
 
-    As a distribution it has `parameters`, an ndarray of shape (n_parameters,
-    n_components); learning moves their `coordinates`, which may be any number. `noise`
-    is σ². Statistics are sums over samples, of the shape of the parameters.
+    The parameters of all coefficients are an ndarray of shape (n_parameters,
+    n_components). Learning uses an unconstrained form of them, in which every real
+    number is valid. The noise variance is σ². Statistics are sums over samples; they
+    have the shape of the parameters.
     """
 
     one_sided: bool
-    names: ClassVar[tuple]
-    units: ClassVar[tuple]  # of the statistics, as powers of σ
-    given_by_threshold: ClassVar[bool]  # whether λ and σ² say all of the parameters
+    parameter_names: ClassVar[tuple]
+    sigma_powers: ClassVar[tuple]  # powers of σ in the units of the statistics
+    determined_by_threshold: ClassVar[bool]  # whether λ and σ² give all parameters
 
     @abstractmethod
-    def mode(self, projections, threshold, scratch=None):
-        """Overwrite projections with the codes that minimise the objective.
+    def map_code(self, projections, threshold, scratch=None):
+        """Overwrite projections with the codes that minimize the objective.
 
         Parameters
         ----------
@@ -46,7 +50,7 @@ class Prior(ABC):
         threshold : float or ndarray of shape (n_components,)
             λ ≥ 0, in the units of the projections.
         scratch : ndarray of the shape and dtype of projections, default=None
-            Working memory; without it a new array serves.
+            Working memory. None allocates a new array.
 
         Returns
         -------
@@ -55,211 +59,224 @@ class Prior(ABC):
         """
 
     @abstractmethod
-    def codes(self, xp, projections, threshold):
-        """Return what `mode` does, as a new array of an array namespace `xp`."""
+    def map_code_array_api(self, xp, projections, threshold):
+        """Return what `map_code` computes, as a new array of a namespace `xp`."""
 
-    def gains(self, xp, codes, threshold):
-        """Return what every code takes off the objective, in an array namespace."""
+    def objective_decreases_array_api(self, xp, codes, threshold):
+        """Return the decrease of the objective by each code, in a namespace `xp`."""
         return 0.5 * codes * codes
 
-    def gain(self, codes, threshold, weights=None):
-        """Return what the codes take off the objective of the zero code.
+    def objective_decrease(self, codes, threshold, weights=None):
+        """Return by how much the codes lower the objective of the zero code.
 
-        The weighted sum over samples and coefficients of
+        This is the weighted sum over samples and coefficients of
         ½u² − ½(u − a)² − penalty(a) at the optimal codes a.
         """
-        return 0.5 * _weighted_square(codes, weights)
+        return 0.5 * _weighted_sum_squares(codes, weights)
 
     @abstractmethod
-    def scalars(self, parameters, noise):
-        """Return what `posterior` needs of each coefficient, and log_density's rest.
+    def standardized_parameters(self, parameters, noise_variance):
+        """Return the parameters for unit noise, and the constant of the log-density.
 
         Returns
         -------
-        scalars : tuple of ndarray of shape (n_components,)
-            For noise of variance one.
+        standardized : tuple of ndarray of shape (n_components,)
+            The arguments that `posterior` needs.
         constant : ndarray of shape (n_components,)
-            To be added to log_density: that of u, not of u/σ.
+            Added to the log-density of u/σ that `posterior` returns, it gives the
+            log-density of u.
         """
 
     @abstractmethod
-    def posterior(self, z, scalars, room):
-        """Overwrite u/σ with posterior means of a/σ.
+    def posterior(self, z, standardized, workspace):
+        """Overwrite u/σ with the posterior means of a/σ.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples, n_components)
         statistics : tuple of ndarray of the same shape
-            What the M-step sums, in powers of σ that `units` tells.
+            The posterior expectations that the M-step sums, in units of the powers of σ
+            in `sigma_powers`.
         """
 
     @abstractmethod
-    def square(self, z, mean, statistics, scalars):
+    def second_moment(self, z, mean, statistics, standardized):
         """Return the posterior mean of a²/σ² of every coefficient."""
 
-    def log_density(self, z, scalars, room):
-        """Return the log_density of `posterior` alone; overwrites z."""
-        return self.posterior(z, scalars, room)[0]
+    def log_density(self, z, standardized, workspace):
+        """Return the log-density of `posterior` alone; overwrites z."""
+        return self.posterior(z, standardized, workspace)[0]
 
     @abstractmethod
-    def variance(self, z, scalars):
+    def posterior_variance(self, z, standardized):
         """Return the posterior variance of a/σ, in float64."""
 
     @abstractmethod
-    def squares(self, parameters, noise, statistics, explained, weight):
-        """Return Σ E a² of every coefficient, from Σ u E a = `explained`."""
+    def sum_second_moments(
+        self, parameters, noise_variance, statistics, sum_u_mean, weight
+    ):
+        """Return Σ E a² of every coefficient, given `sum_u_mean` = Σ u E a."""
 
     @abstractmethod
     def m_step(self, statistics, weight):
-        """Return the parameters that the statistics make most likely."""
+        """Return the parameters of largest expected log-likelihood."""
 
     @abstractmethod
-    def slopes(self, parameters, statistics, weight):
-        """Return gradient and curvature of minus the log-likelihood by coordinates.
+    def gradient_and_curvature(self, parameters, statistics, weight):
+        """Return both for minus the log-likelihood, by unconstrained parameters.
 
-        The curvature is that of known codes: an upper bound.
+        The curvature is that of the complete data, where codes are known: an upper
+        bound.
         """
 
     @abstractmethod
-    def coordinates(self, parameters):
-        """Return the parameters as coordinates."""
+    def to_unconstrained(self, parameters):
+        """Return the unconstrained form of parameters."""
 
     @abstractmethod
-    def parameters(self, coordinates):
-        """Return the parameters of coordinates."""
+    def from_unconstrained(self, unconstrained):
+        """Return the parameters of an unconstrained form."""
 
     @abstractmethod
-    def limits(self, scale):
-        """Return the least and the largest coordinates, for data of some variance."""
+    def bounds(self, data_variance):
+        """Return the lower and upper bounds of the unconstrained parameters."""
 
     @abstractmethod
-    def guess(self, variance, offset):
-        """Return parameters for codes of a variance, or square where offset is None."""
+    def initial_parameters(self, variance, offset):
+        """Return parameters for codes of some variance.
+
+        Where `offset` is None, the variance is the second moment.
+        """
 
     @abstractmethod
     def mean(self, parameters):
         """Return the mean of every coefficient."""
 
     @abstractmethod
-    def rule(self, parameters, noise):
-        """Return threshold λ, and shrinkage κ or None, of the posterior mode."""
+    def map_rule(self, parameters, noise_variance):
+        """Return the threshold λ of the posterior mode, and its shrinkage κ or None."""
 
     @abstractmethod
-    def draw(self, parameters, n_samples, rng):
+    def sample(self, parameters, n_samples, rng):
         """Return codes drawn from the prior."""
 
 
-class _Rate(Prior):
-    """Priors that have one number, the rate β: the density falls as exp(−β|a|)."""
+class _RatePrior(Prior):
+    """Priors with one parameter, the rate β: the density falls as exp(−β|a|)."""
 
-    names = ("rate",)
-    units = (1,)
-    given_by_threshold = True
+    parameter_names = ("rate",)
+    sigma_powers = (1,)
+    determined_by_threshold = True
 
-    def square(self, z, mean, statistics, scalars):
+    def second_moment(self, z, mean, statistics, standardized):
         # E a² − u E a = σ² (1 − β E|a|): the integral of d/da [a p(a | u)] is zero.
-        return z * mean + 1.0 - scalars[0] * statistics[0]
+        return z * mean + 1.0 - standardized[0] * statistics[0]
 
-    def squares(self, parameters, noise, statistics, explained, weight):
-        return explained + noise * (weight - parameters[0] * statistics[0])
+    def sum_second_moments(
+        self, parameters, noise_variance, statistics, sum_u_mean, weight
+    ):
+        return sum_u_mean + noise_variance * (weight - parameters[0] * statistics[0])
 
     def m_step(self, statistics, weight):
         return weight / np.maximum(statistics, np.finfo(float).tiny * max(weight, 1.0))
 
-    def slopes(self, parameters, statistics, weight):
+    def gradient_and_curvature(self, parameters, statistics, weight):
         return parameters * statistics - weight, np.full(statistics.shape, weight)
 
-    def coordinates(self, parameters):
+    def to_unconstrained(self, parameters):
         return np.log(parameters)
 
-    def parameters(self, coordinates):
-        return np.exp(coordinates)
+    def from_unconstrained(self, unconstrained):
+        return np.exp(unconstrained)
 
-    def limits(self, scale):
+    def bounds(self, data_variance):
         return tuple(
-            np.array([np.log(factor / np.sqrt(scale))])
-            for factor in (1 / FURTHEST, FURTHEST)
+            np.array([np.log(ratio / np.sqrt(data_variance))])
+            for ratio in (1 / MAX_SCALE_RATIO, MAX_SCALE_RATIO)
         )
 
-    def rule(self, parameters, noise):
-        return noise * parameters[0], None
+    def map_rule(self, parameters, noise_variance):
+        return noise_variance * parameters[0], None
 
 
 @dataclass(frozen=True)
-class Laplace(_Rate):
+class Laplace(_RatePrior):
     """Soft threshold: penalty λ|a|, code sign(u) max(|u| − λ, 0)."""
 
     one_sided: bool = False
 
-    def mode(self, projections, threshold, scratch=None):
+    def map_code(self, projections, threshold, scratch=None):
         if np.ndim(threshold) == 0:
-            inside = np.clip(projections, -threshold, threshold, out=scratch)
+            clipped = np.clip(projections, -threshold, threshold, out=scratch)
         else:  # NumPy clips by arrays several times slower than it takes extrema
-            inside = np.minimum(projections, threshold, out=scratch)
-            np.maximum(inside, -threshold, out=inside)
-        projections -= inside
+            clipped = np.minimum(projections, threshold, out=scratch)
+            np.maximum(clipped, -threshold, out=clipped)
+        projections -= clipped
         return projections
 
-    def codes(self, xp, projections, threshold):
-        inside = xp.minimum(projections, threshold)
-        return projections - xp.maximum(inside, -threshold)
+    def map_code_array_api(self, xp, projections, threshold):
+        clipped = xp.minimum(projections, threshold)
+        return projections - xp.maximum(clipped, -threshold)
 
-    def scalars(self, parameters, noise):
-        rate = parameters[0] * np.sqrt(noise)
-        return (rate,), np.log(parameters[0] / 2) - LOG_ROOT
+    def standardized_parameters(self, parameters, noise_variance):
+        rate = parameters[0] * np.sqrt(noise_variance)
+        return (rate,), np.log(parameters[0] / 2) - LOG_SQRT_2PI
 
-    def posterior(self, z, scalars, room):
-        log_density, size = marginals.laplace(z, scalars[0], room)
-        return log_density, (size,)
+    def posterior(self, z, standardized, workspace):
+        log_density, magnitude = marginals.laplace_posterior(
+            z, standardized[0], workspace
+        )
+        return log_density, (magnitude,)
 
-    def log_density(self, z, scalars, room):
-        return marginals.laplace_density(z, scalars[0], room)
+    def log_density(self, z, standardized, workspace):
+        return marginals.laplace_log_density(z, standardized[0], workspace)
 
-    def variance(self, z, scalars):
-        return marginals.laplace_variance(z, *scalars)
+    def posterior_variance(self, z, standardized):
+        return marginals.laplace_variance(z, *standardized)
 
-    def guess(self, variance, offset):
+    def initial_parameters(self, variance, offset):
         return np.sqrt(2.0 / variance)[None]
 
     def mean(self, parameters):
         return np.zeros(parameters.shape[1])
 
-    def draw(self, parameters, n_samples, rng):
+    def sample(self, parameters, n_samples, rng):
         shape = n_samples, parameters.shape[1]
         return rng.laplace(scale=1.0 / parameters[0], size=shape)
 
 
 @dataclass(frozen=True)
-class Exponential(_Rate):
+class Exponential(_RatePrior):
     """ReLU with bias −λ: penalty λa on a ≥ 0, code max(u − λ, 0)."""
 
     one_sided: bool = True
 
-    def mode(self, projections, threshold, scratch=None):
+    def map_code(self, projections, threshold, scratch=None):
         projections -= threshold
         return np.maximum(projections, 0, out=projections)
 
-    def codes(self, xp, projections, threshold):
+    def map_code_array_api(self, xp, projections, threshold):
         return xp.maximum(projections - threshold, xp.zeros_like(projections))
 
-    def scalars(self, parameters, noise):
-        rate = parameters[0] * np.sqrt(noise)
-        return (rate,), np.log(parameters[0]) - LOG_ROOT
+    def standardized_parameters(self, parameters, noise_variance):
+        rate = parameters[0] * np.sqrt(noise_variance)
+        return (rate,), np.log(parameters[0]) - LOG_SQRT_2PI
 
-    def posterior(self, z, scalars, room):
-        return marginals.exponential(z, scalars[0], room), (z,)
+    def posterior(self, z, standardized, workspace):
+        log_density = marginals.exponential_posterior(z, standardized[0], workspace)
+        return log_density, (z,)
 
-    def variance(self, z, scalars):
-        return marginals.exponential_variance(z, *scalars)
+    def posterior_variance(self, z, standardized):
+        return marginals.exponential_variance(z, *standardized)
 
-    def guess(self, variance, offset):
-        # The square of a coefficient is 2/β² in the mean, its variance is 1/β².
+    def initial_parameters(self, variance, offset):
+        # The second moment of a coefficient is 2/β², its variance 1/β².
         return np.sqrt((2.0 if offset is None else 1.0) / variance)[None]
 
     def mean(self, parameters):
         return 1.0 / parameters[0]
 
-    def draw(self, parameters, n_samples, rng):
+    def sample(self, parameters, n_samples, rng):
         shape = n_samples, parameters.shape[1]
         return rng.exponential(scale=1.0 / parameters[0], size=shape)
 
@@ -269,118 +286,137 @@ class SpikeSlab(Prior):
     """Hard threshold: penalty ½λ² 1[a ≠ 0], code u 1[|u| > λ] (one-sided: u > λ)."""
 
     one_sided: bool
-    names = ("weight", "slab_variance")
-    units = (0, 2)
-    given_by_threshold = False
+    parameter_names = ("weight", "slab_variance")
+    sigma_powers = (0, 2)
+    determined_by_threshold = False
 
-    def mode(self, projections, threshold, scratch=None):
-        size = projections if self.one_sided else np.abs(projections, out=scratch)
-        projections *= size > threshold
-        projections += 0.0  # no negative zeros
+    def map_code(self, projections, threshold, scratch=None):
+        magnitude = projections
+        if not self.one_sided:
+            magnitude = np.abs(projections, out=scratch)
+        projections *= magnitude > threshold
+        projections += 0.0  # turns −0 into 0
         return projections
 
-    def codes(self, xp, projections, threshold):
-        size = projections if self.one_sided else xp.abs(projections)
-        return xp.where(size > threshold, projections, xp.zeros_like(projections))
+    def map_code_array_api(self, xp, projections, threshold):
+        magnitude = projections if self.one_sided else xp.abs(projections)
+        return xp.where(magnitude > threshold, projections, xp.zeros_like(projections))
 
-    def gains(self, xp, codes, threshold):
-        gains = super().gains(xp, codes, threshold)
-        cost = xp.where(codes != 0, 0.5 * threshold**2, xp.zeros_like(codes))
-        return gains - cost
+    def objective_decreases_array_api(self, xp, codes, threshold):
+        decreases = super().objective_decreases_array_api(xp, codes, threshold)
+        penalty = xp.where(codes != 0, 0.5 * threshold**2, xp.zeros_like(codes))
+        return decreases - penalty
 
-    def gain(self, codes, threshold, weights=None):
+    def objective_decrease(self, codes, threshold, weights=None):
         active = codes != 0
         if weights is not None:
-            cost = weights @ (active @ np.broadcast_to(threshold**2, active.shape[1:]))
+            penalty = weights @ (
+                active @ np.broadcast_to(threshold**2, active.shape[1:])
+            )
         elif np.ndim(threshold) == 0:
-            cost = threshold**2 * np.count_nonzero(active)
+            penalty = threshold**2 * np.count_nonzero(active)
         else:
-            cost = np.count_nonzero(active, axis=0) @ threshold**2
-        return super().gain(codes, threshold, weights) - 0.5 * float(cost)
+            penalty = np.count_nonzero(active, axis=0) @ threshold**2
+        return super().objective_decrease(codes, threshold, weights) - 0.5 * float(
+            penalty
+        )
 
-    def scalars(self, parameters, noise):
-        weight, slab = parameters
-        lost = noise / (noise + slab)
-        kept = slab / (noise + slab)
-        log_odds = logit(weight) + np.log(lost) / 2
-        constant = np.log1p(-weight) - LOG_ROOT - np.log(noise) / 2
-        return (kept, lost, log_odds), constant
+    def standardized_parameters(self, parameters, noise_variance):
+        weight, slab_variance = parameters
+        noise_fraction = noise_variance / (noise_variance + slab_variance)
+        wiener_gain = slab_variance / (noise_variance + slab_variance)
+        log_odds = logit(weight) + np.log(noise_fraction) / 2
+        constant = np.log1p(-weight) - LOG_SQRT_2PI - np.log(noise_variance) / 2
+        return (wiener_gain, noise_fraction, log_odds), constant
 
-    def posterior(self, z, scalars, room):
-        kernel = marginals.half_spike_slab if self.one_sided else marginals.spike_slab
-        kept, lost, log_odds = scalars
-        log_density, *statistics = kernel(z, kept, lost, log_odds, room)
+    def posterior(self, z, standardized, workspace):
+        kernel = marginals.spike_slab_posterior
+        if self.one_sided:
+            kernel = marginals.half_spike_slab_posterior
+        log_density, *statistics = kernel(z, *standardized, workspace)
         return log_density, tuple(statistics)
 
-    def variance(self, z, scalars):
-        kernel = (
-            marginals.half_spike_slab_variance
-            if self.one_sided
-            else marginals.spike_slab_variance
-        )
-        return kernel(z, *scalars)
+    def posterior_variance(self, z, standardized):
+        kernel = marginals.spike_slab_variance
+        if self.one_sided:
+            kernel = marginals.half_spike_slab_variance
+        return kernel(z, *standardized)
 
-    def square(self, z, mean, statistics, scalars):
+    def second_moment(self, z, mean, statistics, standardized):
         return statistics[1]
 
-    def squares(self, parameters, noise, statistics, explained, weight):
+    def sum_second_moments(
+        self, parameters, noise_variance, statistics, sum_u_mean, weight
+    ):
         return statistics[1]
 
     def m_step(self, statistics, weight):
-        active, square = np.maximum(statistics, np.finfo(float).tiny)
-        return np.array([active / weight, square / active])
+        active, second_moment = np.maximum(statistics, np.finfo(float).tiny)
+        return np.array([active / weight, second_moment / active])
 
-    def slopes(self, parameters, statistics, weight):
-        share, slab = parameters
-        active, square = statistics
-        gradient = [weight * share - active, (active - square / slab) / 2]
-        curvature = [weight * share * (1 - share), active / 2]
+    def gradient_and_curvature(self, parameters, statistics, weight):
+        slab_weight, slab_variance = parameters
+        active, second_moment = statistics
+        gradient = [
+            weight * slab_weight - active,
+            (active - second_moment / slab_variance) / 2,
+        ]
+        curvature = [weight * slab_weight * (1 - slab_weight), active / 2]
         return np.array(gradient), np.array(curvature)
 
-    def coordinates(self, parameters):
+    def to_unconstrained(self, parameters):
         return np.array([logit(parameters[0]), np.log(parameters[1])])
 
-    def parameters(self, coordinates):
-        return np.array([expit(coordinates[0]), np.exp(coordinates[1])])
+    def from_unconstrained(self, unconstrained):
+        return np.array([expit(unconstrained[0]), np.exp(unconstrained[1])])
 
-    def limits(self, scale):
+    def bounds(self, data_variance):
+        log_ratio = np.log(MAX_SCALE_RATIO)
         return tuple(
-            np.array([sign * SURE, np.log(scale) + sign * np.log(FURTHEST)])
+            np.array([sign * MAX_LOG_ODDS, np.log(data_variance) + sign * log_ratio])
             for sign in (-1, 1)
         )
 
-    def guess(self, variance, offset):
-        share = np.full(len(variance), 0.3)
-        return np.array([share, variance / share])
+    def initial_parameters(self, variance, offset):
+        weight = np.full(len(variance), SLAB_WEIGHT_START)
+        return np.array([weight, variance / weight])
 
     def mean(self, parameters):
-        share, slab = parameters
+        weight, slab_variance = parameters
         if not self.one_sided:
-            return np.zeros(len(share))
-        return share * np.sqrt(2 * slab / np.pi)
+            return np.zeros(len(weight))
+        return weight * np.sqrt(2 * slab_variance / np.pi)
 
-    def rule(self, parameters, noise):
-        (kept, _, log_odds), _ = self.scalars(parameters, noise)
+    def map_rule(self, parameters, noise_variance):
+        (wiener_gain, _, log_odds), _ = self.standardized_parameters(
+            parameters, noise_variance
+        )
+        # Without the factor Φ(√κ z) of a half normal the odds are even at this z.
+        z = np.sqrt(2 * np.maximum(-log_odds, 0.0) / wiener_gain)
         if not self.one_sided:
-            return np.sqrt(2 * noise * np.maximum(-log_odds, 0.0) / kept), kept
-        # The odds grow with u; halving finds where they are even.
-        low = np.zeros(len(kept))
-        high = np.sqrt(2 * np.maximum(-log_odds, 0.0) / kept)
+            threshold = np.sqrt(
+                2 * noise_variance * np.maximum(-log_odds, 0.0) / wiener_gain
+            )
+            return threshold, wiener_gain
+        # The odds increase with u; bisection finds where they are even.
+        low, high = np.zeros(len(wiener_gain)), z
         for _ in range(60):
             z = (low + high) / 2
-            odds = log_odds + kept * z**2 / 2 + np.log(2) + log_ndtr(np.sqrt(kept) * z)
+            odds = log_odds + wiener_gain * z**2 / 2
+            odds = odds + np.log(2) + log_ndtr(np.sqrt(wiener_gain) * z)
             low, high = np.where(odds < 0, z, low), np.where(odds < 0, high, z)
-        return np.sqrt(noise) * high, kept
+        return np.sqrt(noise_variance) * high, wiener_gain
 
-    def draw(self, parameters, n_samples, rng):
-        share, slab = parameters
-        codes = rng.normal(scale=np.sqrt(slab), size=(n_samples, len(slab)))
+    def sample(self, parameters, n_samples, rng):
+        weight, slab_variance = parameters
+        shape = n_samples, len(slab_variance)
+        codes = rng.normal(scale=np.sqrt(slab_variance), size=shape)
         if self.one_sided:
             codes = np.abs(codes)
-        return codes * (rng.uniform(size=codes.shape) < share)
+        return codes * (rng.uniform(size=codes.shape) < weight)
 
 
-def _weighted_square(codes, weights):
+def _weighted_sum_squares(codes, weights):
     if weights is None:
         return float(np.vdot(codes, codes))
     return float(weights @ np.einsum("ij,ij->i", codes, codes))

@@ -1,286 +1,324 @@
-"""The two ways to learn: hard codes of given thresholds, and exact inference.
+"""The two learning problems: MAP codes with given thresholds, and maximum likelihood.
 
-Each says what a fit lowers, what one more chunk of a stream changes, and what is to be
-kept of it. Fitting itself knows of neither.
+A problem says which objective is minimized, how one more mini-batch of a stream updates
+the dictionary, and how noise and prior are estimated. The fitting loop and the stream
+(`skscn._core.fitting`, `skscn._core.online`) are the same for both.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
-from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
-from skscn._core.model_parameters import Coordinates, ModelParameters, first_belief
-from skscn._core.moments import CodeMoments, DataMoments, code_moments
-from skscn._core.objectives import (
-    Iterate,
-    belief_moments,
-    evidence,
-    evidence_objective,
-    map_objective,
-    mean_objective,
+from skscn._core.encoders import IDENTITY, MapEncoder
+from skscn._core.model_parameters import (
+    ModelParameters,
+    Parametrization,
+    initial_parameters,
 )
-from skscn._core.priors import SIGNED, Prior
+from skscn._core.moments import DataMoments
+from skscn._core.objectives import (
+    EMPTY,
+    Evaluation,
+    Iterate,
+    evaluate_likelihood,
+    mean_map_objective,
+    posterior_mean_model,
+    posterior_moments,
+)
+from skscn._core.priors import Prior
 from skscn._core.procrustes import polar_factor
 from skscn._core.projection_histogram import (
+    HistogramBins,
     LazyEstimate,
-    empty_spectrum,
-    pooled,
-    spectrum,
+    ProjectionHistogram,
 )
+from skscn._core.row_sums import RowSums
+from skscn._core.sparse_model import SparseModel
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A chunk of a stream on its way into the sums.
+class CenteredRows:
+    """Rows, their mean, and their moments about it.
 
     Parameters
     ----------
-    total : callable
-        Sums a function of (rows, weights) over all slices of the chunk.
-    data, all_data : DataMoments
-        Of the chunk, and of the stream with it, both about `mean`.
+    rows : RowSums
     mean : ndarray of shape (n_features,)
-    shift : ndarray of shape (n_features,)
-        From the mean before to this.
-    discount : float
-        Of what came before.
+        Of the rows or of a stream, or zero.
+    moments : DataMoments
     """
 
-    total: Callable
-    data: DataMoments
-    all_data: DataMoments
+    rows: RowSums
     mean: np.ndarray
-    shift: np.ndarray
-    discount: float
+    moments: DataMoments
 
-
-def size_of(data):
-    """Return the root mean square of the entries of data about their point."""
-    variance = data.square / (data.weight * len(data.total))
-    # A size that has a square in either float type, and one for data without any.
-    return float(np.sqrt(variance)) if variance > 1e-200 else 1.0
-
-
-def no_moments(n_components, n_features, n_sums):
-    """Return the moments of no data."""
-    return CodeMoments(
-        0.0,
-        np.zeros((n_components, n_features)),
-        np.zeros(n_components),
-        0.0,
-        0.0,
-        np.zeros((n_components, n_components + 2)),
-        np.zeros((n_sums, n_components)) if n_sums else None,
-    )
+    def imputed(self, model):
+        """Return the moments, with missing values imputed by a `SparseModel`."""
+        if not self.rows.has_missing:
+            return self.moments
+        self.rows.impute(model)
+        return self.rows.data_moments(self.mean.astype(self.rows.dtype))
 
 
 @dataclass(frozen=True)
-class MapProblem:
-    """Most probable codes of given thresholds.
+class LearningProblem(ABC):
+    """What is minimized, and what is estimated beside the dictionary.
 
     Parameters
     ----------
     prior : Prior
+    center : bool
+        Whether the model has a mean.
+    """
+
+    prior: Prior
+    center: bool
+
+    learns_prior = False
+    n_statistics = 0  # rows of `CodeMoments.statistics`
+
+    def bounds(self, data, n_components):
+        """Return the bounds of θ of an `Iterate`, or None."""
+        return None
+
+    @abstractmethod
+    def start(self, data, components, parameters=None):
+        """Return the first `Iterate`, with `ModelParameters` where they are known."""
+
+    @abstractmethod
+    def evaluate(self, iterate, data):
+        """Return the `Evaluation` of an iterate, by one pass over `CenteredRows`.
+
+        Missing values are first imputed by the iterate.
+        """
+
+    @abstractmethod
+    def model(self, iterate, data):
+        """Return the `SparseModel` of an iterate."""
+
+    @abstractmethod
+    def estimate(self, iterate, data):
+        """Return the parameters of an iterate: `ModelParameters` or `LazyEstimate`."""
+
+    @abstractmethod
+    def start_stream(self, data, components):
+        """Return the parameters that a stream begins with."""
+
+    @abstractmethod
+    def continues(self, state):
+        """Return whether the moments of an `OnlineState` are of this problem."""
+
+    @abstractmethod
+    def update(self, state, batch, stream_moments, shift, discount):
+        """Return the dictionary, moments, estimate and objective after a mini-batch.
+
+        Parameters
+        ----------
+        state : OnlineState
+        batch : CenteredRows
+            The mini-batch, about the mean of the stream with it.
+        stream_moments : DataMoments
+            Of the stream with the mini-batch, about the same mean.
+        shift : ndarray of shape (n_features,)
+            From the mean before to this one.
+        discount : float
+            Factor of the moments of the stream before.
+
+        Returns
+        -------
+        components : ndarray of shape (n_components, n_features)
+        code_moments : CodeMoments
+        estimate : LazyEstimate or ModelParameters
+        objective : float
+            Of the mini-batch before it was learned.
+        """
+
+    @abstractmethod
+    def imputing_model(self, fitted):
+        """Return the `SparseModel` of a `Solution` or an `OnlineState`."""
+
+    @abstractmethod
+    def attributes(self, fitted):
+        """Return the mean of the fitted model, and its MAP thresholds and shrinkage."""
+
+
+@dataclass(frozen=True)
+class MapProblem(LearningProblem):
+    """MAP codes with given thresholds: the mean of min_a ½‖x − m − aD‖² + penalty(a).
+
+    Parameters
+    ----------
+    prior, center
+        As of `LearningProblem`.
     alpha : ndarray of shape (n_components,)
-    center : bool
-    dtype : dtype of the data
+        Thresholds, in the dtype of the data.
     """
 
-    prior: Prior
     alpha: np.ndarray
-    center: bool
-    dtype: np.dtype
-    n_sums = 0
 
     @property
-    def code(self):
-        """The code to learn for."""
-        return MapEncoder.of(self.prior, self.alpha, self.dtype)
+    def encoder(self):
+        """The encoder with the given thresholds; it also orients initial atoms."""
+        return MapEncoder.from_thresholds(self.prior, self.alpha, self.alpha.dtype)
 
-    def problem(self, total, data, mean, components, known):
-        """Return what `minimize_on_stiefel` lowers, from where, and its limits."""
-        point = mean.astype(self.dtype) if self.center else None
-        evaluate = map_objective(
-            total, data, mean=point, code=self.code, dtype=self.dtype
+    def start(self, data, components, parameters=None):
+        return Iterate(components)
+
+    def evaluate(self, iterate, data):
+        model = self.model(iterate, data)
+        moments = data.imputed(model)
+        encoded = data.rows.code_moments(model)
+        objective = mean_map_objective(moments, encoded)
+        return Evaluation(objective, abs(objective), encoded, lambda _: EMPTY)
+
+    def model(self, iterate, data):
+        return SparseModel(iterate.components, data.mean, self.encoder)
+
+    def estimate(self, iterate, data):
+        bins = self._bins(data.moments.rms)
+        histogram = self._histogram(data, iterate.components, bins)
+        return LazyEstimate(self.prior, self.alpha, histogram, bins, len(data.mean))
+
+    def start_stream(self, data, components):
+        bins = self._bins(data.moments.rms)
+        histogram = ProjectionHistogram.zero(bins)
+        return LazyEstimate(self.prior, self.alpha, histogram, bins, len(data.mean))
+
+    def continues(self, state):
+        estimate = state.estimate
+        if not isinstance(estimate, LazyEstimate):
+            return False
+        return estimate.bins.shape == self._bins(estimate.bins.data_rms).shape
+
+    def update(self, state, batch, stream_moments, shift, discount):
+        encoded = batch.rows.code_moments(self.model(state, batch))
+        moments = state.code_moments.recentered(shift) * discount + encoded
+        components = polar_factor(moments.cross, state.components)
+        bins = self._bins(state.estimate.bins.data_rms)
+        histogram = state.estimate.histogram * discount
+        histogram = histogram + self._histogram(batch, components, bins)
+        estimate = LazyEstimate(
+            self.prior, self.alpha, histogram, bins, len(batch.mean)
         )
-        return evaluate, Iterate(components), None
+        objective = mean_map_objective(batch.moments, encoded)
+        return components, moments, estimate, objective
 
-    def reader(self, mean, data):
-        """Return the function from states to the mean of their model and their code."""
-        return lambda state: (mean, self.code)
+    def imputing_model(self, fitted):
+        return self.model(fitted, fitted)
 
-    def reading(self, components, mean, known):
-        """Return the mean of the model and the code that completes samples."""
-        return mean, self.code
+    def attributes(self, fitted):
+        return fitted.mean, self.alpha, None
 
-    def measured(self, state, total, data, mean):
-        """Return what the dictionary says of noise and prior."""
-        size = size_of(data)
-        counted = self._counted(state.components, total, mean, size)
-        counted = replace(counted, missing=data.missing)
-        return LazyEstimate(self.prior, self.alpha, counted, size, len(mean))
+    def _bins(self, data_rms):
+        return HistogramBins.for_prior(self.prior, self.alpha, data_rms)
 
-    def rearranged(self, state, order, signs):
-        """Return the state with atoms in another order, some with another sign."""
-        return Iterate(state.components[order] * signs[:, None])
-
-    def opened(self, components, total, data, mean):
-        """Return what a stream knows before its first chunk."""
-        none = empty_spectrum(len(components), self.prior.one_sided, self._pooled)
-        return LazyEstimate(self.prior, self.alpha, none, size_of(data), len(mean))
-
-    def goes_on(self, stream):
-        """Return whether the sums of a stream are of this kind."""
-        none = empty_spectrum(
-            len(stream.components), self.prior.one_sided, self._pooled
-        )
-        return (
-            isinstance(stream.known, LazyEstimate)
-            and stream.known.spectrum.counts.shape == none.counts.shape
-        )
-
-    def advanced(self, stream, chunk):
-        """Return dictionary, moments, what is known, and objective after a chunk."""
-        encoded = chunk.total(
-            partial(
-                code_moments,
-                components=stream.components.astype(self.dtype, copy=False),
-                mean=chunk.mean.astype(self.dtype, copy=False),
-                code=self.code,
-            )
-        )
-        moments = stream.code.about(chunk.shift) * chunk.discount + encoded
-        components = polar_factor(moments.cross, stream.components)
-        counted = self._counted(components, chunk.total, chunk.mean, stream.known.size)
-        counted = replace(counted, missing=chunk.data.missing)
-        counted = stream.known.spectrum * chunk.discount + counted
-        known = replace(
-            stream.known, prior=self.prior, threshold=self.alpha, spectrum=counted
-        )
-        return components, moments, known, mean_objective(chunk.data, encoded)
-
-    @property
-    def _pooled(self):
-        return pooled(self.prior, self.alpha)
-
-    def _counted(self, components, total, mean, size):
-        return total(
-            partial(
-                spectrum,
-                components=components.astype(self.dtype, copy=False),
-                mean=mean.astype(self.dtype, copy=False),
-                size=size,
-                one_sided=self.prior.one_sided,
-                pooled=self._pooled,
-            )
-        )
+    def _histogram(self, data, components, bins):
+        model = SparseModel(components, data.mean, self.encoder)
+        histogram = data.rows.projection_histogram(model, bins)
+        return replace(histogram, missing_weight=data.moments.missing_weight)
 
 
 @dataclass(frozen=True)
-class MarginalLikelihoodProblem:
-    """Posterior means, with prior and noise learned from the data: the EM algorithm.
+class MarginalLikelihoodProblem(LearningProblem):
+    """Posterior means, with prior and noise: the mean negative log-likelihood.
 
     Parameters
     ----------
-    prior : Prior
-    center : bool
-    dtype : dtype of the data
+    prior, center
+        As of `LearningProblem`.
     """
 
-    prior: Prior
-    center: bool
-    dtype: np.dtype
+    learns_prior = True
 
     @property
-    def n_sums(self):
-        """Number of sums of every coefficient that moments hold."""
-        return 2 + len(self.prior.names)
+    def n_statistics(self):
+        """Rows of `CodeMoments.statistics`."""
+        return 2 + len(self.prior.parameter_names)
 
     @property
-    def code(self):
-        """The code to orient a start for."""
+    def encoder(self):
+        """The encoder that initial atoms are oriented for."""
         return MapEncoder(self.prior, 0.0)
 
-    def problem(self, total, data, mean, components, known):
-        """Return what `minimize_on_stiefel` lowers, from where, and its limits."""
-        coordinates = self._coordinates(data, len(components))
-        belief = known or self.opened(components, total, data, mean)
-        evaluate = evidence_objective(
-            total, data, mean=mean, coordinates=coordinates, dtype=self.dtype
-        )
-        numbers = coordinates.numbers(belief)
-        return evaluate, Iterate(components, numbers), coordinates.limits
+    def bounds(self, data, n_components):
+        return self._parametrization(data.moments, n_components).bounds
 
-    def reader(self, mean, data):
-        """Return the function from states to the mean of their model and their code."""
+    def start(self, data, components, parameters=None):
+        parameters = parameters or self.start_stream(data, components)
+        parametrization = self._parametrization(data.moments, len(components))
+        return Iterate(components, parametrization.to_theta(parameters))
 
-        def read(state):
-            belief = self.measured(state, None, data, mean)
-            return self.reading(state.components, mean, belief)
-
-        return read
-
-    def reading(self, components, mean, known):
-        """Return the mean of the model and the code that completes samples."""
-        code = PosteriorMeanEncoder(self.prior, known.parameters, known.noise)
-        return mean + known.shift(components), code
-
-    def measured(self, state, total, data, mean):
-        """Return what was learned of noise and prior."""
-        return self._coordinates(data, len(state.components)).belief(state.numbers)
-
-    def rearranged(self, state, order, signs):
-        """Return the state with atoms in another order, some with another sign."""
-        components = state.components[order] * signs[:, None]
-        parts = [
-            *state.numbers[:-1].reshape(-1, len(order))[:, order],
-            state.numbers[-1:],
-        ]
-        return Iterate(components, np.concatenate(parts))
-
-    def opened(self, components, total, data, mean):
-        """Return a belief to start from."""
-        moments = total(
-            partial(
-                code_moments,
-                components=components.astype(self.dtype, copy=False),
-                mean=mean.astype(self.dtype),
-                code=MapEncoder(SIGNED["laplace"], 0.0),
-            )
-        )
-        energies = np.einsum("ij,ij->i", moments.cross, components) / data.weight
-        return first_belief(
-            self._coordinates(data, len(components)),
-            energies,
-            data.square / data.weight,
-            len(mean),
+    def evaluate(self, iterate, data):
+        components, rows = iterate.components, data.rows
+        moments = data.moments
+        if rows.has_missing:
+            moments = data.imputed(self.model(iterate, data))
+        parametrization = self._parametrization(data.moments, len(components))
+        parameters = parametrization.from_theta(iterate.theta)
+        encoded = posterior_moments(rows, data.mean, components, parameters, self.prior)
+        return evaluate_likelihood(
+            moments, encoded, components, parameters, parametrization
         )
 
-    def goes_on(self, stream):
-        """Return whether the sums of a stream are of this kind."""
-        sums = stream.code.sums
+    def model(self, iterate, data):
+        parameters = self.estimate(iterate, data)
+        return posterior_mean_model(
+            iterate.components, data.mean, parameters, self.prior
+        )
+
+    def estimate(self, iterate, data):
+        parametrization = self._parametrization(data.moments, len(iterate.components))
+        return parametrization.from_theta(iterate.theta)
+
+    def start_stream(self, data, components):
+        model = SparseModel(components, data.mean, IDENTITY)
+        projected, weight = data.rows.code_moments(model), data.moments.weight
+        return initial_parameters(
+            self._parametrization(data.moments, len(components)),
+            projected.explained(components) / weight,
+            data.moments.sum_squares / weight,
+            len(data.mean),
+        )
+
+    def continues(self, state):
+        statistics = state.code_moments.statistics
         return (
-            isinstance(stream.known, ModelParameters)
-            and sums is not None
-            and len(sums) == self.n_sums
+            isinstance(state.estimate, ModelParameters)
+            and statistics is not None
+            and len(statistics) == self.n_statistics
         )
 
-    def advanced(self, stream, chunk):
-        """Return dictionary, moments, what is known, and objective after a chunk."""
-        components, belief = stream.components, stream.known
-        coordinates = self._coordinates(chunk.all_data, len(components))
-        encoded = belief_moments(
-            chunk.total, chunk.mean, components, belief, coordinates, self.dtype
+    def update(self, state, batch, stream_moments, shift, discount):
+        components, parameters = state.components, state.estimate
+        parametrization = self._parametrization(stream_moments, len(components))
+        encoded = posterior_moments(
+            batch.rows, batch.mean, components, parameters, self.prior
         )
-        of_chunk = evidence(chunk.data, encoded, components, belief, coordinates)
-        moments = stream.code.about(chunk.shift) * chunk.discount + encoded
-        whole = evidence(chunk.all_data, moments, components, belief, coordinates)
+        moments = state.code_moments.recentered(shift) * discount + encoded
+        at_batch, at_stream = (
+            evaluate_likelihood(data, codes, components, parameters, parametrization)
+            for data, codes in ((batch.moments, encoded), (stream_moments, moments))
+        )
         components = polar_factor(moments.cross, components)
-        known = coordinates.belief(whole.m_step(components))
-        return components, moments, known, of_chunk.objective
+        estimate = parametrization.from_theta(at_stream.m_step(components))
+        return components, moments, estimate, at_batch.objective
 
-    def _coordinates(self, data, n_components):
-        offset = self.center and self.prior.one_sided
-        return Coordinates(self.prior, n_components, size_of(data) ** 2, offset=offset)
+    def imputing_model(self, fitted):
+        return posterior_mean_model(
+            fitted.components, fitted.mean, fitted.estimate, self.prior
+        )
+
+    def attributes(self, fitted):
+        parameters = fitted.estimate
+        alpha, shrinkage = self.prior.map_rule(
+            parameters.prior_parameters, parameters.noise_variance
+        )
+        mean = fitted.mean + parameters.mean_offset(fitted.components)
+        return mean, alpha, shrinkage
+
+    def _parametrization(self, moments, n_components):
+        has_offset = self.center and self.prior.one_sided
+        return Parametrization(
+            self.prior, n_components, moments.rms**2, has_offset=has_offset
+        )

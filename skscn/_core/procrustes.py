@@ -1,7 +1,8 @@
-"""Orthonormal atoms: the polar factor of a moment, and a canonical order and sign.
+"""Orthogonal Procrustes: the polar factor of a matrix, canonical order and signs.
 
-The dictionary that best rebuilds `X` from given codes `A` is the solution of the
-orthogonal Procrustes problem (Schönemann, 1966): the polar factor of `A.T @ X`.
+The orthonormal dictionary that best reconstructs `X` from given codes `A` is the
+solution of the orthogonal Procrustes problem (Schönemann, 1966): the polar factor of
+the cross moment `A.T @ X`.
 """
 
 import numpy as np
@@ -11,11 +12,11 @@ from scipy.linalg import LinAlgError, svd
 def polar_factor(moment, reference=None):
     """Return the row-orthonormal matrix of largest inner product with a moment.
 
-    Solves max <M, D> subject to D Dᵀ = I. With M = U S Vᵀ the solution is U Vᵀ, and
-    <M, D> is the nuclear norm of M. Where M is rank-deficient the solution is not
-    unique: atoms that M says nothing about stay as near to `reference` as
-    orthonormality allows, so the result is a function of M and `reference` alone and
-    not of rounding errors.
+    Solves max ⟨M, D⟩ subject to D Dᵀ = I. With M = U S Vᵀ the solution is U Vᵀ, and
+    ⟨M, D⟩ is the nuclear norm of M. Where M is rank-deficient the solution is not
+    unique: atoms that M does not determine stay as near to `reference` as
+    orthonormality allows, so that the result depends on M and `reference` alone, not on
+    rounding errors.
 
     Parameters
     ----------
@@ -38,14 +39,14 @@ def polar_factor(moment, reference=None):
         reference = np.eye(n_components, n_features)
     free = left[:, rank:]
     known = left[:, :rank] @ right[:rank]
-    return known + free @ complete(free.T @ reference, right[:rank])
+    return known + free @ complete_orthonormal(free.T @ reference, right[:rank])
 
 
-def complete(wanted, basis):
+def complete_orthonormal(wanted, basis):
     """Return orthonormal rows near `wanted` that are orthogonal to the rows of `basis`.
 
-    Directions that `wanted` leaves open are filled with coordinate axes, those least
-    covered by the rows found so far first.
+    Directions that `wanted` does not determine are filled with coordinate axes, first
+    those with the smallest projection on the rows found so far.
 
     Parameters
     ----------
@@ -58,8 +59,8 @@ def complete(wanted, basis):
     rows : ndarray of shape (n_rows, n_features)
     """
     left, values, right = _svd(_orthogonal_part(wanted, basis))
-    # An absolute tolerance: a row of `wanted` has norm one at most, and what is left of
-    # it after the projection is rounding error below this.
+    # An absolute tolerance: rows of `wanted` have at most unit norm, and below it their
+    # orthogonal parts are rounding errors.
     rank = int(np.count_nonzero(values > 1e-6))
     rows = _orthogonal_part(right[:rank], basis)
     found = np.vstack([basis, rows / np.linalg.norm(rows, axis=1, keepdims=True)])
@@ -75,8 +76,8 @@ def complete(wanted, basis):
 def canonical_order(components, moment):
     """Return the order of atoms by the energy of their codes, largest first.
 
-    The energy of atom j is <m_j, d_j> = Σ_i a_ij u_ij, what its codes explain; equal
-    energies, and those that are rounding errors, keep their order.
+    The energy of atom j is ⟨m_j, d_j⟩ = Σ_i a_ij u_ij. Atoms of equal energy, and those
+    whose energy is a rounding error, keep their order.
     """
     energy = np.einsum("ij,ij->i", moment, components)
     energy[energy < 1e-9 * energy.max()] = 0.0

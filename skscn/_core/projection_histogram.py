@@ -1,9 +1,10 @@
-"""Noise and prior of a dictionary with hard codes: a maximum of the likelihood.
+"""Noise and prior parameters of a dictionary with given thresholds, estimated lazily.
 
-The thresholds λ of hard codes are given, and the noise is not. For a dictionary that
-stands, what the likelihood of σ² and of a prior's numbers needs to know of the data is
-how often projections have which size: one more pass counts them, and the search for the
-maximum looks at the counts alone.
+The thresholds λ of MAP codes are given, the noise variance is not. For a fixed
+dictionary, the likelihood of σ² and of the prior parameters depends on the data through
+the distribution of projections alone. One pass counts projections in a histogram with
+logarithmic bins, and the maximization of the likelihood reads the histogram only. It
+runs when the estimate is first asked for.
 """
 
 from dataclasses import dataclass
@@ -13,255 +14,299 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
 from skscn._core.model_parameters import (
-    Coordinates,
     ModelParameters,
-    first_belief,
-    noise_cost,
+    Parametrization,
+    initial_parameters,
+    residual_nll,
 )
-from skscn._core.moments import Summable, projected, squared_norms
-from skscn._core.normal_tail import Room
+from skscn._core.moments import Summable
 from skscn._core.priors import Prior
+from skscn._core.sparse_model import squared_norms
+from skscn._core.workspace import Workspace
 
-OCTAVES = 14, 12  # of projections below and above the size of the data
+OCTAVES_BELOW, OCTAVES_ABOVE = 14, 12  # range of bins around the RMS of the data
+# Bins per octave: fine enough for a few thousandths of a nat, of one histogram for all
+# coefficients and of one for each.
+BINS_PER_OCTAVE_SHARED, BINS_PER_OCTAVE = 16, 8
 CHUNK_ROWS = 512  # counted at once
-FINE, COARSE = 16, 8  # bins an octave, of one spectrum for all and of one for each
+N_NOISE_CANDIDATES = 24  # on a grid of log σ², before the search around the best
 
 
 @dataclass(frozen=True)
-class Spectrum(Summable):
-    """How large the projections on given atoms are: counts by logarithmic bins.
-
-    A sum over samples that holds, to a few thousandths of a nat, what the likelihood
-    of a noise variance and of the numbers of a prior needs to know of the data.
+class HistogramBins:
+    """Logarithmic bins of projections.
 
     Parameters
     ----------
-    counts : ndarray of shape (n_spectra, n_bins)
-        Weights, of each coefficient or of all together; negative projections in the
-        second half of the bins where the prior is one-sided.
-    outside : float
-        Σ w of the energy that no atom reaches.
-    weight : float
-    missing : float
-        As of `DataMoments`.
-    """
-
-    counts: np.ndarray
-    outside: float
-    weight: float
-    missing: float = 0.0
-
-
-def spectrum(rows, weights, *, components, mean, size, one_sided, pooled):
-    """Return the `Spectrum` of a slice of rows.
-
-    Parameters
-    ----------
-    rows, weights, components, mean
-        As for `code_moments`.
-    size : float
-        Of the data: the root mean square of their entries.
+    n_components : int
+    data_rms : float
+        Root mean square of the entries of the data.
     one_sided : bool
-    pooled : bool
-        Whether all coefficients are counted together.
+        Whether negative projections have bins of their own, after the positive ones.
+    shared : bool
+        Whether one histogram counts the projections of all coefficients.
     """
-    counted = Counts(len(components), size, one_sided=one_sided, pooled=pooled)
-    outside, weight = 0.0, 0.0
-    for block, w, projections, scratch in projected(rows, weights, components, mean):
-        square = np.multiply(projections, projections, out=scratch)
-        lost = squared_norms(block, mean) - square.sum(axis=1)
-        outside += float(lost.sum() if w is None else w @ lost)
-        weight += float(len(lost) if w is None else w.sum())
-        counted.add(projections, w)
-    return counted.spectrum(outside, weight)
 
+    n_components: int
+    data_rms: float
+    one_sided: bool
+    shared: bool
 
-class Counts:
-    """Counts of projections, to be added to: the parameters are those of `spectrum`."""
+    @classmethod
+    def for_prior(cls, prior, thresholds, data_rms):
+        """Return the bins that the likelihood of a prior needs.
 
-    def __init__(self, n_components, size, *, one_sided, pooled):
-        self._octave = FINE if pooled else COARSE
-        self._first, n_bins = _bins(size, self._octave)
-        n_spectra, n_signs = 1 if pooled else n_components, 1 + one_sided
-        self._shape = n_spectra, n_signs * n_bins
-        self._counts = np.zeros(n_spectra * n_signs * n_bins)
-        self._place = 0 if pooled else np.arange(n_components) * n_signs * n_bins
-        self._one_sided, self._n_bins = one_sided, n_bins
+        Coefficients share a histogram where their priors are the same.
+        """
+        shared = prior.determined_by_threshold and bool(np.ptp(thresholds) == 0)
+        return cls(len(thresholds), data_rms, prior.one_sided, shared)
 
-    def add(self, projections, weights):
-        """Count projections of shape (n_rows, n_components)."""
+    @property
+    def shape(self):
+        """(n_histograms, n_bins)."""
+        n_histograms = 1 if self.shared else self.n_components
+        return n_histograms, self._n_magnitudes * (1 + self.one_sided)
+
+    @property
+    def centers(self):
+        """Projections at the centers of the bins; the lowest also stands for zero."""
+        first, n_bins = self._first_bin, self._n_magnitudes
+        edges = np.arange(first, first + n_bins + 1) << self._bits
+        edges = edges.view(np.float64)
+        centers = (edges[1:] + edges[:-1]) / 2
+        return np.concatenate([centers, -centers]) if self.one_sided else centers
+
+    def count(self, projections, weights, counts):
+        """Add the weights of projections to counts of shape `shape`."""
+        n_bins, flat = self._n_magnitudes, counts.reshape(-1)
+        first_of_histogram = 0
+        if not self.shared:
+            first_of_histogram = np.arange(self.n_components) * self.shape[1]
         for start in range(0, len(projections), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             u = projections[part].astype(np.float64)
             # The bits of a float, read as an integer, are its logarithm to base two.
             bins = np.abs(u).view(np.int64)
-            bins >>= _shift(self._octave)
-            bins -= self._first
-            np.clip(bins, 0, self._n_bins - 1, out=bins)
-            if self._one_sided:
-                bins += self._n_bins * (u < 0)
-            bins += self._place
-            each = None if weights is None else np.repeat(weights[part], u.shape[1])
-            self._counts += np.bincount(
-                bins.ravel(), weights=each, minlength=self._counts.size
-            )
+            bins >>= self._bits
+            bins -= self._first_bin
+            np.clip(bins, 0, n_bins - 1, out=bins)
+            if self.one_sided:
+                bins += n_bins * (u < 0)
+            bins += first_of_histogram
+            w = None if weights is None else np.repeat(weights[part], u.shape[1])
+            flat += np.bincount(bins.ravel(), weights=w, minlength=flat.size)
 
-    def spectrum(self, outside, weight):
-        """Return the `Spectrum` with its other sums."""
-        return Spectrum(self._counts.reshape(self._shape), outside, weight)
+    @property
+    def _per_octave(self):
+        return BINS_PER_OCTAVE_SHARED if self.shared else BINS_PER_OCTAVE
 
+    @property
+    def _bits(self):
+        """Bits of the mantissa that do not tell the bin."""
+        return 52 - int(self._per_octave).bit_length() + 1
 
-def pooled(prior, threshold):
-    """Return whether all coefficients are alike, and counted together."""
-    return prior.given_by_threshold and bool(np.ptp(threshold) == 0)
+    @property
+    def _first_bin(self):
+        lowest = np.float64(self.data_rms * 2.0**-OCTAVES_BELOW)
+        return int(lowest.view(np.int64) >> self._bits)
 
-
-def empty_spectrum(n_components, one_sided, pooled):
-    """Return the spectrum of no data."""
-    n_bins = sum(OCTAVES) * (FINE if pooled else COARSE) * (1 + one_sided)
-    return Spectrum(np.zeros((1 if pooled else n_components, n_bins)), 0.0, 0.0)
-
-
-def _shift(octave):
-    return 52 - int(octave).bit_length() + 1
+    @property
+    def _n_magnitudes(self):
+        return (OCTAVES_BELOW + OCTAVES_ABOVE) * self._per_octave
 
 
-def _bins(size, octave):
-    least = np.float64(size * 2.0 ** -OCTAVES[0])
-    return int(least.view(np.int64) >> _shift(octave)), sum(OCTAVES) * octave
+@dataclass(frozen=True)
+class ProjectionHistogram(Summable):
+    """Counts of projections by logarithmic bins, and the energy of the residuals.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_histograms, n_bins)
+        Sums of weights.
+    residual_sum_squares : float
+        Σ w ‖r‖² of the residuals r.
+    weight : float
+        Σ w.
+    missing_weight : float
+        Σ w of the missing entries.
+    """
+
+    counts: np.ndarray
+    residual_sum_squares: float
+    weight: float
+    missing_weight: float = 0.0
+
+    @classmethod
+    def zero(cls, bins):
+        """Return the histogram of no data."""
+        return cls(np.zeros(bins.shape), 0.0, 0.0)
 
 
-def _centres(size, octave, one_sided):
-    """Return the projections that bins stand for; the lowest stands for zero too."""
-    first, n_bins = _bins(size, octave)
-    edges = (np.arange(first, first + n_bins + 1) << _shift(octave)).view(np.float64)
-    centres = (edges[1:] + edges[:-1]) / 2
-    return np.concatenate([centres, -centres]) if one_sided else centres
+def projection_histogram(rows, weights, *, model, bins):
+    """Return the `ProjectionHistogram` of a slice of rows."""
+    counts = np.zeros(bins.shape)
+    residual_sum_squares, weight = 0.0, 0.0
+    for block, w, projections, scratch in model.projections(rows, weights):
+        squares = np.multiply(projections, projections, out=scratch)
+        residual = squared_norms(block, model.mean) - squares.sum(axis=1)
+        residual_sum_squares += float(residual.sum() if w is None else w @ residual)
+        weight += float(len(residual) if w is None else w.sum())
+        bins.count(projections, w, counts)
+    return ProjectionHistogram(counts, residual_sum_squares, weight)
 
 
 @dataclass(frozen=True)
 class LazyEstimate:
-    """A dictionary with hard codes, as a distribution: estimated when it is asked for.
+    """Model parameters of largest likelihood for given thresholds.
 
     Parameters
     ----------
     prior : Prior
     threshold : ndarray of shape (n_components,)
         λ.
-    spectrum : Spectrum
-    size : float
-        As for `spectrum`.
+    histogram : ProjectionHistogram
+    bins : HistogramBins
     n_features : int
     """
 
     prior: Prior
     threshold: np.ndarray
-    spectrum: Spectrum
-    size: float
+    histogram: ProjectionHistogram
+    bins: HistogramBins
     n_features: int
 
     @cached_property
-    def belief(self):
-        """The belief of largest likelihood for these thresholds."""
-        counts = self.spectrum.counts.T
-        used = counts.any(axis=1)
-        together = pooled(self.prior, self.threshold)
-        threshold = self.threshold[:1] if together else self.threshold
-        cost = _Cost(
+    def parameters(self):
+        """The `ModelParameters`."""
+        shared = self.bins.shared
+        threshold = self.threshold[:1] if shared else self.threshold
+        counts = self.histogram.counts.T
+        is_used = counts.any(axis=1)
+        objective = _HistogramObjective(
             self.prior,
-            np.ascontiguousarray(counts[used]),
-            _centres(self.size, FINE if together else COARSE, self.prior.one_sided)[
-                used
-            ],
-            self.spectrum,
+            np.ascontiguousarray(counts[is_used]),
+            self.bins.centers[is_used],
+            self.histogram,
             (len(self.threshold), self.n_features),
-            Coordinates(self.prior, len(threshold), self.size**2, offset=False),
+            Parametrization(
+                self.prior, len(threshold), self.bins.data_rms**2, has_offset=False
+            ),
         )
-        if self.prior.given_by_threshold:
-            belief = cost.best_noise(threshold.astype(np.float64))
-        else:
-            belief = cost.best_numbers()
-        if together:
-            parameters = np.repeat(belief.parameters, len(self.threshold), axis=1)
-            return ModelParameters(parameters, belief.noise)
-        return belief
+        if not self.prior.determined_by_threshold:
+            return objective.maximize_all()
+        parameters = objective.maximize_noise(threshold.astype(np.float64))
+        if not shared:
+            return parameters
+        repeated = np.repeat(parameters.prior_parameters, len(self.threshold), axis=1)
+        return ModelParameters(repeated, parameters.noise_variance)
 
 
 @dataclass(frozen=True)
-class _Cost:
-    """Minus the log-likelihood of a belief, from counts (n_bins, n_spectra)."""
+class _HistogramObjective:
+    """Negative log-likelihood of model parameters, from counts (n_bins, n_histograms).
+
+    Parameters
+    ----------
+    prior : Prior
+    counts : ndarray of shape (n_bins, n_histograms)
+    centers : ndarray of shape (n_bins,)
+    histogram : ProjectionHistogram
+    shape : tuple of int
+        (n_components, n_features).
+    parametrization : Parametrization
+    """
 
     prior: Prior
     counts: np.ndarray
-    centres: np.ndarray
-    spectrum: Spectrum
+    centers: np.ndarray
+    histogram: ProjectionHistogram
     shape: tuple
-    coordinates: Coordinates
+    parametrization: Parametrization
 
-    def best_noise(self, threshold):
-        """Return the belief of largest likelihood with rates λ/σ²."""
-        low, high = self.coordinates.limits
+    def maximize_noise(self, threshold):
+        """Return the parameters of largest likelihood with rates λ/σ²."""
+        lower, upper = self.parametrization.bounds
         log_threshold = np.log(np.maximum(threshold, np.finfo(float).tiny))
 
-        def belief(log_noise):
-            log_rates = np.clip(log_threshold - log_noise, low[0], high[0])
+        def parameters(log_noise):
+            log_rates = np.clip(log_threshold - log_noise, lower[0], upper[0])
             return ModelParameters(np.exp(log_rates)[None], float(np.exp(log_noise)))
 
-        def cost(log_noise):
-            return self._posterior(belief(log_noise))[0]
+        def nll(log_noise):
+            return self._expectations(parameters(log_noise))[0]
 
-        # There may be several minima: the best of a few, then its own.
-        grid = np.linspace(low[-1], high[-1], 24)
-        best = int(np.argmin([cost(log_noise) for log_noise in grid]))
-        ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-        options = {"xatol": 1e-4}
-        found = minimize_scalar(cost, bounds=ends, method="bounded", options=options)
-        return belief(found.x)
+        # There may be several minima: search around the best of a grid.
+        grid = np.linspace(lower[-1], upper[-1], N_NOISE_CANDIDATES)
+        best = int(np.argmin([nll(log_noise) for log_noise in grid]))
+        bounds = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+        result = minimize_scalar(
+            nll, bounds=bounds, method="bounded", options={"xatol": 1e-4}
+        )
+        return parameters(result.x)
 
-    def best_numbers(self):
-        """Return the belief of largest likelihood."""
-        coordinates, outside = self.coordinates, max(self.spectrum.outside, 0.0)
-        energies = self.centres**2 @ self.counts / self.spectrum.weight
-        square = energies.sum() + outside / self.spectrum.weight
-        start = first_belief(coordinates, energies, square, self.shape[1])
-        least = minimize(
-            partial(self._slopes, square=square * self.spectrum.weight),
-            coordinates.numbers(start),
+    def maximize_all(self):
+        """Return the parameters of largest likelihood."""
+        parametrization = self.parametrization
+        weight = self.histogram.weight
+        residual = max(self.histogram.residual_sum_squares, 0.0)
+        energies = self.centers**2 @ self.counts / weight
+        mean_square = energies.sum() + residual / weight
+        start = initial_parameters(
+            parametrization, energies, mean_square, self.shape[1]
+        )
+        result = minimize(
+            partial(self._value_and_gradient, sum_squares=mean_square * weight),
+            parametrization.to_theta(start),
             jac=True,
             method="L-BFGS-B",
-            bounds=list(zip(*coordinates.limits, strict=True)),
+            bounds=list(zip(*parametrization.bounds, strict=True)),
         )
-        return coordinates.belief(least.x)
+        return parametrization.from_theta(result.x)
 
-    def _slopes(self, numbers, square):
-        belief = self.coordinates.belief(numbers)
-        value, codes, statistics = self._posterior(belief)
-        weight, noise = self.spectrum.weight, belief.noise
-        explained = np.einsum("i,ij,ij->j", self.centres, self.counts, codes)
-        squares = self.prior.squares(
-            belief.parameters, noise, statistics, explained, weight
+    def _value_and_gradient(self, theta, sum_squares):
+        parameters = self.parametrization.from_theta(theta)
+        prior_parameters, noise = (
+            parameters.prior_parameters,
+            parameters.noise_variance,
         )
-        lost = square - 2 * explained.sum() + squares.sum()
-        gradient, _ = self.prior.slopes(belief.parameters, statistics, weight)
-        measured = weight * self.shape[1] - self.spectrum.missing
-        by_noise = (measured - lost / noise) / 2
-        size = weight * self.shape[1]
-        return value / size, np.append(gradient.ravel(), by_noise) / size
+        nll, codes, statistics = self._expectations(parameters)
+        weight = self.histogram.weight
+        sum_u_mean = np.einsum("i,ij,ij->j", self.centers, self.counts, codes)
+        second_moments = self.prior.sum_second_moments(
+            prior_parameters, noise, statistics, sum_u_mean, weight
+        )
+        expected_residual = sum_squares - 2 * sum_u_mean.sum() + second_moments.sum()
+        gradient, _ = self.prior.gradient_and_curvature(
+            prior_parameters, statistics, weight
+        )
+        n_entries = weight * self.shape[1]
+        n_measured = n_entries - self.histogram.missing_weight
+        by_noise = (n_measured - expected_residual / noise) / 2
+        return nll / n_entries, np.append(gradient.ravel(), by_noise) / n_entries
 
-    def _posterior(self, belief):
-        """Return the cost, posterior means, and what the M-step sums."""
-        sigma = np.sqrt(belief.noise)
-        z = np.repeat(self.centres[:, None] / sigma, self.counts.shape[1], axis=1)
-        scalars, constant = self.prior.scalars(belief.parameters, belief.noise)
-        scalars = [np.broadcast_to(row, z.shape) for row in scalars]
-        log_density, statistics = self.prior.posterior(z, scalars, Room(z.shape, float))
-        found = self.spectrum
-        cost = noise_cost(
-            found.outside, self.shape, found.weight, found.missing, belief.noise
+    def _expectations(self, parameters):
+        """Return the objective, posterior means, and the statistics of the M-step."""
+        noise_variance = parameters.noise_variance
+        sigma = np.sqrt(noise_variance)
+        z = np.repeat(self.centers[:, None] / sigma, self.counts.shape[1], axis=1)
+        standardized, constant = self.prior.standardized_parameters(
+            parameters.prior_parameters, noise_variance
         )
-        cost -= np.vdot(self.counts, log_density) + self.counts.sum(axis=0) @ constant
+        standardized = [np.broadcast_to(row, z.shape) for row in standardized]
+        log_density, statistics = self.prior.posterior(z, standardized, Workspace())
+        histogram = self.histogram
+        nll = residual_nll(
+            histogram.residual_sum_squares,
+            self.shape,
+            histogram.weight,
+            histogram.missing_weight,
+            noise_variance,
+        )
+        nll -= np.vdot(self.counts, log_density) + self.counts.sum(axis=0) @ constant
         sums = [
             np.einsum("ij,ij->j", self.counts, statistic) * sigma**power
-            for statistic, power in zip(statistics, self.prior.units, strict=True)
+            for statistic, power in zip(
+                statistics, self.prior.sigma_powers, strict=True
+            )
         ]
-        return cost, z * sigma, np.array(sums)
+        return nll, z * sigma, np.array(sums)

@@ -1,23 +1,24 @@
-"""Learning the dictionary: descent over orthonormal atoms, one pass of the data a step.
+"""Minimization over orthonormal dictionaries: L-BFGS on the Stiefel manifold.
 
 For fixed codes the best dictionary is the polar factor of the cross moment M = Aᵀ X
-(orthogonal Procrustes), and alternating the two never raises the objective: that step
-is the safeguard here. Alone it crawls, because it ignores that codes change with the
-dictionary. To second order a rotation by the antisymmetric E changes the objective by
-Σ_{i<j} g_ij E_ij + ½ q_ij E_ij² with
+(orthogonal Procrustes). Alternating codes and polar factors never increases the
+objective, and serves as the safeguard here. Alone it converges slowly, because it
+ignores that codes change with the dictionary. To second order, a rotation by an
+antisymmetric E changes the objective by Σ_{i<j} g_ij E_ij + ½ q_ij E_ij² with
 
     C = M Dᵀ,   g_ij = C_ji − C_ij,   q_ij = C_ii + C_jj − h_ij − h_ji,
 
 where h_ij = Σ a'(u_i) u_j² is what the alternation leaves out (its step is g / (C_ii +
-C_jj)). Dividing by q, with a few L-BFGS corrections for what couples pairs, reaches in
-a dozen passes what takes the alternation hundreds. Where this asks for turns too large
-for a quadratic model, far from rest, the alternation itself goes farther. This is the
-scheme that Picard (Ablin, Cardoso and Gramfort, 2018) uses for independent components,
-extended to rectangular dictionaries and to priors whose codes are exactly zero.
+C_jj)). Dividing by q, with a few L-BFGS corrections for the coupling of pairs, takes a
+dozen passes where the alternation takes hundreds. Where the step would be a rotation
+too large for a quadratic model, far from the minimum, the alternation makes more
+progress and is taken instead. This is the scheme of Picard (Ablin, Cardoso and
+Gramfort, 2018) for independent components, extended to rectangular dictionaries and to
+priors whose codes are exactly zero.
 
-Exact inference learns numbers beside the dictionary: those of the prior, and the noise.
-Its M is that of the posterior means, a' is the posterior variance by σ², and the
-safeguard is the step of the EM algorithm, of which the polar factor is a part.
+Maximum likelihood also learns θ, the parameters of prior and noise. Then M is that of
+the posterior means, a' is the posterior variance by σ², and the safeguard is the EM
+step, of which the polar factor is a part.
 """
 
 from collections import deque
@@ -28,216 +29,248 @@ import numpy as np
 from skscn._core.objectives import Evaluation, Iterate
 from skscn._core.procrustes import polar_factor
 
-HISTORY = 5  # corrections kept; more did not help
-FLOOR = 0.1  # of the alternation's curvature: bounds the step at ten times its own
-WIDEST = 0.5  # turn, in radians, of a pair of atoms or of one away from the others
-LARGEST = 0.5  # turn of the whole dictionary that a quadratic model is trusted for
-FAR = 3.0  # beyond this one it says nothing, and the alternation goes farther
-REACH = 1.0  # of the numbers beside the dictionary: most are logarithms
-SHORTER = (1.0, 0.25)  # parts of the step that are tried before the alternation's
+N_CORRECTIONS = 5  # of L-BFGS; more did not reduce the number of passes
+# The smallest curvature in units of that of the alternation: it bounds a step at ten
+# times the step of the alternation.
+MIN_CURVATURE_RATIO = 0.1
+MAX_PAIR_ANGLE = 0.5  # radians, of a pair of atoms and of an atom out of their span
+MAX_TOTAL_ANGLE = 0.5  # radians, of the dictionary: longer steps are shortened
+# Radians of the dictionary, beyond which the quadratic model has no information and the
+# alternation makes more progress.
+MAX_QUADRATIC_ANGLE = 3.0
+MAX_THETA_STEP = 1.0  # of the parameters beside the dictionary, most of them logarithms
+LINE_SEARCH_STEPS = (1.0, 0.25)  # fractions of the step, before the alternation's
 
 
 @dataclass(frozen=True)
 class Step:
-    """The state held after a pass, and whether learning has come to rest."""
+    """The best iterate after one pass over the data.
 
-    state: Iterate
+    Parameters
+    ----------
+    iterate : Iterate
+    evaluation : Evaluation
+    improvement : float or None
+        Decrease of the objective; None after a pass that was not accepted.
+    """
+
+    iterate: Iterate
     evaluation: Evaluation
-    improvement: float | None  # None after a pass that was not accepted
+    improvement: float | None
 
     @property
     def components(self):
         """The dictionary."""
-        return self.state.components
+        return self.iterate.components
 
-    def calm_since(self, calm, tol):
-        """Return how many improvements in a row were at most tol of the unit.
+    def count_small_steps(self, n_before, tol):
+        """Return how many improvements in a row were at most tol times the scale.
 
-        `calm` is their number before this step; a pass that was not accepted says
-        nothing about rest.
+        `n_before` is their number before this step. A pass that was not accepted does
+        not change it.
         """
         if self.improvement is None:
-            return calm
-        small = self.improvement <= tol * self.evaluation.unit
-        return calm + 1 if small else 0
+            return n_before
+        is_small = self.improvement <= tol * self.evaluation.objective_scale
+        return n_before + 1 if is_small else 0
 
 
-def minimize_on_stiefel(evaluate, start, limits=None):
-    """Yield the state after each pass over the data, forever.
+def minimize_on_stiefel(objective, start, bounds=None):
+    """Yield the best iterate after each pass over the data, endlessly.
 
-    The objective of the yielded states never rises.
+    The objective of the yielded iterates never increases.
 
     Parameters
     ----------
-    evaluate : callable
-        Maps a `Iterate` to its `Evaluation`: one pass over the data.
-    start : State
+    objective : callable
+        Maps an `Iterate` to its `Evaluation`: one pass over the data.
+    start : Iterate
         With orthonormal components.
-    limits : tuple of two ndarray of shape (n_numbers,), default=None
-        The least and the largest numbers.
+    bounds : tuple of two ndarray of shape (n_parameters,), default=None
+        Lower and upper bounds of θ.
 
     Yields
     ------
     step : Step
-        First the start itself.
+        The first is the start itself.
     """
-    limits = limits or (-np.inf, np.inf)
-    held = Step(start, evaluate(start), None)
-    yield held
-    history: deque = deque(maxlen=HISTORY)
+    bounds = bounds or (-np.inf, np.inf)
+    accepted = Step(start, objective(start), None)
+    yield accepted
+    history: deque = deque(maxlen=N_CORRECTIONS)
     while True:
-        tangent = _gradient(held.state, held.evaluation, limits)
-        direction = _direction(held, tangent, history)
-        sizes = SHORTER if direction is not None else ()
-        for size in sizes:
-            trial = _moved(held.state, direction * size, limits)
-            evaluation = evaluate(trial)
-            if evaluation.objective < held.evaluation.objective:
+        gradient = _riemannian_gradient(accepted.iterate, accepted.evaluation, bounds)
+        direction = _lbfgs_direction(accepted, gradient, history)
+        step_sizes = LINE_SEARCH_STEPS if direction is not None else ()
+        for step_size in step_sizes:
+            trial = _retract(accepted.iterate, direction * step_size, bounds)
+            evaluation = objective(trial)
+            if evaluation.objective < accepted.evaluation.objective:
                 break
-            yield Step(held.state, held.evaluation, None)
-        else:
+            yield Step(accepted.iterate, accepted.evaluation, None)
+        else:  # the alternation, or the EM step
             history.clear()
-            size = 0.0
-            components = polar_factor(held.evaluation.moments.cross, held.components)
-            trial = Iterate(components, held.evaluation.m_step(components))
-            evaluation = evaluate(trial)
-        improvement = held.evaluation.objective - evaluation.objective
-        if improvement <= 0.0:  # at rest, but for rounding
+            step_size = 0.0
+            cross = accepted.evaluation.moments.cross
+            components = polar_factor(cross, accepted.components)
+            trial = Iterate(components, accepted.evaluation.m_step(components))
+            evaluation = objective(trial)
+        improvement = accepted.evaluation.objective - evaluation.objective
+        if improvement <= 0.0:  # a minimum, up to rounding errors
             while True:
-                yield Step(held.state, held.evaluation, 0.0)
-        if size > 0.0:
-            step = direction * size
-            step.numbers = trial.numbers - held.state.numbers  # which limits may cut
-            change = _gradient(trial, evaluation, limits) - tangent.moved_to(
-                trial.components
+                yield Step(accepted.iterate, accepted.evaluation, 0.0)
+        if step_size > 0.0:
+            step = direction * step_size
+            step.theta = trial.theta - accepted.iterate.theta  # clipped to the bounds
+            new_gradient = _riemannian_gradient(trial, evaluation, bounds)
+            history.append(
+                (step, new_gradient - gradient.transported(trial.components))
             )
-            history.append((step, change))
-        held = Step(trial, evaluation, improvement)
-        yield held
+        accepted = Step(trial, evaluation, improvement)
+        yield accepted
 
 
-def _gradient(state, evaluation, limits):
-    """Return the gradient, without what pushes a number beyond its limit."""
-    low, high = limits
-    numbers = evaluation.gradient
-    stopped = (state.numbers <= low) & (numbers > 0)
-    stopped |= (state.numbers >= high) & (numbers < 0)
-    cross = evaluation.moments.cross * evaluation.scale
-    return _Tangent.gradient(state.components, cross, np.where(stopped, 0.0, numbers))
+def _riemannian_gradient(iterate, evaluation, bounds):
+    """Return the gradient, without components that point out of the bounds of θ."""
+    lower, upper = bounds
+    by_theta = evaluation.gradient
+    is_blocked = (iterate.theta <= lower) & (by_theta > 0)
+    is_blocked |= (iterate.theta >= upper) & (by_theta < 0)
+    cross = evaluation.moments.cross * evaluation.gradient_scale
+    by_theta = np.where(is_blocked, 0.0, by_theta)
+    return TangentVector.gradient(iterate.components, cross, by_theta)
 
 
-def _moved(state, step, limits):
-    components = state.components + step.ambient(state.components)
-    numbers = np.clip(state.numbers + step.numbers, *limits)
-    return Iterate(polar_factor(components, state.components), numbers)
+def _retract(iterate, step, bounds):
+    """Return the iterate after a step along a tangent vector."""
+    components = iterate.components + step.ambient(iterate.components)
+    theta = np.clip(iterate.theta + step.theta, *bounds)
+    return Iterate(polar_factor(components, iterate.components), theta)
 
 
-class _Tangent:
-    """A tangent vector E D + N at D, and a vector of numbers.
+class TangentVector:
+    """A tangent vector E D + N at a dictionary D, and a direction of θ.
 
-    E is antisymmetric, and kept as it is when the dictionary moves; the rows of N are
-    orthogonal to those of D, and projected.
+    E is antisymmetric, and stays the same when the vector is transported to another
+    dictionary. The rows of N are orthogonal to those of D, and are projected.
+
+    Parameters
+    ----------
+    rotation : ndarray of shape (n_components, n_components)
+        E, among the atoms.
+    normal : ndarray of shape (n_components, n_features)
+        N, out of the span of the atoms.
+    theta : ndarray of shape (n_parameters,)
     """
 
-    def __init__(self, inside, outside, numbers):
-        self.inside, self.outside, self.numbers = inside, outside, numbers
+    def __init__(self, rotation, normal, theta):
+        self.rotation, self.normal, self.theta = rotation, normal, theta
 
     @classmethod
-    def gradient(cls, components, cross, numbers):
+    def gradient(cls, components, cross, by_theta):
+        """Return the Riemannian gradient, given minus the Euclidean one, `cross`."""
         inner = cross @ components.T
-        return cls(inner.T - inner, inner @ components - cross, numbers)
+        return cls(inner.T - inner, inner @ components - cross, by_theta)
 
     def ambient(self, components):
-        return self.inside @ components + self.outside
+        """Return E D + N."""
+        return self.rotation @ components + self.normal
 
-    def moved_to(self, components):
-        outside = self.outside - (self.outside @ components.T) @ components
-        return _Tangent(self.inside, outside, self.numbers)
+    def transported(self, components):
+        """Return the vector at another dictionary."""
+        normal = self.normal - (self.normal @ components.T) @ components
+        return TangentVector(self.rotation, normal, self.theta)
 
     def dot(self, other):
-        # Pairs i < j, each once.
+        """Return the inner product, in which pairs i < j count once."""
         return (
-            0.5 * np.vdot(self.inside, other.inside)
-            + np.vdot(self.outside, other.outside)
-            + self.numbers @ other.numbers
+            0.5 * np.vdot(self.rotation, other.rotation)
+            + np.vdot(self.normal, other.normal)
+            + self.theta @ other.theta
         )
 
     def __add__(self, other):
-        return self._joined(np.add, other)
+        return self._combined(np.add, other)
 
     def __sub__(self, other):
-        return self._joined(np.subtract, other)
+        return self._combined(np.subtract, other)
 
     def __mul__(self, factor):
-        return _Tangent(
-            self.inside * factor, self.outside * factor, self.numbers * factor
+        return TangentVector(
+            self.rotation * factor, self.normal * factor, self.theta * factor
         )
 
-    def _joined(self, operation, other):
-        return _Tangent(
-            operation(self.inside, other.inside),
-            operation(self.outside, other.outside),
-            operation(self.numbers, other.numbers),
+    def _combined(self, operation, other):
+        return TangentVector(
+            operation(self.rotation, other.rotation),
+            operation(self.normal, other.normal),
+            operation(self.theta, other.theta),
         )
 
-    def divided(self, inside, outside, numbers):
-        return _Tangent(
-            self.inside / inside, self.outside / outside, self.numbers / numbers
+    def divided(self, rotation, normal, theta):
+        """Return the vector divided by a diagonal curvature."""
+        return TangentVector(
+            self.rotation / rotation, self.normal / normal, self.theta / theta
         )
 
-    def clipped(self, widest, reach):
-        away = np.linalg.norm(self.outside, axis=1, keepdims=True)
-        return _Tangent(
-            np.clip(self.inside, -widest, widest),
-            self.outside * (widest / np.maximum(away, widest)),
-            np.clip(self.numbers, -reach, reach),
+    def clipped(self, max_angle, max_theta):
+        """Return the vector with bounded rotations of pairs and changes of θ."""
+        norms = np.linalg.norm(self.normal, axis=1, keepdims=True)
+        return TangentVector(
+            np.clip(self.rotation, -max_angle, max_angle),
+            self.normal * (max_angle / np.maximum(norms, max_angle)),
+            np.clip(self.theta, -max_theta, max_theta),
         )
 
 
-def _direction(held, gradient, history):
-    """Return the L-BFGS descent direction with the pairwise curvature as its start.
+def _lbfgs_direction(accepted, gradient, history):
+    """Return the L-BFGS direction preconditioned by the pairwise curvature.
 
-    None stands for a dictionary that is too far from rest for a quadratic model.
+    None stands for an iterate too far from the minimum for a quadratic model.
     """
-    curvature = _curvature(held)
+    components = accepted.components
+    curvature = _pairwise_curvature(accepted)
     direction, used = gradient, []
     for step, change in reversed(history):
-        step, change = step.moved_to(held.components), change.moved_to(held.components)
+        step, change = step.transported(components), change.transported(components)
         slope = step.dot(change)
         if slope > 1e-10 * np.sqrt(step.dot(step) * change.dot(change)):
-            ahead = step.dot(direction) / slope
-            used.append((step, change, slope, ahead))
-            direction = direction - change * ahead
+            ratio = step.dot(direction) / slope
+            used.append((step, change, slope, ratio))
+            direction = direction - change * ratio
     direction = direction.divided(*curvature)
-    for step, change, slope, ahead in reversed(used):
-        direction = direction + step * (ahead - change.dot(direction) / slope)
+    for step, change, slope, ratio in reversed(used):
+        direction = direction + step * (ratio - change.dot(direction) / slope)
     if direction.dot(gradient) <= 0.0:
         history.clear()
         direction = gradient.divided(*curvature)
-    direction = direction.clipped(WIDEST, REACH)
-    largest = float(np.linalg.norm(direction.ambient(held.components), 2))
-    if largest > FAR:
+    direction = direction.clipped(MAX_PAIR_ANGLE, MAX_THETA_STEP)
+    angle = float(np.linalg.norm(direction.ambient(components), 2))
+    if angle > MAX_QUADRATIC_ANGLE:
         return None
-    return direction * (-1.0 / max(1.0, largest / LARGEST))
+    return direction * (-1.0 / max(1.0, angle / MAX_TOTAL_ANGLE))
 
 
-def _curvature(held):
-    """Return q of pairs of atoms, of each against the space outside, of numbers."""
-    components, moments = held.components, held.evaluation.moments
+def _pairwise_curvature(accepted):
+    """Return q of pairs of atoms, of atoms against their complement, and of θ."""
+    components, evaluation = accepted.components, accepted.evaluation
+    moments, scale = evaluation.moments, evaluation.gradient_scale
     n_components, n_features = components.shape
-    energy = np.einsum("ij,ij->i", moments.cross, components)
-    curvature = moments.curvature * (moments.weight / (moments.sampled or 1.0))
+    energy = moments.explained(components)
+    curvature = moments.curvature * (moments.weight / (moments.curvature_weight or 1.0))
     pairs = curvature[:, :-2]
-    alone = energy[:, None] + energy
-    # Atoms without codes have neither gradient nor curvature: any divisor will do that
-    # is well above rounding errors.
-    least = alone.max(initial=0.0)
-    if held.evaluation.gradient.size:  # what the noise alone would have
-        least = max(least, moments.weight / held.evaluation.scale)
-    tiny = max(least, 0.0) * 1e-6 + np.finfo(float).tiny
-    inside = np.maximum(alone - pairs - pairs.T, FLOOR * alone) + tiny
+    alternation = energy[:, None] + energy
+    # Atoms without codes have neither gradient nor curvature: their divisor may be
+    # anything that is well above rounding errors.
+    largest = alternation.max(initial=0.0)
+    if evaluation.gradient.size:  # the curvature of noise alone
+        largest = max(largest, moments.weight / scale)
+    tiny = max(largest, 0.0) * 1e-6 + np.finfo(float).tiny
+    rotation = (
+        np.maximum(alternation - pairs - pairs.T, MIN_CURVATURE_RATIO * alternation)
+        + tiny
+    )
     noise = curvature[:, -2] / max(n_features - n_components, 1)
-    outside = np.maximum(energy - noise, FLOOR * energy) + tiny
-    scale = held.evaluation.scale
-    numbers = np.maximum(held.evaluation.curvature, np.finfo(float).tiny)
-    return inside * scale, outside[:, None] * scale, numbers
+    normal = np.maximum(energy - noise, MIN_CURVATURE_RATIO * energy) + tiny
+    theta = np.maximum(evaluation.curvature, np.finfo(float).tiny)
+    return rotation * scale, normal[:, None] * scale, theta

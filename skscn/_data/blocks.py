@@ -1,4 +1,4 @@
-"""Methods that read each sample by itself, block by block, wherever the samples are."""
+"""Methods that treat each sample by itself, applied block by block."""
 
 from contextlib import suppress
 from functools import wraps
@@ -15,46 +15,42 @@ from scipy import sparse
 from skscn._data.dask_arrays import is_dask, map_dask_blocks
 from skscn._data.inputs import is_remote
 from skscn._data.sklearn_compat import array_namespace, as_numpy
-from skscn._data.stored_arrays import (
-    check_method,
-    check_result,
-    check_sizes,
-    chunk_rows,
-)
+from skscn._data.stored_arrays import check_not_empty, chunk_rows
 
 BLOCK_BYTES = 2**25  # of input or output, whichever is larger, as float64
 
 
 def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_BYTES):
-    """Return what a method of an estimator makes of samples, block by block.
+    """Apply a method of an estimator to samples, block by block.
 
-    For data, or results, that are larger than memory: only a block of both is at hand
-    at a time. The method must treat each sample by itself, as `transform`, `predict` or
-    `score_samples` of all estimators here do, and of most others. A Pipeline of such
-    steps will do.
+    This is for data or results that are larger than memory: only one block of each is
+    in memory at a time. The method must treat each sample by itself, as `transform`,
+    `predict` and `score_samples` of all estimators of this package do, and of most
+    others. A Pipeline of such steps can be used, too.
 
     Parameters
     ----------
     estimator : estimator instance
         Fitted.
     X : array-like of shape (n_samples, ...)
-        Samples: an array, a memory map, CSR, a frame, a dask array, or any array that
-        has a `shape`, a `dtype` and slices of rows, such as those of Zarr and of HDF5.
+        Samples: an array, a memory map, CSR, a data frame, a dask array, or any array
+        that has a `shape`, a `dtype` and slices of rows, such as those of Zarr and of
+        HDF5.
     method : str, default="transform"
         The name of the method.
     out : array-like of shape (n_samples, ...), str or path, default=None
         Where results are written: an array, a memory map, or any array that slices of
-        rows can be assigned to; or the name of an `.npy` file, which is made. A file
-        of that name stays as it is until all results are there. None makes an array in
-        memory.
+        rows can be assigned to; or the name of an `.npy` file to create. An existing
+        file of that name is replaced when all results are complete. None creates an
+        array in memory.
     block_bytes : int, default=33554432
-        About how large a block of samples, or of results, may be.
+        Approximate size of a block of samples, or of results.
 
     Returns
     -------
     out : array-like of shape (n_samples, ...)
-        The results; of a new file, a memory map of it. CSR where the method returns
-        CSR. Of a dask array, a lazy one with known chunks.
+        The results. For a new file, a memory map of it; CSR where the method returns
+        CSR; for a dask array, a lazy one with known chunks.
 
     Raises
     ------
@@ -64,12 +60,12 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
         read from; if the method learns, or returns no row for each sample; if
         `block_bytes` is not a positive integer; or as the method does.
     TypeError
-        If `out` is no array of NumPy's dtypes, or is given for dask arrays, which have
-        their own ways to be stored, or if X is a frame of dask.
+        If `out` is not an array with a NumPy dtype, or is given for a dask array, which
+        has its own ways to be stored, or if X is a data frame of dask.
 
     See Also
     --------
-    sklearn.base.TransformerMixin : The methods, of data at hand.
+    sklearn.base.TransformerMixin : The methods, for data in memory.
     numpy.lib.format.open_memmap : Memory maps of `.npy` files.
 
     Examples
@@ -93,14 +89,14 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     if is_dask(X):
         if out is not None:
             raise TypeError(
-                "out is for arrays at hand. Results of dask arrays are lazy: store "
-                "them by dask.array.store, to_zarr or to_npy_stack."
+                "out is for arrays in memory or on disk. Results of dask arrays are "
+                "lazy: store them by dask.array.store, to_zarr or to_npy_stack."
             )
-        return map_dask_blocks(estimator, X, method)
+        return map_dask_blocks(estimator, X, method, check_result)
     X = X if hasattr(X, "shape") else np.asarray(X)
-    check_sizes(X)
+    check_not_empty(X)
     function = getattr(estimator, method)
-    first = function(_read(X, 0, 1))  # tells what results are like
+    first = function(_read(X, 0, 1))  # has the shape and dtype of a result
     check_result(first, method)
     parts = _slices(X, first, block_bytes)
     if sparse.issparse(first):
@@ -108,26 +104,26 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
             raise ValueError(
                 f"{method} returns CSR, which out cannot hold: use sparse_output=False."
             )
-        found = [function(_read(X, *part)) for part in parts]
-        return sparse.vstack(found, format="csr")
+        blocks = [function(_read(X, *part)) for part in parts]
+        return sparse.vstack(blocks, format="csr")
     first = np.asarray(as_numpy(first))
     shape = (X.shape[0], *first.shape[1:])
     blocks = ((part, np.asarray(as_numpy(function(_read(X, *part))))) for part in parts)
     if isinstance(out, str | PathLike):
         _check_path(out, X, first.dtype)
-        return _written(blocks, realpath(fspath(out)), first.dtype, shape)
+        return _write_file(blocks, realpath(fspath(out)), first.dtype, shape)
     if out is None:
         out = np.empty(shape, dtype=first.dtype)
     _check_out(out, shape, first.dtype)
     _check_overlap(out, X)
-    return _filled(blocks, out)
+    return _write_blocks(blocks, out)
 
 
 def blockwise(method):
-    """Decorate a method that reads each sample by itself: it takes data that are afar.
+    """Decorate a method that treats each sample by itself: it accepts remote data.
 
-    Of dask arrays it returns lazy ones; what is on disk it reads block by block. The
-    estimator has `_read_types`, dtypes that it reads without a copy.
+    For dask arrays it returns lazy ones. Arrays on disk are read block by block. The
+    estimator has `_read_types`, the dtypes that it reads without a copy.
     """
 
     @wraps(method)
@@ -139,48 +135,48 @@ def blockwise(method):
     return call
 
 
-def _filled(blocks, out):
-    """Return an array with results written into it."""
-    for (start, stop), found in blocks:
+def _write_blocks(blocks, out):
+    """Write results into an array, and return it."""
+    for (start, stop), result in blocks:
         try:
             with np.errstate(over="raise"):
-                out[start:stop] = found
+                out[start:stop] = result
         except FloatingPointError as error:
             raise ValueError(
                 f"out has dtype {out.dtype}, which the results of rows {start} to "
-                f"{stop - 1} overflow. Make it of dtype {found.dtype}."
+                f"{stop - 1} overflow. Make it of dtype {result.dtype}."
             ) from error
-        del found  # before the next is made
+        del result  # before the next block is computed
     if isinstance(out, np.memmap):
         out.flush()
     return out
 
 
-def _written(blocks, path, dtype, shape):
-    """Return the memory map of a new file, which takes its name once it is whole.
+def _write_file(blocks, path, dtype, shape):
+    """Return the memory map of a new file, renamed into place when it is complete.
 
-    Until then an older file of that name is as it was: X may be a view of it.
+    Until then an older file of that name stays: X may be a view of it.
     """
-    part = f"{path}.{uuid4().hex}.part"
+    partial_path = f"{path}.{uuid4().hex}.part"
     try:
-        _filled(blocks, open_memmap(part, "w+", dtype=dtype, shape=shape))
-        replace(part, path)
+        _write_blocks(blocks, open_memmap(partial_path, "w+", dtype=dtype, shape=shape))
+        replace(partial_path, path)
     except BaseException:
-        with suppress(OSError):  # no half-written file stays
-            unlink(part)
+        with suppress(OSError):  # no incomplete file stays
+            unlink(partial_path)
         raise
     return open_memmap(path, "r+")
 
 
 def _read(X, start, stop):
-    """Return a block of rows at hand: an array of any library, CSR or a frame."""
+    """Return a block of rows in memory: an array of any library, CSR or a frame."""
     block = X[start:stop, ...] if array_namespace(X) else X[start:stop]
     require_in_memory = sparse.issparse(block) or hasattr(block, "columns")
     return block if require_in_memory or array_namespace(X) else np.asarray(block)
 
 
 def _slices(X, first, block_bytes):
-    """Return blocks of rows as (start, stop); they end where chunks of a file do."""
+    """Return blocks of rows as (start, stop); they end where chunks of a file end."""
     n_rows = X.shape[0]
     numbers = max(int(np.prod(X.shape[1:])), int(np.prod(first.shape[1:])))
     size = max(1, block_bytes // (8 * numbers))
@@ -189,8 +185,28 @@ def _slices(X, first, block_bytes):
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
+def check_method(method):
+    """Raise where a method learns, which no block can do by itself."""
+    if method.startswith(("fit", "partial_fit")):
+        raise ValueError(
+            f"method={method!r} would learn anew from every block. Call fit first, "
+            'and give the name of a method that does not learn, such as "transform".'
+        )
+
+
+def check_result(result, method):
+    """Raise where the result of a method for one sample is not one row."""
+    shape = getattr(result, "shape", ())
+    if not shape or shape[0] != 1:
+        raise ValueError(
+            f"{method} returns no row for each sample: for 1 sample it returned "
+            f"{type(result).__name__} of shape {tuple(shape)}. map_blocks is for "
+            'methods such as "transform", "predict" and "score_samples".'
+        )
+
+
 def _check_block_bytes(block_bytes):
-    """Return a positive integer, or say what is wrong."""
+    """Return block_bytes as a positive integer, or raise."""
     size = float(block_bytes) if isinstance(block_bytes, Real) else 0.0
     if size <= 0 or not size.is_integer():
         raise ValueError(
@@ -201,34 +217,34 @@ def _check_block_bytes(block_bytes):
 
 
 def _check_path(path, X, dtype):
-    """Raise where a new file would take the place of the one that is read."""
+    """Raise where a new file would replace the one that X is read from."""
     if dtype.hasobject:
         raise ValueError(
-            f"The results are of dtype {dtype}, which memory maps cannot hold: leave "
-            "out away, or fit to labels that are numbers or of a dtype of strings."
+            f"The results have dtype {dtype}, which memory maps cannot hold: leave out "
+            "at None, or fit to labels that are numbers or fixed-width strings."
         )
     if isdir(path):
         raise IsADirectoryError(f"out is a folder, {path}. Give the name of a file.")
     source = getattr(X, "filename", None)
     if source is not None and exists(path) and samefile(path, source):
         raise ValueError(
-            f"out is the file that X is read from, {path}. Give the name of another."
+            f"out is the file that X is read from, {path}. Give another name."
         )
 
 
 def _check_out(out, shape, dtype):
-    """Raise where results do not fit into an array."""
-    named = isinstance(getattr(out, "dtype", None), np.dtype)
-    if not (named and hasattr(out, "shape")) or is_dask(out):
+    """Raise where an array cannot take the results."""
+    has_dtype = isinstance(getattr(out, "dtype", None), np.dtype)
+    if not (has_dtype and hasattr(out, "shape")) or is_dask(out):
         raise TypeError(
-            f"out is of type {type(out).__name__}: results are written to arrays of "
-            "NumPy's dtypes, such as those of NumPy, Zarr and HDF5, or to a file that "
-            "is named."
+            f"out is of type {type(out).__name__}: results are written to arrays with "
+            "a NumPy dtype, such as those of NumPy, Zarr and HDF5, or to a file whose "
+            "name is given."
         )
     if tuple(out.shape) != shape:
         raise ValueError(
             f"out has shape {tuple(out.shape)}, but the results have shape {shape}. "
-            "Make it so, or give the name of a new .npy file."
+            "Use that shape, or give the name of a new .npy file."
         )
     if not np.can_cast(dtype, out.dtype, "same_kind"):
         raise ValueError(
@@ -240,23 +256,23 @@ def _check_out(out, shape, dtype):
 
 
 def _check_overlap(out, X):
-    """Raise where results would be written over rows that are still to be read."""
+    """Raise where results would overwrite rows that are still to be read."""
     if not (isinstance(X, np.ndarray) and np.may_share_memory(X, out)):
         return
-    in_rows = X[0].flags.c_contiguous and out[:1].flags.c_contiguous
-    in_rows = in_rows and out.strides[0] <= X.strides[0]
-    in_place = X.ctypes.data == out.ctypes.data and (
-        X.strides == out.strides or in_rows
+    is_row_by_row = X[0].flags.c_contiguous and out[:1].flags.c_contiguous
+    is_row_by_row = is_row_by_row and out.strides[0] <= X.strides[0]
+    is_in_place = X.ctypes.data == out.ctypes.data and (
+        X.strides == out.strides or is_row_by_row
     )
-    if not in_place and _share_memory(X, out):
+    if not is_in_place and _share_memory(X, out):
         raise ValueError(
-            "out shares memory with X, and results would be written over rows that are "
-            "still to be read. Give another array, or one that begins where X does."
+            "out shares memory with X, and results would overwrite rows that are still "
+            "to be read. Give another array, or one that begins where X does."
         )
 
 
 def _share_memory(X, out):
-    work: Any = 10_000  # the question may be hard: then it counts as yes
+    work: Any = 10_000  # where the exact answer takes longer, it counts as yes
     try:
         return np.shares_memory(X, out, max_work=work)
     except np.exceptions.TooHardError:

@@ -1,14 +1,14 @@
-"""Dask arrays: moments are summed where the chunks are, and a dictionary is sent there.
+"""Dask arrays: moments are computed where the chunks are, and only sums come back.
 
-One pass is a map-reduce. Every chunk becomes the moments of its rows, n_components ×
-n_features numbers and a few vectors, on the worker that holds it; moments are added in
-the order of the chunks, eight at a time, so that the sum has the same bits for every
-number of workers. Only their sum comes back.
+One pass over the data is a map-reduce. The worker that holds a chunk computes the
+moments of its rows: n_components × n_features numbers and a few vectors. Moments are
+added in the order of the chunks, eight at a time, so that the sum has the same bits for
+every number of workers.
 """
 
 import pickle
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import add
 from typing import Any
 from uuid import uuid4
@@ -17,64 +17,70 @@ import numpy as np
 from scipy import sparse
 
 from skscn._core.moments import code_moments
-from skscn._data.parallel import row_slices, sequential_pool, slice_rows
+from skscn._core.row_sums import RowSums
+from skscn._data.parallel import row_slices, rows_per_slice, sequential_pool
 from skscn._data.sklearn_compat import check_sample_weight
 from skscn._data.stored_arrays import (
-    AT_HAND,
+    LOAD_TO_IMPUTE,
     RemoteRows,
     check_finite,
-    check_result,
-    check_sizes,
+    check_not_empty,
 )
 
-ADDED = 8  # moments that are added at a time
-REMEDY = AT_HAND.format("X.compute()")
+N_ADDED = 8  # moments that one task adds
+MISSING_REMEDY = LOAD_TO_IMPUTE.format("X.compute()")
 
 
 def is_dask(X):
-    """Return whether X is a dask array; raise where it is a frame of dask."""
+    """Return whether X is a dask array; raise where it is a data frame of dask."""
     if not (hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed")):
         return False
     if hasattr(X, "to_dask_array"):
         raise TypeError(
-            f"Of dask, arrays are read, and this is a {type(X).__name__}. Use "
-            "to_dask_array(lengths=True) of it."
+            f"X is a {type(X).__name__} of dask, but only arrays of dask can be read. "
+            "Use X.to_dask_array(lengths=True)."
         )
-    return _is_array(X)
+    return all(hasattr(X, name) for name in ("dtype", "chunks", "map_blocks"))
 
 
 @dataclass(frozen=True)
 class DaskRows(RemoteRows):
-    """Rows of a dask array, in chunks that hold all of a row.
+    """Rows of a dask array, whose chunks hold complete rows.
 
     Parameters
     ----------
     array : dask.array.Array
     dtype, row_shape
-        As for `RemoteRows`.
-    remedy : str
-        What to do about NaN.
+        As of `RemoteRows`.
+    missing_remedy : str
+        The remedy in the error that is raised for NaN.
     """
 
-    remedy: str = REMEDY
+    missing_remedy: str = MISSING_REMEDY
 
     @classmethod
-    def of(cls, array, types):
-        """Return the rows of an array, read as one of the types."""
-        return super().of(whole_row_chunks(array), types)
+    def from_array(cls, array, types):
+        """Return the rows of an array, read as one of the dtypes."""
+        return super().from_array(rechunk_to_rows(array), types)
 
     def __getitem__(self, which):
         rows = np.asarray(self.array[which].compute())
-        check_finite(rows, "the rows that are learned from", self.remedy)
+        check_finite(rows, "the rows to learn from", self.missing_remedy)
         rows = rows.astype(self.dtype, copy=False)
         return rows.reshape(len(rows), *self.row_shape)
 
+    @property
+    def chunk_sizes(self):
+        """Number of rows in every chunk."""
+        return self.array.chunks[0]
+
     @cached_property
-    def _chunks(self):
+    def delayed_chunks(self):
+        """The chunks as delayed objects."""
         return self.array.to_delayed().reshape(-1)
 
     def check_weights(self, sample_weight):
-        """Return weights in the chunks of the rows, or None."""
+        """Return sample weights in the chunks of the rows, or None."""
         if sample_weight is None:
             return None
         if not is_dask(sample_weight):
@@ -84,33 +90,69 @@ class DaskRows(RemoteRows):
                 f"sample_weight.shape == {sample_weight.shape}, expected "
                 f"{(len(self),)}: one weight a sample."
             )
-        check_sample_weight(_ends(sample_weight), np.empty((2, 1), self.dtype))
-        return sample_weight.rechunk((self.array.chunks[0],))
+        extrema = np.array(_compute(sample_weight.min(), sample_weight.max()))
+        check_sample_weight(extrema.astype(np.float64), np.empty((2, 1), self.dtype))
+        return sample_weight.rechunk((self.chunk_sizes,))
 
-    def sum_over_rows(self, function, sample_weight=None):
-        """Return the sum of function(rows, weights): one map-reduce."""
+
+class DaskRowSums(RowSums):
+    """Sums over the rows of a dask array; each is one map-reduce.
+
+    Parameters
+    ----------
+    X : DaskRows
+    weights : {ndarray, dask array} of shape (n_samples,) or None
+    """
+
+    def __init__(self, X, weights):
+        self.X, self.weights = X, weights
+        self.dtype, self.n_features = X.dtype, X.shape[1]
+
+    def sum(self, function):
+        """Return the sum of function(rows, weights) over all slices, in their order."""
+        return self._map_reduce(function)
+
+    def code_moments(self, model):
+        """Return the `CodeMoments` of the codes of a `SparseModel`."""
+        function = partial(code_moments, model=model.astype(self.dtype))
+        return self._map_reduce(function, takes_n_rows_before=True)
+
+    def _map_reduce(self, function, *, takes_n_rows_before=False):
         from dask.delayed import delayed
 
-        weights = _in_chunks(sample_weight, self.array.chunks[0])
-        everywhere = _sent(pickle.dumps(function))
-        mapped = delayed(_of_chunk, pure=False, traverse=False)
-        added = delayed(_added, pure=False)
-        size = row_slices(len(self), slice_rows(self))[0].stop
-        starts = np.cumsum([0, *self.array.chunks[0]]).tolist()
+        function = _broadcast(pickle.dumps(function))
+        map_chunk = delayed(_sum_chunk, pure=False, traverse=False)
+        reduce_sums = delayed(_add, pure=False)
+        sizes = self.X.chunk_sizes
+        slice_size = row_slices(len(self.X), rows_per_slice(self.X))[0].stop
+        starts = np.cumsum([0, *sizes]).tolist()
         sums = [
-            mapped(everywhere, chunk, w, self.dtype, start, size)
-            for chunk, w, start in zip(self._chunks, weights, starts, strict=False)
+            map_chunk(
+                function,
+                chunk,
+                weights,
+                self.dtype,
+                start,
+                slice_size,
+                takes_n_rows_before,
+            )
+            for chunk, weights, start in zip(
+                self.X.delayed_chunks,
+                _split_weights(self.weights, sizes),
+                starts,
+                strict=False,
+            )
         ]
         while len(sums) > 1:
             sums = [
-                added(sums[start : start + ADDED])
-                for start in range(0, len(sums), ADDED)
+                reduce_sums(sums[start : start + N_ADDED])
+                for start in range(0, len(sums), N_ADDED)
             ]
         return sums[0].compute()
 
 
-def whole_row_chunks(X):
-    """Return a dask array whose chunks hold all of a row."""
+def rechunk_to_rows(X):
+    """Return a dask array whose chunks hold complete rows."""
     if any(np.isnan(size) for size in X.shape):
         raise ValueError(
             f"X has chunks of unknown sizes, shape {X.shape}. Use "
@@ -119,20 +161,20 @@ def whole_row_chunks(X):
     return X.rechunk(dict.fromkeys(range(1, X.ndim), -1))
 
 
-def map_dask_blocks(estimator, X, method):
-    """Return the dask array of what a method makes of the chunks of one."""
+def map_dask_blocks(estimator, X, method, check_result):
+    """Return the lazy dask array of the results of a method for every chunk of X."""
     from cloudpickle import dumps
     from dask import array
     from dask.delayed import delayed
 
-    X = whole_row_chunks(X)
-    check_sizes(X)
+    X = rechunk_to_rows(X)
+    check_not_empty(X)
     pickled = dumps(estimator)
-    first = _applied(np.zeros((1, *X.shape[1:]), X.dtype), pickled, method)
+    first = _apply_method(np.zeros((1, *X.shape[1:]), X.dtype), pickled, method)
     check_result(first, method)
     shape = first.shape[1:]
     return array.map_blocks(
-        _applied,
+        _apply_method,
         X,
         pickled=delayed(pickled, pure=False, traverse=False),
         method=method,
@@ -144,22 +186,22 @@ def map_dask_blocks(estimator, X, method):
     )
 
 
-def _applied(rows, pickled, method):
-    """Return what a method makes of a chunk, which is one of many at work."""
+def _apply_method(rows, pickled, method):
+    """Return the result of a method for a chunk; the caller is one of many workers."""
     if not sparse.issparse(rows):
         rows = np.require(rows, None, "A")
     with sequential_pool():
-        found = getattr(pickle.loads(pickled), method)(rows)
-    require_in_memory = sparse.issparse(found) or np.isscalar(found)
-    return found if require_in_memory else np.asarray(found)
+        result = getattr(pickle.loads(pickled), method)(rows)
+    is_array = sparse.issparse(result) or np.isscalar(result)
+    return result if is_array else np.asarray(result)
 
 
-def _of_chunk(function, rows, weights, dtype, start, size):
-    """Return the sum over one chunk, in the slices that all rows are cut into.
+def _sum_chunk(function, rows, weights, dtype, start, slice_size, takes_n_rows_before):
+    """Return the sum over one chunk, by the slices that all rows are cut into.
 
-    Wherever chunks end, slices do so too where they would for rows at hand. What came
-    over the network may begin anywhere in memory, which NumPy computes otherwise, and
-    more slowly: it is laid out anew.
+    Wherever chunks end, slices also end where they would for rows in memory. Rows that
+    came over the network may begin at any address, for which NumPy computes other bits,
+    and slower: they are copied to an aligned one.
     """
     function = pickle.loads(function)
     stop = start + rows.shape[0]
@@ -170,33 +212,31 @@ def _of_chunk(function, rows, weights, dtype, start, size):
         weights = np.asarray(weights).astype(dtype, copy=False)
     sums = []
     with sequential_pool():
-        for i in range(start // size, -(-stop // size)):
-            skipped = max(start - i * size, 0)
-            part = slice(i * size + skipped - start, (i + 1) * size - start)
-            cut = {"skipped": skipped} if skipped and _has_code(function) else {}
+        for i in range(start // slice_size, -(-stop // slice_size)):
+            n_rows_before = max(start - i * slice_size, 0)
+            part = slice(
+                i * slice_size + n_rows_before - start, (i + 1) * slice_size - start
+            )
+            options = {"n_rows_before": n_rows_before} if takes_n_rows_before else {}
             w = None if weights is None else np.require(weights[part], None, "A")
             block = rows[part]
             if not sparse.issparse(block):
                 block = np.require(block, None, "A")
-            sums.append(function(block, w, **cut))
-            sums = [_added(sums)]
-    # The first pass, that of the data alone, tells: others need not look at all rows.
-    if not np.isfinite(getattr(sums[0], "square", 0.0)):
+            sums.append(function(block, w, **options))
+            sums = [_add(sums)]
+    # The first pass, for the moments of the data, finds NaN; other passes need not.
+    if not np.isfinite(getattr(sums[0], "sum_squares", 0.0)):
         values = rows.data if sparse.issparse(rows) else rows
-        check_finite(values, f"rows {start} to {stop - 1}", REMEDY)
+        check_finite(values, f"rows {start} to {stop - 1}", MISSING_REMEDY)
     return sums[0]
 
 
-def _has_code(function):
-    return getattr(function, "func", None) is code_moments
-
-
-def _added(sums):
+def _add(sums):
     return reduce(add, sums)
 
 
-def _sent(function):
-    """Return a pickled function that stands at every worker, once."""
+def _broadcast(function):
+    """Return a pickled function that was sent to every worker once."""
     from dask.base import get_scheduler
     from dask.delayed import delayed
 
@@ -206,7 +246,7 @@ def _sent(function):
     return delayed(function, pure=False, traverse=False)
 
 
-def _in_chunks(weights, sizes):
+def _split_weights(weights, sizes):
     if weights is None:
         return [None] * len(sizes)
     if is_dask(weights):
@@ -214,12 +254,7 @@ def _in_chunks(weights, sizes):
     return np.split(weights, np.cumsum(sizes)[:-1])
 
 
-def _ends(weights):
-    """Return the least and the largest of weights."""
+def _compute(*values):
     from dask.base import compute
 
-    return np.array(compute(weights.min(), weights.max()), dtype=np.float64)
-
-
-def _is_array(X):
-    return all(hasattr(X, name) for name in ("dtype", "chunks", "map_blocks"))
+    return compute(*values)

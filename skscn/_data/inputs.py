@@ -1,6 +1,11 @@
-"""Rows wherever they are: what an estimator is given, checked, and ready to be read."""
+"""Validation of what an estimator is given, wherever the rows are.
+
+Arrays and CSR are validated as scikit-learn does. Arrays on disk, dask arrays and
+tensors become objects that the rest of the package reads in place.
+"""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from sklearn import get_config
@@ -8,7 +13,11 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skscn._data.dask_arrays import DaskRows, is_dask
-from skscn._data.device_arrays import DeviceRows, check_not_on_device, named
+from skscn._data.device_arrays import (
+    DeviceRows,
+    check_not_on_device,
+    namespace_name,
+)
 from skscn._data.sklearn_compat import array_namespace, check_sample_weight
 from skscn._data.stored_arrays import StoredRows, is_stored
 from skscn._data.validation import check_no_sparse_nan
@@ -17,17 +26,20 @@ FLOAT_DTYPES = [np.dtype(np.float64), np.dtype(np.float32)]
 
 
 def is_remote(X, types=FLOAT_DTYPES):
-    """Return whether X is on a cluster, or on disk in a form that must be read."""
+    """Return whether X is a dask array, or on disk in a form that has to be read."""
     return is_dask(X) or is_stored(X, types)
 
 
-def remote_rows(X, types=FLOAT_DTYPES, remedy=None):
-    """Return the rows of data that are afar, read as one of the types.
+def remote_rows(X, types=FLOAT_DTYPES, missing_remedy=None):
+    """Return the rows of remote data, read as one of the dtypes.
 
-    The remedy is for NaN; None stands for that of coders, which complete them.
+    The remedy is that of errors for NaN. None stands for the remedy of coders, which
+    impute missing values in memory.
     """
-    rows = (DaskRows if is_dask(X) else StoredRows).of(X, types)
-    return rows if remedy is None else replace(rows, remedy=remedy)
+    rows = (DaskRows if is_dask(X) else StoredRows).from_array(X, types)
+    if missing_remedy is None:
+        return rows
+    return replace(rows, missing_remedy=missing_remedy)
 
 
 def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **checks):
@@ -37,38 +49,37 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     ----------
     estimator : estimator instance
         Whose `n_features_in_` is set, or compared with.
-    X : {array-like, sparse matrix, dask array, array on disk}
+    X : {array-like, sparse matrix, dask array, array on disk, tensor}
     reset : bool
-        Whether X is what the estimator learns from first.
+        Whether X is the first data that the estimator learns from.
     method : str, default="fit"
-        Who asks, for errors.
+        The calling method, for errors.
     finite : bool or str, default="allow-nan"
-        What `ensure_all_finite` is for arrays at hand.
+        `ensure_all_finite` for arrays in memory.
     **checks
-        More for `check_array`.
+        More arguments of `check_array`.
     """
     if not reset:
         check_same_device(estimator, X, method)
-    place = array_namespace(X)
-    if place is not None:
-        xp, _ = place
-        check_no_gradients(X)
-        known = X.dtype in (xp.float32, xp.float64)
-        X = validate_data(
+    on_device = _to_device_rows(
+        X,
+        partial(
+            validate_data,
             estimator,
-            X,
             reset=reset,
-            dtype=X.dtype if known else xp.float64,
             ensure_all_finite="allow-nan",
             **checks,
-        )
-        if xp.any(xp.isnan(X)):
+        ),
+    )
+    if on_device is not None:
+        xp = on_device.xp
+        if xp.any(xp.isnan(on_device.array)):
             raise ValueError(
-                f"Input X contains NaN, and is of {named(xp)}. Missing values are "
-                "completed in NumPy arrays only: move X to the processor, and there "
+                f"Input X contains NaN, and is of {namespace_name(xp)}. Missing values "
+                "are imputed in NumPy arrays only: move X to the processor, and there "
                 "use np.asarray(X)."
             )
-        return DeviceRows(X, *place)
+        return on_device
     if is_remote(X):
         rows = remote_rows(X)
         if rows.ndim != 2:
@@ -91,22 +102,39 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     return X
 
 
+def check_codes(estimator, X, n_components):
+    """Return codes as floats: dense, CSR, or on a device."""
+    check_same_device(estimator, X, "inverse_transform")
+    codes = _to_device_rows(X, partial(check_array, estimator=estimator))
+    if codes is None:
+        codes = check_array(
+            X, dtype=FLOAT_DTYPES, accept_sparse="csr", estimator=estimator
+        )
+    if codes.shape[1] != n_components:
+        raise ValueError(
+            f"X has {codes.shape[1]} columns, but there are n_components="
+            f"{n_components} atoms: inverse_transform takes codes as transform returns "
+            "them."
+        )
+    return codes
+
+
 def check_weights(sample_weight, X):
-    """Return weights that stand where the rows do, or None."""
+    """Return sample weights in the place of the rows, or None."""
     if hasattr(X, "check_weights"):
         return X.check_weights(sample_weight)
     return check_sample_weight(sample_weight, X)
 
 
 def load_in_memory(X):
-    """Return data that are afar as an array: for what cannot be learned in passes."""
+    """Return remote data as an array, for what cannot be learned in passes."""
     if is_dask(X):
         return X.compute()
     return np.asarray(X[:]) if is_remote(X) else X
 
 
-def require_in_memory(X):
-    """Return a chunk of rows as an array or CSR."""
+def load_minibatch(X):
+    """Return a mini-batch as an array or CSR."""
     if isinstance(X, StoredRows):
         return X[:]
     check_not_dask(X)
@@ -115,16 +143,16 @@ def require_in_memory(X):
 
 
 def check_not_dask(X):
-    """Raise where a chunk of a stream is on a cluster."""
+    """Raise where a mini-batch is a dask array."""
     if isinstance(X, DaskRows) or is_dask(X):
         raise TypeError(
-            "partial_fit learns from a chunk at hand, and X is a dask array. Use fit, "
-            "which reads it chunk by chunk where it is, or X.compute()."
+            "partial_fit takes a mini-batch in memory, but X is a dask array. Use fit, "
+            "which reads it chunk by chunk on the workers, or X.compute()."
         )
 
 
 def check_no_gradients(X):
-    """Raise where a tensor carries gradients, which NumPy would lose."""
+    """Raise where a tensor requires gradients, which would be lost."""
     if getattr(X, "requires_grad", False):
         raise TypeError(
             "X is a tensor that requires gradients, and coders have none. Use "
@@ -133,11 +161,11 @@ def check_no_gradients(X):
 
 
 def check_numpy_input(X, what):
-    """Raise where what NumPy alone can do is asked of another namespace."""
+    """Raise where X is of another namespace, for estimators that need NumPy."""
     place = array_namespace(X)
     if place is not None:
         raise TypeError(
-            f"{what} read arrays of NumPy, and X is of {named(place[0])}. Use "
+            f"{what} read NumPy arrays, but X is of {namespace_name(place[0])}. Use "
             "X.numpy(), or np.asarray(X), on the processor."
         )
 
@@ -145,7 +173,7 @@ def check_numpy_input(X, what):
 def check_same_device(estimator, X, method):
     """Raise where a fitted estimator and X are on different devices."""
     fitted = getattr(estimator, "components_", None)
-    here, there = array_namespace(X), array_namespace(fitted)
+    place_of_X, place_of_fitted = array_namespace(X), array_namespace(fitted)
     if not get_config()["array_api_dispatch"]:
         if isinstance(fitted, np.ndarray | None):
             return
@@ -154,39 +182,36 @@ def check_same_device(estimator, X, method):
             f"{type(fitted).__module__}. Call {method} where it was fitted: in "
             "sklearn.config_context(array_api_dispatch=True)."
         )
-    if here == there:
+    if place_of_X == place_of_fitted:
         return
     raise ValueError(
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same "
         "namespace and the same device as those passed to fit(). That was "
-        f"{_named(there)}, and X is {_named(here)}. Move X, or fit again."
+        f"{_place_name(place_of_fitted)}, and X is {_place_name(place_of_X)}. Move X, "
+        "or fit again."
     )
 
 
 def to_input_namespace(X, attributes):
-    """Return fitted attributes with arrays where the rows are."""
-    return X.to_input_namespace(attributes) if isinstance(X, DeviceRows) else attributes
+    """Return fitted attributes with arrays in the namespace and device of the rows."""
+    if isinstance(X, DeviceRows):
+        return X.attributes_to_device(attributes)
+    return attributes
 
 
-def check_codes(estimator, X, n_components):
-    """Return codes as floats: dense, CSR, or on a device."""
-    check_same_device(estimator, X, "inverse_transform")
+def _to_device_rows(X, validate):
+    """Return an array of another namespace as `DeviceRows`, or None for NumPy.
+
+    `validate` takes X and `dtype`.
+    """
     place = array_namespace(X)
-    if place is not None:
-        xp, _ = place
-        check_no_gradients(X)
-        known = X.dtype in (xp.float32, xp.float64)
-        X = check_array(X, dtype=X.dtype if known else xp.float64, estimator=estimator)
-        X = DeviceRows(X, *place)
-    else:
-        X = check_array(X, dtype=FLOAT_DTYPES, accept_sparse="csr", estimator=estimator)
-    if X.shape[1] != n_components:
-        raise ValueError(
-            f"X has {X.shape[1]} columns, but there are n_components={n_components} "
-            "atoms: inverse_transform takes codes as transform returns them."
-        )
-    return X
+    if place is None:
+        return None
+    xp, device = place
+    check_no_gradients(X)
+    dtype = X.dtype if X.dtype in (xp.float32, xp.float64) else xp.float64
+    return DeviceRows(validate(X, dtype=dtype), xp, device)
 
 
-def _named(place):
-    return "NumPy" if place is None else f"{named(place[0])} on {place[1]}"
+def _place_name(place):
+    return "NumPy" if place is None else f"{namespace_name(place[0])} on {place[1]}"

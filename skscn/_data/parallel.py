@@ -1,4 +1,4 @@
-"""The only door to joblib and to the threads of BLAS.
+"""Work on slices of rows, shared among workers: the only module that calls joblib.
 
 Rows are cut into slices by their number alone, and results come back in order, so that
 sums over them have the same bits for every `n_jobs`.
@@ -20,15 +20,16 @@ from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import ThreadpoolController
 
-# A slice is long enough that handing it over costs nothing beside it, and there are
-# enough of them for many workers where the work is worth sharing.
-SLICE_NUMBERS = 2**20
-SLICE_ROWS = (4096, 65_536)
-SHARED_WORK = 2**29  # multiply-adds that workers need to be faster than one of them
+# A slice takes so long that handing it over costs nothing in comparison, and there are
+# enough slices for many workers where the work is worth sharing.
+SLICE_ENTRIES = 2**20
+MIN_SLICE_ROWS, MAX_SLICE_ROWS = 4096, 65_536
+# Multiply-adds below which several workers are not faster than one.
+MIN_SHARED_WORK = 2**29
 
 
 @dataclass(frozen=True)
-class Workers:
+class WorkerPool:
     """An ordered, lazy map over workers.
 
     Parameters
@@ -36,7 +37,7 @@ class Workers:
     map : callable
         Like the built-in `map` over one iterable.
     share_memory : bool
-        Whether what workers write into arrays is seen here.
+        Whether arrays that workers write into are the arrays of this process.
     """
 
     map: Callable
@@ -44,43 +45,50 @@ class Workers:
 
 
 @contextmanager
-def workers(n_rows, n_jobs=None, size=SLICE_ROWS[0], work=SHARED_WORK):
-    """Yield the `Workers` for slices of `n_rows` rows, each with BLAS on one thread.
+def worker_pool(n_rows, n_jobs=None, size=MIN_SLICE_ROWS, work=MIN_SHARED_WORK):
+    """Yield the `WorkerPool` for slices of `n_rows` rows, with one BLAS thread each.
 
-    There is one where there are fewer than `SHARED_WORK` multiply-adds of `work`.
+    One worker is used for fewer than `MIN_SHARED_WORK` multiply-adds of `work`.
 
-    joblib says how many there are and of what kind (`parallel_config` is obeyed).
-    Where they are threads of this process, as by default, they are driven by an
-    executor: joblib looks for results every 10 ms, which is as long as a whole pass
-    over 50,000 patches takes.
+    joblib decides on the number and kind of workers (`parallel_config` is obeyed).
+    Threads of this process, the default, are driven by an executor: joblib looks for
+    results every 10 ms, which is as long as a whole pass over 50,000 patches.
     """
-    count = min(effective_n_jobs(n_jobs), len(row_slices(n_rows, size)))
-    count = count if work >= SHARED_WORK else 1
+    n_workers = min(effective_n_jobs(n_jobs), len(row_slices(n_rows, size)))
+    n_workers = n_workers if work >= MIN_SHARED_WORK else 1
     with single_blas_thread():
-        if count == 1:
-            yield Workers(map, share_memory=True)
+        if n_workers == 1:
+            yield WorkerPool(map, share_memory=True)
             return
         backend, _ = get_active_backend(prefer="threads")
         if getattr(backend, "uses_threads", False):
-            with ThreadPoolExecutor(count) as pool:
-                yield Workers(partial(_map_ahead, pool, 2 * count), share_memory=True)
+            with ThreadPoolExecutor(n_workers) as executor:
+                mapped = partial(_map_in_threads, executor, 2 * n_workers)
+                yield WorkerPool(mapped, share_memory=True)
             return
         streams = getattr(backend, "supports_return_generator", False)
         with Parallel(
             n_jobs=n_jobs, return_as="generator" if streams else "list"
         ) as parallel:
-            yield Workers(partial(_map_joblib, parallel), share_memory=False)
+            yield WorkerPool(partial(_map_in_joblib, parallel), share_memory=False)
 
 
-def slice_rows(X):
-    """Return how many rows of X a worker takes at a time, at most."""
-    return int(np.clip(SLICE_NUMBERS // X.shape[1], *SLICE_ROWS))
+@contextmanager
+def sequential_pool():
+    """Yield the `WorkerPool` of one worker, for a caller that is a worker itself."""
+    with parallel_config(backend="sequential"), single_blas_thread():
+        yield WorkerPool(map, share_memory=True)
+
+
+def rows_per_slice(X):
+    """Return the maximum number of rows of X that a worker takes at a time."""
+    return int(np.clip(SLICE_ENTRIES // X.shape[1], MIN_SLICE_ROWS, MAX_SLICE_ROWS))
 
 
 def row_slices(n_rows, size):
-    """Return near-equal slices of at most `size` rows, the same anywhere.
+    """Return slices of nearly equal length, at most `size`, that depend on n_rows only.
 
-    They are one or even in number, so that two workers end together.
+    Their number is one or even, so that two workers finish together.
     """
     count = max(1, -(-n_rows // size))
     count += count > 1 and count % 2
@@ -88,10 +96,10 @@ def row_slices(n_rows, size):
     return [slice(start, start + size) for start in range(0, n_rows, size)]
 
 
-def map_rows(workers, function, X, other=None, size=None):
+def map_rows(pool, function, X, other=None, size=None):
     """Yield function(rows, rows of other or None) for every slice of rows, in order."""
-    size = slice_rows(X) if size is None else size
-    return workers.map(
+    size = rows_per_slice(X) if size is None else size
+    return pool.map(
         partial(_call, function),
         (
             (X[part], None if other is None else other[part])
@@ -100,28 +108,23 @@ def map_rows(workers, function, X, other=None, size=None):
     )
 
 
-def sum_over_rows(workers, function, X, sample_weight=None):
-    """Return the sum, in order, of function(rows, weights) over slices of rows.
-
-    Rows that are elsewhere are summed there.
-    """
-    if hasattr(X, "sum_over_rows"):
-        return X.sum_over_rows(function, sample_weight)
-    results = map_rows(workers, function, X, sample_weight)
+def sum_over_rows(pool, function, X, sample_weight=None):
+    """Return the sum, in order, of function(rows, weights) over slices of rows."""
+    results = map_rows(pool, function, X, sample_weight)
     total = next(results)
     for result in results:
         total = total + result
     return total
 
 
-def map_rows_into(workers, function, X, out, size=None):
+def map_rows_into(pool, function, X, out, size=None):
     """Write function(rows, rows of out) for every slice of rows into out."""
-    size = slice_rows(X) if size is None else size
-    if workers.share_memory:
-        for _ in map_rows(workers, function, X, out, size):
+    size = rows_per_slice(X) if size is None else size
+    if pool.share_memory:
+        for _ in map_rows(pool, function, X, out, size):
             pass
     else:
-        results = map_rows(workers, function, X, size=size)
+        results = map_rows(pool, function, X, size=size)
         parts = row_slices(X.shape[0], size)
         for part, result in zip(parts, results, strict=True):
             out[part] = result
@@ -132,61 +135,56 @@ def _call(function, arguments):
     return function(*arguments)
 
 
-def _map_ahead(pool, ahead, function, items):
-    # Results wait in memory until the ones before them are consumed: only a few may.
+def _map_in_threads(executor, n_ahead, function, items):
+    # Results wait in memory until those before them are consumed, so that only a few
+    # tasks may be submitted ahead.
     items = iter(items)
-    waiting = deque(pool.submit(function, item) for item in islice(items, ahead))
+    waiting = deque(executor.submit(function, item) for item in islice(items, n_ahead))
     while waiting:
         result = waiting.popleft().result()
-        waiting.extend(pool.submit(function, item) for item in islice(items, 1))
+        waiting.extend(executor.submit(function, item) for item in islice(items, 1))
         yield result
 
 
-def _map_joblib(parallel, function, items):
-    return iter(parallel(delayed(_on_one_thread)(function, item) for item in items))
+def _map_in_joblib(parallel, function, items):
+    tasks = (delayed(_with_single_blas_thread)(function, item) for item in items)
+    return iter(parallel(tasks))
 
 
-def _on_one_thread(function, item):
+def _with_single_blas_thread(function, item):
     with single_blas_thread():
         return function(item)
 
 
 @contextmanager
-def sequential_pool():
-    """Yield the one of `Workers`: the caller is one of many at work already."""
-    with parallel_config(backend="sequential"), single_blas_thread():
-        yield Workers(map, share_memory=True)
-
-
-@contextmanager
 def single_blas_thread():
-    """Hold BLAS to one thread: small matrices lose by more.
+    """Limit BLAS to one thread: its threads slow small products down.
 
-    The number of threads is the whole process's. Of several callers in threads of their
-    own the first sets it, and the last puts it back.
+    The limit is one of the whole process. When several threads ask for it at the same
+    time, the first sets it and the last restores the number of threads before.
     """
-    with _held.lock:
-        if _held.callers == 0:
-            _held.limit = _controller().limit(limits=1, user_api="blas")
-        _held.callers += 1
+    with _blas_limit.lock:
+        if _blas_limit.n_callers == 0:
+            _blas_limit.limiter = _controller().limit(limits=1, user_api="blas")
+        _blas_limit.n_callers += 1
     try:
         yield
     finally:
-        with _held.lock:
-            _held.callers -= 1
-            if _held.callers == 0:
-                _held.limit.restore_original_limits()
+        with _blas_limit.lock:
+            _blas_limit.n_callers -= 1
+            if _blas_limit.n_callers == 0:
+                _blas_limit.limiter.restore_original_limits()
 
 
-class _Held:
-    """How many callers hold BLAS to one thread."""
+class _BlasLimit:
+    """The number of callers that limit BLAS to one thread, and their limiter."""
 
     def __init__(self):
-        self.lock, self.callers = Lock(), 0
-        self.limit: Any = None
+        self.lock, self.n_callers = Lock(), 0
+        self.limiter: Any = None
 
 
-_held = _Held()
+_blas_limit = _BlasLimit()
 
 
 @lru_cache

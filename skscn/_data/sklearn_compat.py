@@ -1,4 +1,4 @@
-"""The only door to scikit-learn's private rooms, and to what only new versions have."""
+"""The only module that imports private or very new parts of scikit-learn."""
 
 from contextlib import contextmanager
 from functools import wraps
@@ -28,7 +28,7 @@ except ImportError:
     HAS_CALLBACKS = False
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in for the mixin of scikit-learn 1.9."""
+        """The mixin of scikit-learn 1.9, without any function before it."""
 
 
 __all__ = [
@@ -51,11 +51,11 @@ __all__ = [
 
 
 def atomic_fit(method, *, skip_nested=True):
-    """Decorate a fitting method: parameters are checked, failure changes nothing.
+    """Decorate a fitting method: validate parameters, and restore state on failure.
 
-    Whatever stops the method, an interrupt included, leaves the estimator with the
-    attributes it had. Fitted arrays are replaced and never written into, so a shallow
-    copy is enough to go back to.
+    If an exception stops the method, a KeyboardInterrupt included, the estimator gets
+    back the attributes that it had before. Fitted arrays are replaced and never written
+    into, so that a shallow copy of the attributes is enough.
     """
     checked = _fit_context(prefer_skip_nested_validation=skip_nested)(method)
 
@@ -73,7 +73,7 @@ def atomic_fit(method, *, skip_nested=True):
 
 
 def check_sample_weight(sample_weight, X):
-    """Return weights of the dtype of X, or None; zero weight everywhere is an error."""
+    """Return weights in the dtype of X, or None; raise where all weights are zero."""
     if sample_weight is None:
         return None
     weights = _check_sample_weight(
@@ -81,16 +81,16 @@ def check_sample_weight(sample_weight, X):
     )
     if not weights.any():
         raise ValueError(
-            f"Sample weights of all {len(weights)} samples are zero: nothing is left "
-            "to learn from. Give at least one sample a positive weight."
+            f"The sample weights of all {len(weights)} samples are zero, so that there "
+            "is nothing to learn from. Give at least one sample a positive weight."
         )
     return weights
 
 
 def array_namespace(X):
-    """Return the array namespace and the device of X; None stands for NumPy's.
+    """Return the array namespace and the device of X; None stands for NumPy.
 
-    Only with scikit-learn's `array_api_dispatch` are there others.
+    There are others only with scikit-learn's `array_api_dispatch`.
     """
     if not get_config()["array_api_dispatch"] or not _is_foreign(X):
         return None
@@ -99,7 +99,7 @@ def array_namespace(X):
 
 
 def as_numpy(X):
-    """Return arrays of other namespaces and devices as those of NumPy."""
+    """Return an array of any namespace and device as a NumPy array."""
     if not _is_foreign(X):
         return X
     with config_context(array_api_dispatch=True):
@@ -112,7 +112,7 @@ def _is_foreign(X):
 
 
 def to_sparse_interface(matrix):
-    """Return a CSR array as the kind of sparse container that scikit-learn is set to.
+    """Return a CSR array as the sparse container that scikit-learn is configured for.
 
     Before 1.9 scikit-learn returned matrices, which is still the default.
     """
@@ -122,47 +122,49 @@ def to_sparse_interface(matrix):
 
 
 class FitCallbacks:
-    """An iterative fit as the callbacks of scikit-learn 1.9 see it; before, nothing.
+    """The callbacks of an iterative fit; before scikit-learn 1.9, no operation.
 
     Parameters
     ----------
     estimator : estimator instance
     X : {ndarray, sparse} of shape (n_samples, n_features)
     max_iter : int
+    attributes : callable, default=None
+        Maps the solution so far to the fitted attributes, as if the fit stopped here.
     """
 
-    def __init__(self, estimator, X, max_iter):
-        self._estimator, self._X = estimator, X
+    def __init__(self, estimator, X, max_iter, attributes=None):
+        self._estimator, self._X, self._attributes = estimator, X, attributes
         self._context = None
         if HAS_CALLBACKS:
             self._context = estimator._init_callback_context(max_subtasks=max_iter)
             self._context.call_on_fit_task_begin(estimator=estimator, X=X)
 
     def begin_iteration(self):
-        """Tell callbacks that an iteration starts."""
+        """Announce an iteration."""
         if self._context is not None:
             self._iteration = self._context.subcontext(task_name="iteration")
             self._iteration.call_on_fit_task_begin(estimator=self._estimator, X=self._X)
 
-    def end_iteration(self, attributes):
-        """Tell callbacks that it ended; return whether one of them asks to stop.
+    def end_iteration(self, solution):
+        """End an iteration; return whether a callback asks to stop.
 
         Parameters
         ----------
-        attributes : callable
-            Returns the fitted attributes as if the fit stopped here.
+        solution : callable
+            Returns the solution so far. It is called when a callback needs it.
         """
         if self._context is None:
             return False
         return self._iteration.call_on_fit_task_end(
             estimator=self._estimator,
             X=self._X,
-            reconstruction_attributes=attributes,
+            reconstruction_attributes=lambda: self._attributes(solution()),
         )
 
     @contextmanager
     def subtask(self, name, estimator):
-        """Run a part of the fit that is the fit of another estimator."""
+        """Run the fit of another estimator as a part of this fit."""
         if self._context is None:
             yield
             return
@@ -173,7 +175,7 @@ class FitCallbacks:
             part.call_on_fit_task_end(estimator=self._estimator, X=self._X)
 
     def end(self):
-        """Tell callbacks that the fit ended, with all attributes set."""
+        """End the fit, with all attributes set."""
         if self._context is not None:
             self._context.call_on_fit_task_end(
                 estimator=self._estimator, X=self._X, reconstruction_attributes={}
@@ -181,7 +183,7 @@ class FitCallbacks:
 
 
 def import_optional(package, *, extra, caller):
-    """Return a package that is optional, or say which extra installs it."""
+    """Return an optional package, or raise an error that names its extra."""
     try:
         return import_module(package)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Arrays that stay on disk, read as floats slice by slice."""
+"""Arrays that stay on disk and are read as floats, slice by slice."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -6,35 +6,35 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-AT_HAND = (
-    "Missing entries are completed in a copy, which needs X at hand: use {}, or chunks "
-    "of it with partial_fit."
+LOAD_TO_IMPUTE = (
+    "Missing values are imputed in a copy, which needs X in memory: use {}, or "
+    "partial_fit with mini-batches in memory."
 )
-NO_MISSING_VALUES = "Layers of images take no missing entries: complete X first."
-HELD = 2  # chunks of a file that stay in memory: a slice may lie in two
+NO_MISSING_VALUES = "Layers of images take no missing values: impute X first."
+MAX_CHUNKS_IN_MEMORY = 2  # of a file: a slice of rows may lie in two chunks
 
 
 def is_stored(X, types):
-    """Return whether X is an array that would have to be copied to be at hand.
+    """Return whether X is an array on disk, which is not to be loaded as a whole.
 
-    Such are memory maps of a dtype that is not among `types`, and whatever is no array
-    of NumPy but has its `shape`, `dtype` and slices of rows: Zarr, HDF5.
+    These are memory maps of a dtype that is not among `types`, and objects that are no
+    NumPy arrays but have `shape`, `dtype` and slices of rows: Zarr, HDF5.
     """
     if isinstance(X, np.memmap):
         return X.dtype not in types
     if isinstance(X, np.ndarray | np.generic) or issparse(X):
         return False
-    asked = ("shape", "ndim", "__getitem__")
+    required = ("shape", "ndim", "__getitem__")
     others = ("__dlpack__", "__dask_graph__", "iloc")  # devices, clusters, frames
     return (
         isinstance(getattr(X, "dtype", None), np.dtype)
-        and all(hasattr(X, name) for name in asked)
+        and all(hasattr(X, name) for name in required)
         and not any(hasattr(X, name) for name in others)
     )
 
 
 def float_type(dtype, types):
-    """Return the dtype that data of a dtype are read as, or say why there is none."""
+    """Return the dtype that data of some dtype are read as, or raise."""
     if dtype.kind == "c":
         raise ValueError(f"Complex data not supported: X has dtype {dtype}.")
     if dtype.kind not in "biuf":
@@ -45,8 +45,8 @@ def float_type(dtype, types):
     return dtype if dtype in types else np.dtype(types[0])
 
 
-def check_sizes(X):
-    """Raise where an array has no rows, or rows of nothing."""
+def check_not_empty(X):
+    """Raise where an array has fewer than two dimensions, no rows or no features."""
     if len(X.shape) < 2:
         raise ValueError(
             f"Expected 2D array, got an array of shape {tuple(X.shape)} instead. Use "
@@ -59,28 +59,8 @@ def check_sizes(X):
         )
 
 
-def check_method(method):
-    """Raise where a method learns, which no block can do by itself."""
-    if method.startswith(("fit", "partial_fit")):
-        raise ValueError(
-            f"method={method!r} would learn anew from every block. Call fit first, "
-            'and give the name of a method that reads, such as "transform".'
-        )
-
-
-def check_result(found, method):
-    """Raise where a method, asked for one sample, does not return one row."""
-    shape = getattr(found, "shape", ())
-    if not shape or shape[0] != 1:
-        raise ValueError(
-            f"{method} returns no row for each sample: of 1 sample it made "
-            f"{type(found).__name__} of shape {tuple(shape)}. Blocks are for methods "
-            'such as "transform", "predict" and "score_samples".'
-        )
-
-
 def check_finite(rows, where, remedy):
-    """Raise where rows that are not at hand hold NaN or infinity."""
+    """Raise where rows that were read hold NaN or infinity."""
     if rows.dtype.kind != "f":
         return
     with np.errstate(over="ignore", invalid="ignore"):
@@ -94,7 +74,7 @@ def check_finite(rows, where, remedy):
 
 @dataclass(frozen=True)
 class RemoteRows:
-    """Rows of an array that is not at hand, of the shape that they are read in.
+    """Rows of an array that is not in memory, and the shape that they are read in.
 
     Parameters
     ----------
@@ -110,9 +90,9 @@ class RemoteRows:
     row_shape: tuple
 
     @classmethod
-    def of(cls, array, types):
-        """Return the rows of an array, read as one of the types."""
-        check_sizes(array)
+    def from_array(cls, array, types):
+        """Return the rows of an array, read as one of the dtypes."""
+        check_not_empty(array)
         return cls(array, float_type(array.dtype, types), tuple(array.shape[1:]))
 
     @property
@@ -129,24 +109,24 @@ class RemoteRows:
         return self.array.shape[0]
 
     def reshape(self, _, *row_shape):
-        """Return the same with rows of another shape."""
+        """Return the same rows in another shape."""
         return replace(self, row_shape=row_shape)
 
 
 @dataclass(frozen=True)
 class StoredRows(RemoteRows):
-    """Rows of an array on disk: indexing reads them.
+    """Rows of an array on disk, which indexing reads.
 
     Parameters
     ----------
     array, dtype, row_shape
-        As for `RemoteRows`.
-    remedy : str
-        What to do about NaN.
+        As of `RemoteRows`.
+    missing_remedy : str
+        The remedy in the error that is raised for NaN.
     """
 
-    remedy: str = AT_HAND.format("X[:]")
-    _held: dict = field(default_factory=dict, repr=False, compare=False)
+    missing_remedy: str = LOAD_TO_IMPUTE.format("X[:]")
+    _chunks: dict = field(default_factory=dict, repr=False, compare=False)
 
     def __getitem__(self, which):
         if isinstance(which, slice):
@@ -154,13 +134,12 @@ class StoredRows(RemoteRows):
             return self._read(start, stop)
         which = np.asarray(which)
         rows = np.empty((len(which), *self.row_shape), dtype=self.dtype)
-        size = chunk_rows(self.array) or 1
-        spans = which // size
-        for span in np.unique(spans):
-            wanted = np.flatnonzero(spans == span)
-            start = int(which[wanted].min())
-            read = self._read(start, int(which[wanted].max()) + 1)
-            rows[wanted] = read[which[wanted] - start]
+        chunks = which // (chunk_rows(self.array) or 1)
+        for chunk in np.unique(chunks):
+            inside = np.flatnonzero(chunks == chunk)
+            start = int(which[inside].min())
+            read = self._read(start, int(which[inside].max()) + 1)
+            rows[inside] = read[which[inside] - start]
         return rows
 
     def _read(self, start, stop):
@@ -173,21 +152,21 @@ class StoredRows(RemoteRows):
                 for i in range(start // size, -(-stop // size))
             ]
             rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        check_finite(rows, f"rows {start} to {stop - 1}", self.remedy)
+        check_finite(rows, f"rows {start} to {stop - 1}", self.missing_remedy)
         rows = rows.astype(self.dtype, order="C", copy=False)
         return rows.reshape(len(rows), *self.row_shape)
 
     def _chunk(self, i, size):
-        """Return a chunk of the file, which is slow to read and is held a while."""
-        if i not in self._held:
-            while len(self._held) >= HELD:
-                self._held.pop(next(iter(self._held)))
-            self._held[i] = np.asarray(self.array[i * size : (i + 1) * size])
-        return self._held[i]
+        """Return a chunk of the file; the last chunks read stay in memory."""
+        if i not in self._chunks:
+            while len(self._chunks) >= MAX_CHUNKS_IN_MEMORY:
+                self._chunks.pop(next(iter(self._chunks)))
+            self._chunks[i] = np.asarray(self.array[i * size : (i + 1) * size])
+        return self._chunks[i]
 
 
 def chunk_rows(X):
-    """Return how many rows of a file are stored together, or None for each alone."""
+    """Return the number of rows in a chunk of a file, or None without chunks."""
     chunks = getattr(X, "shards", None) or getattr(X, "chunks", None)
     if not chunks or not isinstance(chunks[0], int):
         return None

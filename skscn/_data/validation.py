@@ -1,4 +1,4 @@
-"""What a coder asks of its parameters, and the errors that say so."""
+"""Checks of parameters and data of coders, and their errors and warnings."""
 
 import warnings
 from numbers import Integral
@@ -8,62 +8,68 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_array
 
-ORTHONORMAL = 1e-4  # how far D Dᵀ of a given dictionary may be from the identity
+# Largest deviation of D Dᵀ from the identity in a dictionary that a user gives.
+ORTHONORMALITY_TOL = 1e-4
 
 
-def check_integers(**counts):
-    """Raise where a count is no integer, or below its least value.
+def check_integers(**integers):
+    """Raise where a number is not an integer, or below its minimum.
 
-    Each is given as (value, least).
+    Each is given as (value, minimum).
     """
-    for name, (value, least) in counts.items():
-        if not isinstance(value, Integral) or value < least:
+    for name, (value, minimum) in integers.items():
+        if not isinstance(value, Integral) or value < minimum:
             raise ValueError(
-                f"{name}={value!r} must be an integer of at least {least}."
+                f"{name}={value!r} must be an integer of at least {minimum}."
             )
 
 
-def check_n_components(n_components, n_features, start=None):
-    """Return the number of atoms; None stands for that of a start, or n_features."""
+def check_n_components(n_components, n_features, init=None):
+    """Return the number of atoms; None stands for that of `init`, or n_features.
+
+    `init` is the name of an initial dictionary or an array.
+    """
+    n_given = None if init is None or isinstance(init, str) else len(init)
     if n_components is None:
-        n_components = n_features if start is None else len(start)
+        n_components = n_given or n_features
     if n_components > n_features:
         raise ValueError(
             f"n_components={n_components} must be at most n_features={n_features}: "
             "orthonormal atoms cannot outnumber features. Use n_components="
             f"{n_features} or less, or several coders side by side in a FeatureUnion."
         )
-    if start is not None and len(start) != n_components:
+    if n_given is not None and n_given != n_components:
         raise ValueError(
-            f"The dictionary to start from has {len(start)} atoms, but n_components="
+            f"The dictionary to start from has {n_given} atoms, but n_components="
             f"{n_components}. Make them equal."
         )
     return n_components
 
 
-def check_initial_dictionary(start, n_features):
-    """Return a dictionary that is given as an array, or None for a name."""
-    if isinstance(start, str):
-        return None
-    start = check_array(start, dtype=np.float64, input_name="init")
-    if start.shape[1] != n_features:
+def check_initial_dictionary(init, n_features):
+    """Return the name of an initial dictionary, or an array that is orthonormal."""
+    if isinstance(init, str):
+        return init
+    init = check_array(init, dtype=np.float64, input_name="init")
+    if init.shape[1] != n_features:
         raise ValueError(
-            f"The dictionary to start from has {start.shape[1]} features, but X has "
+            f"The dictionary to start from has {init.shape[1]} features, but X has "
             f"n_features={n_features}."
         )
-    if len(start) <= n_features:  # else check_n_components has the plainer complaint
-        gap = np.abs(start @ start.T - np.eye(len(start))).max()
-        if gap > ORTHONORMAL:
+    if len(init) <= n_features:  # otherwise the error of check_n_components is clearer
+        error = np.abs(init @ init.T - np.eye(len(init))).max()
+        if error > ORTHONORMALITY_TOL:
             raise ValueError(
                 f"The rows of init must be orthonormal, but init @ init.T differs by "
-                f"{gap:.3g} from the identity. scipy.linalg.polar(init, side='left')[0]"
-                " is the nearest orthonormal dictionary."
+                f"{error:.3g} from the identity. "
+                "scipy.linalg.polar(init, side='left')[0] is the nearest orthonormal "
+                "dictionary."
             )
-    return start
+    return init
 
 
 def check_alpha(alpha, n_components, dtype):
-    """Return one finite, non-negative threshold per coefficient."""
+    """Return one finite, non-negative threshold for every coefficient."""
     alpha = np.asarray(alpha, dtype=np.float64)
     if alpha.ndim and alpha.shape != (n_components,):
         raise ValueError(
@@ -76,26 +82,26 @@ def check_alpha(alpha, n_components, dtype):
             f"{alpha.min()} to {alpha.max()}."
         )
     with np.errstate(over="ignore"):
-        cast = np.full(n_components, alpha, dtype=dtype)
-        if not np.isfinite(cast**2).all():
+        thresholds = np.full(n_components, alpha, dtype=dtype)
+        if not np.isfinite(thresholds**2).all():
             raise ValueError(
                 f"The square of alpha, up to {alpha.max():.3g}, overflows "
-                f"{cast.dtype}, the type of X: choose a smaller alpha."
+                f"{thresholds.dtype}, the type of X: choose a smaller alpha."
             )
-    return cast
+    return thresholds
 
 
 def check_no_sparse_nan(X):
-    """Raise where CSR rows hold NaN: what is not stored there is zero, not missing."""
+    """Raise where CSR holds NaN: an entry that is not stored is zero, not missing."""
     if issparse(X) and np.isnan(X.data).any():
         raise ValueError(
             f"X is sparse and holds {np.count_nonzero(np.isnan(X.data))} NaN. Missing "
-            "entries are completed in dense X only: use X.toarray()."
+            "values are imputed in dense X only: use X.toarray()."
         )
 
 
 def check_only_missing(rows, estimator):
-    """Return rows without finite codes; raise where it is not for something missing."""
+    """Return rows without finite codes; raise where NaN in them is not the reason."""
     with np.errstate(invalid="ignore"):  # it adds infinities of both signs
         assert_all_finite(
             rows,
@@ -103,18 +109,18 @@ def check_only_missing(rows, estimator):
             estimator_name=type(estimator).__name__,
             input_name="X",
         )
-    whole = rows[~np.isnan(rows).any(axis=1)]
-    if len(whole):
+    complete = rows[~np.isnan(rows).any(axis=1)]
+    if len(complete):
         raise ValueError(
-            f"The projections of X, with entries up to {np.abs(whole).max():.3g}, "
+            f"The projections of X, with entries up to {np.abs(complete).max():.3g}, "
             f"overflow {rows.dtype}. Scale X as the training data were."
         )
     return rows
 
 
-def check_squares(square, dtype):
+def check_squares(sum_squares, dtype):
     """Raise where the squares of the data overflow their dtype."""
-    if not np.isfinite(square):
+    if not np.isfinite(sum_squares):
         raise ValueError(
             f"The squares of the entries of X overflow {dtype}. Scale X, for instance "
             "with sklearn.preprocessing.StandardScaler."
@@ -122,20 +128,20 @@ def check_squares(square, dtype):
 
 
 def warn_not_converged(tol, unit, max_iter, remedy):
-    """Warn that learning ended before it came to rest."""
+    """Warn that learning ended before it converged."""
     warnings.warn(
-        f"The objective still falls by more than {tol:g} {unit} after "
+        f"The objective still decreases by more than {tol:g} {unit} after "
         f"max_iter={max_iter} iterations. {remedy}",
         ConvergenceWarning,
         stacklevel=4,
     )
 
 
-def warn_zero_codes(alpha, size, entries):
-    """Warn that an alpha is above every projection of data of some size."""
+def warn_zero_codes(alpha, rms, entries):
+    """Warn that alpha exceeds every projection of data of some root mean square."""
     warnings.warn(
         f"All codes of the training data are zero: alpha={alpha} is above every "
-        f"projection. {entries} have root mean square {size:.3g} about their mean; "
+        f"projection. {entries} have root mean square {rms:.3g} about their mean; "
         "choose an alpha of that order or below.",
         stacklevel=4,
     )

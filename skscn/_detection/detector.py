@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._coders.base import BaseCoder
-from skscn._coders.coders import OrthogonalSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import FLOAT_DTYPES, load_in_memory
 from skscn._data.sklearn_compat import (

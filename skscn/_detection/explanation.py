@@ -71,7 +71,7 @@ class Explanation:
         return self.features.reshape(-1, *self.image_shape).sum(axis=3)
 
 
-def costs(rows, *, components, mean, code):
+def costs(rows, model):
     """Return what each entry of dense rows costs of log p, at least.
 
     For one-sided priors, which are not symmetric, it is an estimate.
@@ -79,34 +79,35 @@ def costs(rows, *, components, mean, code):
     Parameters
     ----------
     rows : ndarray of shape (n_samples, n_features)
-    components, mean, code
-        As for `log_likelihoods`.
+    model : SparseModel
+        In float64, with a `PosteriorMeanEncoder`.
 
     Returns
     -------
     costs : ndarray of shape (n_samples, n_features)
         s_f² / 2c_f.
     """
-    y = rows if mean is None else rows - mean
+    components, encoder = model.components, model.encoder
+    y = rows if model.mean is None else rows - model.mean
     u = y @ components.T
-    codes = code.encode(u.copy())
-    zero = np.abs(u) <= NEAR * np.sqrt(code.noise)
+    codes = encoder.encode(u.copy())
+    zero = np.abs(u) <= NEAR * np.sqrt(encoder.noise_variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         bends = (u - codes) / u  # by σ⁻², of which no prior has more
-    bends = np.where(zero, 1.0 - code.slope(np.zeros((1, u.shape[1]))), bends)
+    bends = np.where(zero, 1.0 - encoder.derivative(np.zeros((1, u.shape[1]))), bends)
     bends = np.where((bends > 0) & (bends < 1), bends, 1.0)
     shares = components**2
     outside = np.maximum(1.0 - shares.sum(axis=0), 0.0)
     curvature = np.maximum(bends @ shares + outside, np.finfo(float).tiny)
-    return (y - codes @ components) ** 2 / (2 * code.noise * curvature)
+    return (y - codes @ components) ** 2 / (2 * encoder.noise_variance * curvature)
 
 
-def terms(rows, *, components, mean, code):
-    """Return log p(u_j) of every coefficient, and log p of what no atom reaches.
+def terms(rows, model):
+    """Return log p(u_j) of every coefficient, and log p of the residual.
 
     Parameters
     ----------
-    rows, components, mean, code
+    rows, model
         As for `costs`.
 
     Returns
@@ -114,21 +115,24 @@ def terms(rows, *, components, mean, code):
     coefficients : ndarray of shape (n_samples, n_components)
     rest : ndarray of shape (n_samples,)
     """
-    y = rows if mean is None else rows - mean
-    u = y @ components.T
-    densities, rest = log_densities(u, code), np.zeros(len(rows))
-    n_free = rows.shape[1] - len(components)
-    if n_free:  # else what is outside is rounding error
-        lost = y - u @ components
-        rest -= np.einsum("ij,ij->i", lost, lost) / (2 * code.noise)
-        rest -= n_free / 2 * np.log(2 * np.pi * code.noise)
+    encoder = model.encoder
+    y = rows if model.mean is None else rows - model.mean
+    u = y @ model.components.T
+    densities, rest = log_densities(u, encoder), np.zeros(len(rows))
+    if model.n_free:  # otherwise the residual is rounding error
+        residual = y - u @ model.components
+        norms = np.einsum("ij,ij->i", residual, residual)
+        rest -= norms / (2 * encoder.noise_variance)
+        rest -= model.n_free / 2 * np.log(2 * np.pi * encoder.noise_variance)
     return densities, rest
 
 
-def log_densities(projections, code):
+def log_densities(projections, encoder):
     """Return log p(u_j) of every projection, which `log_density` sums."""
     out = np.empty_like(projections)
     for j in range(projections.shape[1]):
-        own = PosteriorMeanEncoder(code.prior, code.parameters[:, [j]], code.noise)
+        own = PosteriorMeanEncoder(
+            encoder.prior, encoder.parameters[:, [j]], encoder.noise_variance
+        )
         out[:, j] = own.log_density(projections[:, [j]])
     return out

@@ -14,7 +14,8 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from skscn._core.moments import Summable, len_rows
+from skscn._core.moments import Summable
+from skscn._core.sparse_model import n_rows_of
 
 NORMAL_RANGE = 1.349  # interquartile range of a normal variable, in deviations
 NORMAL_MEAN = 0.798  # mean absolute deviation of the same
@@ -183,7 +184,7 @@ class Cells:
         Their number is Sturges', 1 + log₂ n.
         """
         kept = z if weights is None else z[np.flatnonzero(weights > 0)]
-        weight = float(len_rows(z) if weights is None else weights.sum(dtype=float))
+        weight = float(n_rows_of(z) if weights is None else weights.sum(dtype=float))
         n_inner = 1 + int(np.ceil(np.log2(max(weight, 1.0))))
         if sparse.issparse(kept):
             low, high = (f(axis=0).toarray().ravel() for f in (kept.min, kept.max))
@@ -234,7 +235,7 @@ class Cells:
 def cell_counts(rows, weights, *, cells):
     """Return the `Counts` of a slice of z, dense or CSR."""
     shape = cells.counts.weight.shape
-    w = np.ones(len_rows(rows)) if weights is None else weights.astype(np.float64)
+    w = np.ones(n_rows_of(rows)) if weights is None else weights.astype(np.float64)
     if sparse.issparse(rows):
         each = np.repeat(w, np.diff(rows.indptr))
         index = cells.index(rows.data.astype(np.float64), rows.indices)
@@ -278,7 +279,7 @@ def cell_scores(z, cells, log_mass):
 
 def _blocks(rows):
     size = max(1, BLOCK // rows.shape[1])
-    return [slice(i, i + size) for i in range(0, len_rows(rows), size)]
+    return [slice(i, i + size) for i in range(0, n_rows_of(rows), size)]
 
 
 def learned_cells(z, weights, total):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skscn._core.workspace import WorkspacePool
-from skscn._data.parallel import map_rows_into, workers
+from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._detection.table_model import TableModel, table_scores
 from skscn._images.base import Source, computed_in
 from skscn._images.layers.base import run
@@ -80,7 +80,7 @@ class ImageModel:
             scratches=WorkspacePool(),
         )
         out = np.empty(len(images))
-        with workers(len(images), self.table.n_jobs, layer.slice_rows) as pool:
+        with worker_pool(len(images), self.table.n_jobs, layer.slice_rows) as pool:
             return map_rows_into(pool, function, images, out, layer.slice_rows)
 
     def explained(self, images):

@@ -13,7 +13,8 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
-from skscn._core.moments import data_moments, squared_norms
+from skscn._core.moments import data_moments
+from skscn._core.sparse_model import squared_norms
 from skscn._detection.features import quantiles
 
 WIDEST = 2048  # features, of which all axes are looked for

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skscn._core.missing_values import log_missing_volumes
-from skscn._core.moments import log_likelihoods
-from skscn._data.parallel import map_rows_into, sum_over_rows, workers
+from skscn._core.missing_values import (
+    integrate_missing,
+    log_likelihood_with_missing,
+)
+from skscn._data.parallel import map_rows_into, sum_over_rows, worker_pool
 from skscn._detection.explanation import Explanation, costs, terms
 from skscn._detection.features import (
     Cells,
@@ -77,7 +79,7 @@ class TableModel:
             if coded.shape[1] < n_components <= X.shape[1]:  # constants are in the way
                 coder.set_params(n_components=coded.shape[1])
             coder.fit(coded, sample_weight=kept)
-            with workers(X.shape[0], n_jobs) as pool:
+            with worker_pool(X.shape[0], n_jobs) as pool:
                 if marginals:
                     total = partial(sum_over_rows, pool, X=z, sample_weight=kept)
                     model = replace(model, cells=learned_cells(z, kept, total))
@@ -97,7 +99,7 @@ class TableModel:
         z = self._z(X)
         cells = self.cells
         if cells is not None:
-            with workers(X.shape[0], self.n_jobs) as pool:
+            with worker_pool(X.shape[0], self.n_jobs) as pool:
                 more = sum_over_rows(pool, partial(cell_counts, cells=cells), z, kept)
             cells = cells.filled(more)
         coder = copy(self.coder)  # what was fitted before is replaced, never changed
@@ -106,7 +108,7 @@ class TableModel:
 
     def scores(self, X):
         """Return the score of every row."""
-        with workers(X.shape[0], self.n_jobs) as pool:
+        with worker_pool(X.shape[0], self.n_jobs) as pool:
             return self._scores(pool, X)
 
     def settings(self):
@@ -128,11 +130,11 @@ class TableModel:
         reader, gaps = self._reader(), np.isnan(coded).any(axis=1)
         volumes = np.zeros(len(z))
         if gaps.any():
-            coded[gaps], volumes[gaps] = log_missing_volumes(coded[gaps], **reader)
-        coefficients, rest = terms(coded, **reader)
+            coded[gaps], volumes[gaps] = integrate_missing(coded[gaps], reader)
+        coefficients, rest = terms(coded, reader)
         rest += volumes
         score = coefficients.sum(axis=1) + rest + masses.sum(axis=1)
-        features = masses - self._spread(costs(coded, **reader))
+        features = masses - self._spread(costs(coded, reader))
         if self.cells is not None:
             features -= self.balance * self.cells.mean_log_mass
         features += ((score - features.sum(axis=1)) / z.shape[1])[:, None]
@@ -150,11 +152,7 @@ class TableModel:
         return map_rows_into(pool, function, X, np.empty(X.shape[0]))
 
     def _reader(self):
-        return {
-            "components": self.coder.components_.astype(np.float64),
-            "mean": self.coder._shift(np.float64),
-            "code": self.coder._mean_code(),
-        }
+        return self.coder._posterior_mean_model(np.float64)
 
     def _begun(self, X, coded, weights, trim):
         """Return the weights that a trimmed fit starts with."""
@@ -162,7 +160,7 @@ class TableModel:
             return weights
         scaling = self.scaling or Scaling.learned(X, weights)
         centre = scaling.centre if self.scaling is None else scaling.coded_centre
-        with workers(X.shape[0], self.n_jobs) as pool:
+        with worker_pool(X.shape[0], self.n_jobs) as pool:
             total = partial(sum_over_rows, pool)
             distances = robust_distances(coded, weights, centre, total)
         return _trimmed(-distances, weights, trim)
@@ -191,8 +189,8 @@ def table_scores(rows, out, *, scaling, cells, balance, reader):
     out : ndarray of shape (n_rows,) or None
     scaling, cells, balance
         As of `TableModel`.
-    reader : dict or None
-        The coder: `components`, `mean` and `code`.
+    reader : SparseModel or None
+        Of the coder.
     """
     out = np.empty(rows.shape[0]) if out is None else out
     out[:] = 0.0
@@ -204,12 +202,7 @@ def table_scores(rows, out, *, scaling, cells, balance, reader):
     if reader is None:
         return out
     coded = z if scaling is None else scaling.coded(z)
-    found = log_likelihoods(coded, None, **reader)
-    gaps = np.flatnonzero(np.isnan(found))
-    if len(gaps):
-        filled, volumes = log_missing_volumes(coded[gaps], **reader)
-        found[gaps] = log_likelihoods(filled, None, **reader) + volumes
-    out += found
+    out += log_likelihood_with_missing(coded, model=reader)
     return out
 
 

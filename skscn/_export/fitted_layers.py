@@ -113,25 +113,28 @@ class Linear:
 
 def read_coder(coder):
     """Return the record of a fitted coder of rows."""
-    prior = coder._priors[coder._fitted_prior]
+    prior = coder._prior_object
     names = {"prior": coder._fitted_prior, "one_sided": prior.one_sided}
-    found = coder._asked_code(np.float64)
+    found = coder._encoding_model(np.float64).encoder
     if coder.inference == "map":
         code = Code(**names, threshold=coder.alpha_, shrinkage=found.shrinkage)
     elif coder._fitted_prior == "spike_slab":
         weight, slab = found.parameters
-        kept = slab / (slab + found.noise)
+        kept = slab / (slab + found.noise_variance)
         code = Code(
             **names,
             threshold=coder.alpha_,
-            noise=found.noise,
+            noise=found.noise_variance,
             kept=kept,
-            log_odds=logit(weight) + np.log(found.noise / (found.noise + slab)) / 2,
+            log_odds=logit(weight)
+            + np.log(found.noise_variance / (found.noise_variance + slab)) / 2,
         )
     else:
         # The rate, not alpha_: they differ where a prior of no threshold is floored.
         rate = found.parameters[0]
-        code = Code(**names, threshold=found.noise * rate, noise=found.noise)
+        code = Code(
+            **names, threshold=found.noise_variance * rate, noise=found.noise_variance
+        )
     return Dense(coder.mean_, coder.components_, code)
 
 

@@ -6,18 +6,20 @@
 TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "skscn._coders.coders.NonNegativeSparseCoder",
-    "skscn._coders.coders.OrthogonalSparseCoder",
     "skscn._coders.imputer.SparseCodingImputer",
+    "skscn._coders.non_negative.NonNegativeSparseCoder",
+    "skscn._coders.orthogonal.OrthogonalSparseCoder",
     "skscn._core.model_parameters.ModelParameters",
     "skscn._core.moments.CodeMoments",
     "skscn._core.moments.DataMoments",
     "skscn._core.online.OnlineState",
+    "skscn._core.online.RowBuffer",
     "skscn._core.priors.Exponential",
     "skscn._core.priors.Laplace",
     "skscn._core.priors.SpikeSlab",
+    "skscn._core.projection_histogram.HistogramBins",
     "skscn._core.projection_histogram.LazyEstimate",
-    "skscn._core.projection_histogram.Spectrum",
+    "skscn._core.projection_histogram.ProjectionHistogram",
     "skscn._detection.detector.SparseCodingDetector",
     "skscn._detection.features.Cells",
     "skscn._detection.features.Counts",
@@ -56,7 +58,7 @@ def skops_trusted_types():
     Examples
     --------
     >>> from skscn import skops_trusted_types
-    >>> "skscn._coders.coders.NonNegativeSparseCoder" in skops_trusted_types()
+    >>> "skscn._coders.non_negative.NonNegativeSparseCoder" in skops_trusted_types()
     True
     >>> import skops.io  # doctest: +SKIP
     >>> skops.io.load("model.skops", trusted=skops_trusted_types())  # doctest: +SKIP

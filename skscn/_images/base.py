@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skscn._core.workspace import WorkspacePool
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import check_not_dask, check_numpy_input, is_remote, remote_rows
-from skscn._data.parallel import map_rows_into, workers
+from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._data.sklearn_compat import check_feature_names_in
 from skscn._data.stored_arrays import NO_MISSING_VALUES
 from skscn._images.layers.base import run, run_back, run_through
@@ -71,7 +71,7 @@ def streamed(function, rows, layer, shape, dtype, n_jobs):
     out = np.empty((len(rows), *shape), dtype=dtype)
     size = layer.slice_rows
     mapped = partial(function, layer=layer, dtype=dtype, scratches=WorkspacePool())
-    with workers(len(rows), n_jobs, size) as pool:
+    with worker_pool(len(rows), n_jobs, size) as pool:
         return map_rows_into(pool, mapped, rows, out, size)
 
 

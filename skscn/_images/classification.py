@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._core.moments import DataMoments, data_moments
 from skscn._data.inputs import load_in_memory
-from skscn._data.parallel import single_blas_thread, sum_over_rows, workers
+from skscn._data.parallel import single_blas_thread, sum_over_rows, worker_pool
 from skscn._data.sklearn_compat import Interval, atomic_fit, check_sample_weight
 from skscn._data.validation import check_squares
 
@@ -353,7 +353,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             origin = X[:ORIGIN_ROWS].mean(axis=0, dtype=np.float64).astype(X.dtype)
         else:
             origin, seen = seen.origin, seen.moments
-        with workers(len(X), self.n_jobs) as pool:
+        with worker_pool(len(X), self.n_jobs) as pool:
             sums = partial(_sums, origin=origin.astype(X.dtype))
             moments = sum_over_rows(pool, sums, X, np.column_stack([weights, targets]))
         check_squares(np.trace(moments.scatter), X.dtype)
@@ -387,7 +387,7 @@ class Ridge:
     def solution(self):
         """Weights and intercepts for the features as they are."""
         moments, n_features = self.moments, len(self.origin)
-        mean = moments.total / moments.weight
+        mean = moments.weighted_sum / moments.weight
         scatter = np.asarray(moments.scatter) / moments.weight - np.outer(mean, mean)
         variance = np.maximum(np.diag(scatter)[:n_features], 0.0)
         scale = floored_scale(variance, self.floor)

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 from sklearn.utils import check_random_state, gen_batches
 
-from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.priors import ONE_SIDED
 from skscn._core.procrustes import polar_factor
 from skscn._data.parallel import single_blas_thread

@@ -11,7 +11,7 @@ from numbers import Integral
 import numpy as np
 
 from skscn._core import marginals
-from skscn._core.normal_tail import Room
+from skscn._core.workspace import Workspace
 from skscn._interpretation.nonnegative_lasso import exact_codes, unrolled_codes
 
 FORWARDS = ("relu", "exact", "unrolled", "hard", "mean")
@@ -102,5 +102,5 @@ def whole(name, value, least=None):
 def posterior_means(drive, noise):
     """Return the means of N(v, σ²) cut off below zero: a ReLU with a smooth corner."""
     z = drive / drive.dtype.type(np.sqrt(noise))
-    marginals.exponential(z, np.zeros_like(z), Room(z.shape, z.dtype))
+    marginals.exponential_posterior(z, np.zeros_like(z), Workspace())
     return z * drive.dtype.type(np.sqrt(noise))

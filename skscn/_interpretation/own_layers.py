@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skscn._coders.coders import NonNegativeSparseCoder
+from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._core.workspace import WorkspacePool
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.layers.base import Layer, run

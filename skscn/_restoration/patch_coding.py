@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
-from skscn._coders.coders import OrthogonalSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.priors import SIGNED
 from skscn._core.procrustes import polar_factor
@@ -35,7 +35,7 @@ def patch_code(coder, patches, kernel, units):
         prior, threshold = SIGNED["spike_slab"], THRESHOLDS["spike_slab"]
         atoms = cosine_products(kernel)
         for _ in range(ALTERNATIONS):
-            codes = prior.mode(patches @ atoms.T.astype(dtype), threshold)
+            codes = prior.map_code(patches @ atoms.T.astype(dtype), threshold)
             atoms = polar_factor(codes.T @ patches, atoms)
         return PatchCode(atoms.astype(dtype), MapEncoder(prior, threshold))
     if _is_fitted(coder):
@@ -62,17 +62,17 @@ def _learned(coder, patches):
     inference = coder.inference
     coder.set_params(inference="map").fit(patches)
     if not learns:
-        return coder, MapEncoder.of(prior, coder.alpha_, dtype)
+        return coder, MapEncoder.from_thresholds(prior, coder.alpha_, dtype)
     projections = (patches - coder.mean_) @ coder.components_.T
     variance = np.maximum(projections.var(axis=0, dtype=np.float64) - 1, LEAST)
-    low, high = (limit[:, None] for limit in prior.limits(float(variance.max())))
-    parameters = prior.guess(variance, np.zeros(len(variance)))
+    low, high = (limit[:, None] for limit in prior.bounds(float(variance.max())))
+    parameters = prior.initial_parameters(variance, np.zeros(len(variance)))
     for _ in range(EM_STEPS):
-        _, sums = PosteriorMeanEncoder(prior, parameters, 1.0).expect(
+        _, sums = PosteriorMeanEncoder(prior, parameters, 1.0).encode_and_sum(
             projections.copy()
         )
-        found = prior.coordinates(prior.m_step(sums[1:], len(projections)))
-        parameters = prior.parameters(np.clip(found, low, high))
+        found = prior.to_unconstrained(prior.m_step(sums[1:], len(projections)))
+        parameters = prior.from_unconstrained(np.clip(found, low, high))
     return coder, _code(prior, parameters, inference, dtype)
 
 
@@ -88,7 +88,10 @@ def _code_of(coder, sigma, dtype):
     scales = {"rate": sigma, "weight": 1.0, "slab_variance": sigma**-2}
     numbers = coder.prior_
     parameters = np.array(
-        [numbers[name].astype(np.float64) * scales[name] for name in prior.names]
+        [
+            numbers[name].astype(np.float64) * scales[name]
+            for name in prior.parameter_names
+        ]
     )
     return _code(prior, parameters, coder.inference, dtype)
 
@@ -96,8 +99,8 @@ def _code_of(coder, sigma, dtype):
 def _code(prior, parameters, inference, dtype):
     if inference == "mean":
         return PosteriorMeanEncoder(prior, parameters, 1.0)
-    threshold, shrinkage = prior.rule(parameters, 1.0)
-    return MapEncoder.of(prior, threshold, dtype, shrinkage)
+    threshold, shrinkage = prior.map_rule(parameters, 1.0)
+    return MapEncoder.from_thresholds(prior, threshold, dtype, shrinkage)
 
 
 def check_coder(coder, kernels):

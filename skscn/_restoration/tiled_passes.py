@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from skscn._data.parallel import workers
+from skscn._data.parallel import worker_pool
 from skscn._images.layers.patches import Geometry, windows
 from skscn._restoration.channels import Units
 from skscn._restoration.passes import Refined, run_tile
@@ -83,7 +83,7 @@ def averaged(pixels, guide, steps, units, *, stride, n_jobs, wanted=None):
             (tile, pixels[tile.region], None if guide is None else guide[_in(tile)])
             for tile in grid
         )
-        with workers(len(grid), n_jobs, 1) as pool:
+        with worker_pool(len(grid), n_jobs, 1) as pool:
             results = pool.map(partial(run_tile, step=step, units=units), items)
             for tile, sums in zip(grid, results, strict=True):
                 for plane, (values, weights) in enumerate(sums):

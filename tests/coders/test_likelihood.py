@@ -181,7 +181,7 @@ def test_posterior_means_have_the_least_squared_error(coder):
 def _sample_with_codes(coder, n_samples):
     rng = np.random.RandomState(0)
     prior = coder._priors[coder.prior]
-    codes = prior.draw(np.array(list(coder.prior_.values())), n_samples, rng)
+    codes = prior.sample(np.array(list(coder.prior_.values())), n_samples, rng)
     noise = rng.standard_normal((n_samples, len(coder.mean_)))
     return (
         codes @ coder.components_ + coder.mean_ + noise * coder.noise_variance_**0.5,
@@ -202,7 +202,7 @@ def test_given_thresholds_leave_the_most_likely_noise(coder, alpha, digits):
 
     def likelihood(noise):
         parameters = np.array(list(coder.prior_.values()))
-        if prior.names == ("rate",):
+        if prior.parameter_names == ("rate",):
             parameters = coder.alpha_[None] / noise
         value = (
             PosteriorMeanEncoder(prior, parameters, noise).log_density(u.copy()).sum()
@@ -328,7 +328,7 @@ def test_a_stream_that_changes_its_mind_begins_its_sums_anew(digits):
     for alpha in ("auto", 2.0, np.linspace(1, 2, 6)):
         coder.set_params(alpha=alpha).partial_fit(digits[:500])
         assert np.isfinite(coder.score(digits))
-        assert coder._stream.data.weight == 500
+        assert coder._online_state.moments.weight == 500
 
 
 @each_coder

@@ -43,7 +43,7 @@ def test_iterated_axes_are_those_of_the_scatter_matrix(rng):
 
 def test_wide_data_start_from_the_same_axes(monkeypatch, digits):
     narrow = OrthogonalSparseCoder(5, alpha=0, max_iter=0).fit(digits)
-    monkeypatch.setattr(starts, "SCATTER_FEATURES", 10)
+    monkeypatch.setattr(starts, "MAX_SCATTER_FEATURES", 10)
     wide = OrthogonalSparseCoder(5, alpha=0, max_iter=0, random_state=0).fit(digits)
     cosines = np.linalg.svd(wide.components_ @ narrow.components_.T)[1]
     np.testing.assert_allclose(cosines, 1, atol=1e-4)
@@ -51,21 +51,21 @@ def test_wide_data_start_from_the_same_axes(monkeypatch, digits):
 
 def test_cosines_of_a_signal_are_the_cosine_transform(rng):
     x = rng.normal(size=10)
-    axes = starts.cosines(10, 10)
+    axes = starts.dct_atoms(10, 10)
     np.testing.assert_allclose(axes @ x, dct(x, norm="ortho"), atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 5, 3)])
 def test_cosines_of_a_patch_are_its_cosine_transform_lowest_first(shape, rng):
     patch = rng.normal(size=shape)
-    axes = starts.cosines(patch.size, patch.size)
+    axes = starts.dct_atoms(patch.size, patch.size)
     assert orthonormality_error(axes) < 1e-12
     np.testing.assert_allclose(
         np.sort(axes @ patch.ravel()), np.sort(dctn(patch, norm="ortho").ravel())
     )
     np.testing.assert_allclose(axes[0], axes[0][0])
     # Fewer atoms are the first of all.
-    np.testing.assert_array_equal(starts.cosines(9, patch.size), axes[:9])
+    np.testing.assert_array_equal(starts.dct_atoms(9, patch.size), axes[:9])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,8 @@ def test_the_patch_shape_that_a_width_is_taken_for(n_features, shape):
 
 def test_random_axes_are_orthonormal_and_follow_the_seed():
     first, again, other = (
-        starts.random_axes(4, 9, np.random.RandomState(seed)) for seed in (0, 0, 1)
+        starts.random_orthonormal(4, 9, np.random.RandomState(seed))
+        for seed in (0, 0, 1)
     )
     assert orthonormality_error(first) < 1e-12
     np.testing.assert_array_equal(first, again)

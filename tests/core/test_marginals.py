@@ -7,8 +7,9 @@ from scipy.special import erfcx
 from scipy.stats import exponnorm, norm
 
 from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
-from skscn._core.normal_tail import Room, tail
+from skscn._core.normal_tail import excess_and_mills
 from skscn._core.priors import ONE_SIDED, SIGNED
+from skscn._core.workspace import Workspace
 
 RATES = np.array([[0.05, 0.5, 1.0, 4.0, 30.0]])
 SLABS = np.array([[0.02, 0.1, 0.5, 0.9, 0.3], [100.0, 9.0, 1.0, 0.25, 1e-3]])
@@ -26,7 +27,7 @@ each_noise = pytest.mark.parametrize("noise", [1e-4, 1.0, 9.0])
 
 def log_slab(prior, parameters, a):
     """Return the logarithm of the part of the prior that has a density."""
-    if prior.names == ("rate",):
+    if prior.parameter_names == ("rate",):
         (rate,) = parameters
         logs = np.log(rate) - rate * np.abs(a)
     else:
@@ -75,7 +76,7 @@ def test_density_mean_and_variance_are_quadrature(prior, parameters, noise):
         np.testing.assert_allclose(found[0], expected[:, 0], rtol=1e-9, atol=1e-9)
         size = sigma + np.abs(expected[:, 1])
         assert np.abs((found[1] - expected[:, 1]) / size).max() < 1e-9
-        variance = code.variance(u)[:, 0]
+        variance = code.posterior_variance(u)[:, 0]
         np.testing.assert_allclose(
             variance, expected[:, 2], rtol=1e-7, atol=1e-9 * noise
         )
@@ -85,7 +86,7 @@ def test_the_tail_is_scipys():
     z = np.concatenate([[0.0], np.logspace(-8, 8, 4001)])
     expected = np.sqrt(np.pi / 2) * erfcx(z / np.sqrt(2))
     for dtype, rtol in ((np.float64, 2e-12), (np.float32, 2e-6)):
-        excess, mills = tail(z.astype(dtype), Room(z.shape, dtype))
+        excess, mills = excess_and_mills(z.astype(dtype), Workspace())
         assert excess.dtype == mills.dtype == dtype
         np.testing.assert_allclose(mills, expected, rtol=rtol)
         np.testing.assert_allclose(
@@ -136,7 +137,7 @@ def test_the_mean_is_tweedies_formula(prior, parameters, noise):
     mean = code.encode(u.copy())
     assert np.abs(mean - u - noise * slope).max() < 1e-5 * (sigma + np.abs(u).max())
     rise = (code.encode(u + step) - code.encode(u - step)) / (2 * step)
-    np.testing.assert_allclose(code.slope(u), rise, atol=2e-5)
+    np.testing.assert_allclose(code.derivative(u), rise, atol=2e-5)
 
 
 @each_prior
@@ -153,7 +154,7 @@ def test_all_is_finite_and_means_rise_to_ten_thousand_deviations(
         assert mean.dtype == dtype
         assert np.isfinite(mean).all()
         assert np.isfinite(code.log_density(u.copy())).all()
-        variance = code.variance(u)
+        variance = code.posterior_variance(u)
         assert np.isfinite(variance).all()
         assert variance.min() >= 0
         rounding = 8 * np.finfo(dtype).eps * np.abs(mean[1:])
@@ -203,7 +204,7 @@ def test_limits_of_the_rate(name, rng):
 def test_the_learned_mode_is_the_most_probable_value(prior, parameters, noise):
     """Of the posterior's density; of the slab, where that is more probable than not."""
     u = np.linspace(-5, 5, 101)[:, None] * max(np.sqrt(noise), 0.3) + np.zeros(5)
-    codes = MapEncoder(prior, *prior.rule(parameters, noise)).encode(u.copy())
+    codes = MapEncoder(prior, *prior.map_rule(parameters, noise)).encode(u.copy())
     grid = np.linspace(0.0 if prior.one_sided else -1.0, 1.0, 4001) * np.abs(u).max()
     for column, projections, code in zip(parameters.T, u.T, codes.T, strict=True):
         logs = log_slab(prior, column, grid) - (projections[:, None] - grid) ** 2 / (
@@ -223,20 +224,22 @@ def test_the_gradient_by_coordinates_is_numeric(prior, parameters, noise, rng):
     """Fisher's identity: expectations of the complete gradient are the gradient."""
     u = rng.normal(size=(200, 5)) * 2 + 1
     weights = rng.random(200)
-    _, sums = PosteriorMeanEncoder(prior, parameters, noise).expect(
+    _, sums = PosteriorMeanEncoder(prior, parameters, noise).encode_and_sum(
         u.copy(), None, weights
     )
-    gradient, curvature = prior.slopes(parameters, sums[1:], weights.sum())
+    gradient, curvature = prior.gradient_and_curvature(
+        parameters, sums[1:], weights.sum()
+    )
     np.testing.assert_allclose(sums[0], weights @ u**2)
-    place = prior.coordinates(parameters)
-    np.testing.assert_allclose(prior.parameters(place), parameters)
+    place = prior.to_unconstrained(parameters)
+    np.testing.assert_allclose(prior.from_unconstrained(place), parameters)
     assert np.all(curvature >= 0)
     for index in np.ndindex(place.shape):
         costs = []
         for sign in (1, -1):
             moved = place.copy()
             moved[index] += sign * 1e-5
-            code = PosteriorMeanEncoder(prior, prior.parameters(moved), noise)
+            code = PosteriorMeanEncoder(prior, prior.from_unconstrained(moved), noise)
             costs.append(-weights @ code.log_density(u.copy()))
         numeric = (costs[0] - costs[1]) / 2e-5
         np.testing.assert_allclose(gradient[index], numeric, rtol=1e-4, atol=1e-4)
@@ -248,16 +251,18 @@ def test_expected_squares_are_those_of_mean_and_variance(prior, parameters, nois
     u = rng.normal(size=(50, 5)) * 2 + 1
     code = PosteriorMeanEncoder(prior, parameters, noise)
     mean = code.encode(u.copy())
-    _, sums = code.expect(u.copy())
-    squares = prior.squares(parameters, noise, sums[1:], np.sum(u * mean, axis=0), 50)
+    _, sums = code.encode_and_sum(u.copy())
+    squares = prior.sum_second_moments(
+        parameters, noise, sums[1:], np.sum(u * mean, axis=0), 50
+    )
     np.testing.assert_allclose(
-        squares, np.sum(mean**2 + code.variance(u), axis=0), rtol=1e-6
+        squares, np.sum(mean**2 + code.posterior_variance(u), axis=0), rtol=1e-6
     )
 
 
 @each_prior
 def test_drawn_codes_have_the_moments_of_the_prior(prior, parameters):
-    codes = prior.draw(parameters, 200_000, np.random.RandomState(0))
+    codes = prior.sample(parameters, 200_000, np.random.RandomState(0))
     error = 5 * codes.std(axis=0) / np.sqrt(len(codes))
     assert np.all(np.abs(codes.mean(axis=0) - prior.mean(parameters)) < error)
     learned = prior.m_step(*_complete(prior, codes))
@@ -265,17 +270,17 @@ def test_drawn_codes_have_the_moments_of_the_prior(prior, parameters):
 
 
 def _complete(prior, codes):
-    if prior.names == ("rate",):
+    if prior.parameter_names == ("rate",):
         return np.abs(codes).sum(axis=0)[None], len(codes)
     return np.array([(codes != 0).sum(axis=0), (codes**2).sum(axis=0)]), len(codes)
 
 
 def test_working_memory_is_bounded():
     """A worker that codes ever fewer rows does not hold arrays for each number."""
-    code = PosteriorMeanEncoder(SIGNED["laplace"], RATES, 1.0).prepared()
+    code = PosteriorMeanEncoder(SIGNED["laplace"], RATES, 1.0).for_worker()
     for n_rows in range(50, 0, -1):
         code.encode(np.ones((n_rows, 5)))
-    assert len(code.workspace) <= 4
+    assert len(code.workspace._tiles) == 1
 
 
 @each_prior
@@ -283,8 +288,8 @@ def test_working_memory_is_bounded():
 def test_the_log_density_alone_is_that_of_the_posterior(prior, parameters, noise):
     u = np.r_[-np.logspace(-5, 4, 60), 0.0, np.logspace(-5, 4, 60)] * np.sqrt(noise)
     z = np.tile(u[:, None] / np.sqrt(noise), 5)
-    scalars, _ = prior.scalars(parameters, noise)
+    scalars, _ = prior.standardized_parameters(parameters, noise)
     tiles = [np.tile(row, (len(z), 1)) for row in scalars]
-    expected, _ = prior.posterior(z.copy(), tiles, Room(z.shape, z.dtype))
-    found = prior.log_density(z.copy(), tiles, Room(z.shape, z.dtype))
+    expected, _ = prior.posterior(z.copy(), tiles, Workspace())
+    found = prior.log_density(z.copy(), tiles, Workspace())
     np.testing.assert_allclose(found, expected, rtol=1e-14)

@@ -11,7 +11,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
-from skscn._core.missing_values import complete
+from skscn._core.missing_values import impute_rows
 from skscn._core.model_parameters import ModelParameters
 
 CODERS = [
@@ -59,7 +59,7 @@ def gaussian():
     X += 0.5 * rng.normal(size=X.shape) + 4
     coder = OrthogonalSparseCoder(3, prior="spike_slab", alpha="auto").fit(X)
     D, slab, noise = coder.components_, np.array([9.0, 4.0, 2.25]), 0.25
-    coder._known = ModelParameters(np.array([np.full(3, 1 - 1e-9), slab]), noise)
+    coder._estimate = ModelParameters(np.array([np.full(3, 1 - 1e-9), slab]), noise)
     covariance = D.T * slab @ D + noise * np.eye(6)
     return coder, coder.mean_, covariance, holed(X[:40], 0.3)
 
@@ -207,13 +207,7 @@ def test_single_precision_stays_so(digits):
     X = holed(digits).astype(np.float32)
     coder = OrthogonalSparseCoder(6, alpha=2.0, tol=0.1).fit(X)
     assert coder.impute(X).dtype == coder.transform(X).dtype == np.float32
-    rows = complete(
-        X[:9],
-        None,
-        components=coder.components_,
-        mean=coder.mean_,
-        code=coder._mean_code(),
-    )
+    rows = impute_rows(X[:9], model=coder._posterior_mean_model(np.float32))
     assert rows.dtype == np.float32
 
 

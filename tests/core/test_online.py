@@ -31,9 +31,9 @@ def test_the_i_th_of_n_samples_weighs_its_share_to_the_power(forgetting, X):
     for row in X[:50]:
         coder.partial_fit(row[None])
     expected = np.sum((np.arange(1, 51) / 50) ** forgetting)
-    np.testing.assert_allclose(coder._stream.data.weight, expected)
-    np.testing.assert_allclose(coder._stream.code.weight, expected)
-    assert coder._stream.seen == 50
+    np.testing.assert_allclose(coder._online_state.moments.weight, expected)
+    np.testing.assert_allclose(coder._online_state.code_moments.weight, expected)
+    assert coder._online_state.weight_seen == 50
 
 
 def test_the_mean_follows_the_stream(X):
@@ -41,7 +41,7 @@ def test_the_mean_follows_the_stream(X):
     for chunk in chunks(X + 3, (100, 1, 250, 249)):
         coder.partial_fit(chunk)
     np.testing.assert_allclose(coder.mean_, (X + 3).mean(axis=0))
-    np.testing.assert_allclose(coder._stream.data.total, 0, atol=1e-8)
+    np.testing.assert_allclose(coder._online_state.moments.weighted_sum, 0, atol=1e-8)
 
 
 @pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
@@ -75,14 +75,14 @@ def test_a_planted_dictionary_is_recovered_from_chunks_of_any_size(size):
     assert recovered_fraction(coder.components_, atoms) == 1.0
 
 
-def test_first_rows_are_gathered_for_their_principal_axes(X):
+def test_first_rows_are_row_buffer_for_their_principal_axes(X):
     """Any cut of the first rows starts the stream at the same dictionary."""
     whole, single = OrthogonalSparseCoder(8), OrthogonalSparseCoder(8)
     whole.partial_fit(X[:16])
     for row in X[:16]:
         single.partial_fit(row[None])
     np.testing.assert_allclose(single.components_, whole.components_, atol=1e-10)
-    assert single._gathered is None
+    assert single._row_buffer is None
     assert (single.n_iter_, whole.n_iter_) == (16, 1)
 
 
@@ -98,7 +98,7 @@ def test_weights_are_repetition_while_gathering_and_after(X, rng):
     np.testing.assert_allclose(weighted.mean_, repeated.mean_)
 
 
-def test_weights_count_among_the_gathered_rows(X):
+def test_weights_count_among_the_row_buffer_rows(X):
     weighted, repeated = (OrthogonalSparseCoder(5, alpha=0.1) for _ in range(2))
     weighted.partial_fit(X[:6], sample_weight=np.full(6, 3)).partial_fit(X[6:12])
     repeated.partial_fit(np.repeat(X[:6], 3, axis=0)).partial_fit(X[6:12])
@@ -120,7 +120,7 @@ def test_chunks_may_be_sparse(X):
     np.testing.assert_allclose(csr.components_, dense.components_, atol=1e-8)
 
 
-def test_gathered_chunks_may_be_dense_and_sparse_by_turns(X):
+def test_row_buffer_chunks_may_be_dense_and_sparse_by_turns(X):
     dense, mixed = (OrthogonalSparseCoder(8, alpha=0.5) for _ in range(2))
     for i, chunk in enumerate(chunks(X, (5, 2, 3, 290))):
         dense.partial_fit(chunk)

@@ -30,7 +30,7 @@ def test_every_registered_prior_is_tested():
 def test_the_mode_minimises_the_scalar_objective(prior, threshold):
     u = np.linspace(-4, 4, 161)
     grid = np.append(np.linspace(-5, 5, 4001), 0.0)
-    codes = prior.mode(u.copy(), threshold)
+    codes = prior.map_code(u.copy(), threshold)
     best = objective(prior, grid[:, None], u, threshold).min(axis=0)
     # No code on the grid is better, and the grid comes as near as its spacing allows.
     assert np.all(objective(prior, codes, u, threshold) <= best + 1e-12)
@@ -41,12 +41,16 @@ def test_the_mode_minimises_the_scalar_objective(prior, threshold):
 def test_the_gain_is_what_codes_take_off_the_objective(prior, dtype, rng):
     u = rng.normal(size=(50, 6)).astype(dtype)
     for threshold in (0.4, np.linspace(0, 1, 6).astype(dtype)):
-        codes = prior.mode(u.copy(), threshold)
+        codes = prior.map_code(u.copy(), threshold)
         each = (0.5 * u**2 - objective(prior, codes, u, threshold)).sum(axis=1)
-        np.testing.assert_allclose(prior.gain(codes, threshold), each.sum(), rtol=1e-5)
+        np.testing.assert_allclose(
+            prior.objective_decrease(codes, threshold), each.sum(), rtol=1e-5
+        )
         weights = rng.random(50).astype(dtype)
         np.testing.assert_allclose(
-            prior.gain(codes, threshold, weights), weights @ each, rtol=1e-5
+            prior.objective_decrease(codes, threshold, weights),
+            weights @ each,
+            rtol=1e-5,
         )
 
 
@@ -54,23 +58,23 @@ def test_the_gain_is_what_codes_take_off_the_objective(prior, dtype, rng):
 def test_without_threshold_codes_are_the_projections(prior, rng):
     u = rng.normal(size=(20, 3))
     allowed = np.maximum(u, 0) if prior.one_sided else u
-    np.testing.assert_array_equal(prior.mode(u.copy(), 0.0), allowed)
+    np.testing.assert_array_equal(prior.map_code(u.copy(), 0.0), allowed)
 
 
 @each_prior
 def test_a_threshold_beyond_all_projections_leaves_nothing(prior, rng):
     u = rng.normal(size=(20, 3))
-    codes = prior.mode(u.copy(), np.abs(u).max())
+    codes = prior.map_code(u.copy(), np.abs(u).max())
     np.testing.assert_array_equal(codes, 0)
     assert not np.signbit(codes).any()
-    assert prior.gain(codes, np.abs(u).max()) == 0
+    assert prior.objective_decrease(codes, np.abs(u).max()) == 0
 
 
 @each_prior
 def test_equal_priors_are_one_prior(prior, rng):
     u = rng.normal(size=(20, 3))
     np.testing.assert_array_equal(
-        prior.mode(u.copy(), 0.5), prior.mode(u.copy(), np.full(3, 0.5))
+        prior.map_code(u.copy(), 0.5), prior.map_code(u.copy(), np.full(3, 0.5))
     )
 
 
@@ -79,7 +83,7 @@ def test_equal_priors_are_one_prior(prior, rng):
 @pytest.mark.parametrize("scale", [1e-20, 1.0, 1e15])
 def test_codes_are_exact_in_both_float_types_at_any_scale(prior, dtype, scale):
     u = (np.array([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0]) * scale).astype(dtype)
-    codes = prior.mode(u.copy(), float(scale))
+    codes = prior.map_code(u.copy(), float(scale))
     assert codes.dtype == dtype
     expected = {
         Laplace: [-2, 0, 0, 0, 0, 0, 2],
@@ -97,5 +101,5 @@ def test_the_slope_is_the_derivative_of_the_code(prior, rng):
     rise = code.encode(u + step) - code.encode(u - step)
     smooth = np.abs(np.abs(u) - 0.5) > 2 * step
     np.testing.assert_allclose(
-        code.slope(u.copy())[smooth], rise[smooth] / (2 * step), atol=1e-6
+        code.derivative(u.copy())[smooth], rise[smooth] / (2 * step), atol=1e-6
     )

@@ -8,7 +8,7 @@ from scipy import linalg
 from skscn._core.procrustes import (
     canonical_order,
     canonical_signs,
-    complete,
+    complete_orthonormal,
     polar_factor,
 )
 
@@ -108,7 +108,7 @@ def test_completion_is_orthogonal_to_the_basis(n_rows, rng):
         np.zeros((n_rows, 7)),
         np.ones((n_rows, 3)) @ basis,
     ):
-        rows = complete(wanted, basis)
+        rows = complete_orthonormal(wanted, basis)
         assert rows.shape == (n_rows, 7)
         assert orthonormality_error(np.vstack([basis, rows])) < 1e-13
 

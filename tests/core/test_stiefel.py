@@ -13,10 +13,11 @@ from common import (
 )
 
 from skscn._core.encoders import MapEncoder
-from skscn._core.moments import data_moments
-from skscn._core.objectives import Iterate, map_objective
+from skscn._core.objectives import Iterate
 from skscn._core.priors import ONE_SIDED, SIGNED
+from skscn._core.problems import CenteredRows, MapProblem
 from skscn._core.procrustes import polar_factor
+from skscn._core.row_sums import RowSums
 from skscn._core.stiefel import minimize_on_stiefel
 
 CODES = {
@@ -28,15 +29,21 @@ CODES = {
 each_prior = pytest.mark.parametrize("prior", CODES.values(), ids=CODES)
 
 
+class ArraySums(RowSums):
+    """Sums over all rows of an array, at once."""
+
+    def __init__(self, X):
+        self.X, self.dtype, self.n_features = X, X.dtype, X.shape[1]
+
+    def sum(self, function):
+        return function(self.X, None)
+
+
 def objective_of(X, prior, threshold):
-    code = MapEncoder(prior, threshold)
-    data = data_moments(X, None)
-    total = partial(_whole, X)
-    return map_objective(total, data, mean=None, code=code, dtype=X.dtype)
-
-
-def _whole(X, function):
-    return function(X, None)
+    rows = ArraySums(X)
+    data = CenteredRows(rows, np.zeros(X.shape[1]), rows.data_moments())
+    problem = MapProblem(prior, False, np.array([float(threshold)]))
+    return partial(problem.evaluate, data=data)
 
 
 def plain(objective, components, n_steps):
@@ -166,7 +173,7 @@ def test_rest_is_noticed_and_kept():
     )
     held = list(islice(steps, 8))
     assert held[-1].improvement == 0.0
-    assert held[-1].calm_since(1, 0.0) == 2
+    assert held[-1].count_small_steps(1, 0.0) == 2
     np.testing.assert_array_equal(held[-1].components, np.eye(4))
 
 
@@ -179,12 +186,17 @@ def test_a_pass_that_does_not_improve_is_not_rest(digits):
     )
     rejected = [step for step in steps[1:] if step.improvement is None]
     assert rejected
-    assert {step.calm_since(calm, 1.0) for step in rejected for calm in (0, 1)} == {
+    assert {
+        step.count_small_steps(calm, 1.0) for step in rejected for calm in (0, 1)
+    } == {
         0,
         1,
     }
     accepted = next(step for step in steps[1:] if step.improvement)
-    assert (accepted.calm_since(1, 0.0), accepted.calm_since(1, 1.0)) == (0, 2)
+    assert (accepted.count_small_steps(1, 0.0), accepted.count_small_steps(1, 1.0)) == (
+        0,
+        2,
+    )
 
 
 @pytest.mark.parametrize("n_components", [1, 5, 63])

@@ -160,17 +160,17 @@ def test_what_is_learned_of_the_prior_needs_no_dispatch(place, X):
 def test_what_numpy_alone_can_do_says_so(place, X):
     x = there(X[:300], place)
     coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
-    with pytest.raises(TypeError, match="partial_fit needs arrays of NumPy"):
+    with pytest.raises(TypeError, match="partial_fit needs NumPy arrays"):
         coder.partial_fit(x)
     assert not hasattr(coder, "components_")
     coder.fit(x)
-    with pytest.raises(TypeError, match="impute needs arrays of NumPy"):
+    with pytest.raises(TypeError, match="impute needs NumPy arrays"):
         coder.impute(x)
-    with pytest.raises(TypeError, match="sparse_output=True needs arrays of NumPy"):
+    with pytest.raises(TypeError, match="sparse_output=True needs NumPy arrays"):
         coder.set_params(sparse_output=True).transform(x)
     X = X[:300].copy()
     X[3, 3] = np.nan
-    with pytest.raises(ValueError, match=r"NaN.* completed in NumPy arrays only: move"):
+    with pytest.raises(ValueError, match=r"NaN.* imputed in NumPy arrays only: move"):
         coder.fit(there(X, place))
     X[3, 3] = np.inf
     with pytest.raises(ValueError, match="infinity"):
@@ -181,7 +181,7 @@ def test_layers_of_images_say_that_they_read_numpy(place, rng):
     images = rng.normal(size=(20, 8, 8))
     conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
     name = place[0].__name__
-    told = f"Layers of images read arrays of NumPy, and X is of {name}\\."
+    told = f"Layers of images read NumPy arrays, but X is of {name}\\."
     for call in (conv.fit, conv.partial_fit, conv.fit(images).transform):
         with pytest.raises(TypeError, match=told):
             call(there(images, place))

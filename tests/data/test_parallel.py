@@ -10,18 +10,17 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skscn import OrthogonalSparseCoder
 from skscn._data.parallel import (
-    SLICE_ROWS,
+    MAX_SLICE_ROWS,
+    MIN_SLICE_ROWS,
     map_rows,
     map_rows_into,
     row_slices,
+    rows_per_slice,
     sequential_pool,
     single_blas_thread,
-    slice_rows,
     sum_over_rows,
-    workers,
+    worker_pool,
 )
-
-LEAST, MOST = SLICE_ROWS
 
 
 def blas_threads():
@@ -40,29 +39,30 @@ def double(rows, out):
     return np.multiply(rows, 2, out=out)
 
 
-@pytest.mark.parametrize("n_rows", [1, LEAST, LEAST + 1, 50_000])
+@pytest.mark.parametrize("n_rows", [1, MIN_SLICE_ROWS, MIN_SLICE_ROWS + 1, 50_000])
 def test_slices_cover_all_rows_in_order(n_rows):
-    parts = row_slices(n_rows, LEAST)
+    parts = row_slices(n_rows, MIN_SLICE_ROWS)
     joined = np.concatenate([np.arange(n_rows)[part] for part in parts])
     np.testing.assert_array_equal(joined, np.arange(n_rows))
-    assert max(len(np.arange(n_rows)[part]) for part in parts) <= LEAST
+    assert max(len(np.arange(n_rows)[part]) for part in parts) <= MIN_SLICE_ROWS
 
 
 @pytest.mark.parametrize(
-    ("n_features", "n_rows"), [(1, MOST), (64, 16_384), (10_000, LEAST)]
+    ("n_features", "n_rows"),
+    [(1, MAX_SLICE_ROWS), (64, 16_384), (10_000, MIN_SLICE_ROWS)],
 )
 def test_slices_of_narrow_rows_are_longer_within_bounds(n_features, n_rows):
-    assert slice_rows(np.empty((1, n_features))) == n_rows
+    assert rows_per_slice(np.empty((1, n_features))) == n_rows
 
 
 @pytest.mark.parametrize("backend", [None, "threading", "loky", "multiprocessing"])
 @pytest.mark.parametrize("n_jobs", [1, 2, 3])
 def test_every_kind_of_worker_gives_the_same_bits(backend, n_jobs, rng):
     X, weights = rng.normal(size=(20_000, 300)), rng.random(20_000)
-    with workers(20_000, 1) as pool:
+    with worker_pool(20_000, 1) as pool:
         expected = sum_over_rows(pool, total_of, X, weights)
     chosen = joblib.parallel_config(**({"backend": backend} if backend else {}))
-    with chosen, workers(20_000, n_jobs) as pool:
+    with chosen, worker_pool(20_000, n_jobs) as pool:
         np.testing.assert_array_equal(
             sum_over_rows(pool, total_of, X, weights), expected
         )
@@ -73,7 +73,7 @@ def test_every_kind_of_worker_gives_the_same_bits(backend, n_jobs, rng):
 def test_results_wait_for_those_before_them(rng):
     """More slices than workers look ahead for come in order too."""
     X = np.arange(3000)[:, None]
-    with workers(len(X), 2, size=100) as pool:
+    with worker_pool(len(X), 2, size=100) as pool:
         firsts = list(map_rows(pool, lambda rows, _: rows[0, 0], X, size=100))
     assert firsts == [part.start for part in row_slices(len(X), 100)]
 
@@ -82,17 +82,17 @@ def test_an_error_in_a_worker_reaches_the_caller():
     def fail(rows, _):
         raise ZeroDivisionError(len(rows))
 
-    with workers(20_000, 2) as pool, pytest.raises(ZeroDivisionError):
+    with worker_pool(20_000, 2) as pool, pytest.raises(ZeroDivisionError):
         sum_over_rows(pool, fail, np.zeros((20_000, 300)))
 
 
 def test_blas_has_one_thread_in_there_and_its_own_number_after():
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
-        with workers(10) as outer, workers(20_000, 2):
+        with worker_pool(10) as outer, worker_pool(20_000, 2):
             assert list(outer.map(lambda _: blas_threads(), [None])) == [{1}]
         assert blas_threads() == before
-        with pytest.raises(KeyError), workers(10):
+        with pytest.raises(KeyError), worker_pool(10):
             raise KeyError
         assert blas_threads() == before
 
@@ -111,7 +111,7 @@ def test_callers_that_overlap_put_the_threads_of_blas_back():
 
 def alone(estimator, X, y=None):
     """Return 1 where an estimator works by itself, with BLAS on one thread."""
-    with workers(10 * LEAST, estimator.n_jobs) as pool:
+    with worker_pool(10 * MIN_SLICE_ROWS, estimator.n_jobs) as pool:
         return float(pool.map is map and blas_threads() == {1})
 
 
@@ -131,7 +131,7 @@ def test_workers_within_workers_do_not_multiply(backend, rng):
 
 
 def test_one_of_many_at_work_asks_for_no_more(rng):
-    X = rng.normal(size=(3 * LEAST, 300))
+    X = rng.normal(size=(3 * MIN_SLICE_ROWS, 300))
     coder = OrthogonalSparseCoder(n_jobs=2, max_iter=5, tol=1)
     with sequential_pool() as pool:
         assert pool.map is map
@@ -142,7 +142,7 @@ def test_one_of_many_at_work_asks_for_no_more(rng):
 
 
 def test_fitted_state_and_codes_have_the_same_bits_for_every_n_jobs(rng):
-    X = rng.laplace(size=(3 * LEAST, 300)).astype(np.float32)
+    X = rng.laplace(size=(3 * MIN_SLICE_ROWS, 300)).astype(np.float32)
     fitted = partial(OrthogonalSparseCoder, alpha=0.5, max_iter=5, tol=1)
     one = fitted(n_jobs=1).fit(X)
     for n_jobs in (2, 3, -1):
@@ -163,12 +163,12 @@ def test_n_jobs_none_obeys_the_configuration(rng, monkeypatch):
         lambda count: seen.append(count) or pytest.fail("reached"),
     )
     with joblib.parallel_config(n_jobs=2), pytest.raises(pytest.fail.Exception):
-        OrthogonalSparseCoder().fit(rng.normal(size=(2 * LEAST, 2)))
+        OrthogonalSparseCoder().fit(rng.normal(size=(2 * MIN_SLICE_ROWS, 2)))
     assert seen == [2]
 
 
 def test_little_work_is_not_shared(rng, monkeypatch):
-    X = rng.normal(size=(2 * LEAST, 8))
+    X = rng.normal(size=(2 * MIN_SLICE_ROWS, 8))
     monkeypatch.setattr(
         "skscn._data.parallel.ThreadPoolExecutor", lambda count: pytest.fail("shared")
     )
@@ -176,6 +176,6 @@ def test_little_work_is_not_shared(rng, monkeypatch):
     with pytest.raises(pytest.fail.Exception):
         coder.fit(X)  # passes of learning are shared: they are many
     coder.set_params(n_jobs=1).fit(X).set_params(n_jobs=2).transform(X)
-    monkeypatch.setattr("skscn._data.parallel.SHARED_WORK", X.size * 8)
+    monkeypatch.setattr("skscn._data.parallel.MIN_SHARED_WORK", X.size * 8)
     with pytest.raises(pytest.fail.Exception):
         coder.transform(X)

@@ -21,7 +21,7 @@ from skscn import (
     SpatialPool,
     map_blocks,
 )
-from skscn._data.stored_arrays import HELD, StoredRows
+from skscn._data.stored_arrays import MAX_CHUNKS_IN_MEMORY, StoredRows
 
 few = {"alpha": 0.5, "max_iter": 3, "tol": 1}
 
@@ -162,11 +162,11 @@ def test_weights_and_chunks_of_streams_are_those_of_data_at_hand(X, rng):
 
 
 def test_a_chunk_of_a_file_is_read_once_a_pass(X):
-    rows = StoredRows.of(file := Stored(X, 1000), [X.dtype])
+    rows = StoredRows.from_array(file := Stored(X, 1000), [X.dtype])
     found = [rows[start : start + 700] for start in range(0, len(X), 700)]
     np.testing.assert_array_equal(np.concatenate(found), X)
     assert file.read == [(start, start + 1000) for start in range(0, 9000, 1000)]
-    assert len(rows._held) == HELD
+    assert len(rows._chunks) == MAX_CHUNKS_IN_MEMORY
 
 
 @pytest.mark.parametrize("chunk", [None, 7, 100])
@@ -378,7 +378,7 @@ def test_results_must_fit_into_out(X):
 @pytest.mark.parametrize(
     ("Estimator", "bad", "told"),
     [
-        (OrthogonalSparseCoder, np.nan, r"NaN in rows .*: use X\[:\], or chunks"),
+        (OrthogonalSparseCoder, np.nan, r"NaN in rows .*: use X\[:\], or partial_fit"),
         (OrthogonalSparseCoder, np.inf, r"infinity in rows \d+ to \d+\.$"),
         (ConvSparseCoder, np.nan, r"NaN in rows .* Layers of images take no missing"),
         (ConvSparseCoder, np.inf, r"infinity in rows \d+ to \d+\.$"),

@@ -89,13 +89,9 @@ def test_no_feature_costs_more_than_another_value_of_it_wins_back(prior, n_compo
         n_components, prior=prior, alpha="auto", max_iter=10, tol=1.0
     )
     coder.fit(X)
-    reader = {
-        "components": coder.components_,
-        "mean": coder.mean_,
-        "code": coder._mean_code(),
-    }
+    model = coder._posterior_mean_model(np.float64)
     rows = X[:20]
-    found, before = costs(rows, **reader), coder.score_samples(rows)
+    found, before = costs(rows, model), coder.score_samples(rows)
     assert found.min() >= 0.0
     span = np.ptp(X, axis=0)
     for f in range(4):
@@ -113,14 +109,10 @@ def test_of_gaussian_noise_the_cost_is_the_square_of_the_conditional_residual(se
     code = OrthogonalSparseCoder(1, alpha=1e3, max_iter=0)
     with pytest.warns(UserWarning, match="All codes"):
         code.fit(X)
-    reader = {
-        "components": code.components_,
-        "mean": code.mean_,
-        "code": code._mean_code(),
-    }
+    model = code._posterior_mean_model(np.float64)
     noise = code.noise_variance_
     expected = (X - code.mean_) ** 2 / (2 * noise)
-    np.testing.assert_allclose(costs(X, **reader), expected, rtol=0.05)
+    np.testing.assert_allclose(costs(X, model), expected, rtol=0.05)
 
 
 def test_costs_of_features_that_are_nearly_one():

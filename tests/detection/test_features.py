@@ -7,7 +7,7 @@ import pytest
 from common import random_orthonormal
 from scipy import sparse
 
-from skscn._data.parallel import sum_over_rows, workers
+from skscn._data.parallel import sum_over_rows, worker_pool
 from skscn._detection.features import (
     Cells,
     Scaling,
@@ -150,7 +150,7 @@ def test_robust_distances_turn_with_the_data_and_do_not_see_the_far_ones(seed, k
     def distances(rows):
         if kind == "csr":
             rows = sparse.csr_array(rows)
-        with workers(400) as pool:
+        with worker_pool(400) as pool:
             total = partial(sum_over_rows, pool)
             return robust_distances(rows, None, np.zeros(5), total)
 

@@ -226,7 +226,7 @@ def test_nothing_trained_comes_back_bit_by_bit(orthonormal, dtype):
         )
         np.testing.assert_array_equal(back.components_, coder.components_)
         np.testing.assert_array_equal(back.transform(X), coder.transform(X))
-        assert back._stream.known is not None or coder._stream.known is None
+        assert back._stream.known is not None or coder._online_state.known is None
     network = layers()
     back = from_torch(to_torch(network, orthonormal=orthonormal, dtype=dtype))
     np.testing.assert_array_equal(back.transform(X), network.transform(X))

@@ -160,7 +160,7 @@ def test_a_stack_of_this_package(digits):
             ("pool2", SpatialPool("gaussian", grid=2, power=0.5)),
         ]
     )
-    with pytest.warns(match="still falls"):
+    with pytest.warns(match="still decreases"):
         network.fit(images)
     report = interpret_network(network, images)
     assert [layer.name for layer in report.layers] == ["conv1", "conv2"]

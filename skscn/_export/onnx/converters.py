@@ -9,7 +9,8 @@ from skl2onnx.common.data_types import (
     StringTensorType,
 )
 
-from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._export.fitted_layers import read_coder, read_conv, read_linear, read_pool
 from skscn._export.onnx import graph as onnx_graph
 from skscn._export.onnx.graph import Graph

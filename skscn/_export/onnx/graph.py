@@ -3,8 +3,8 @@
 import numpy as np
 from onnx import TensorProto, numpy_helper
 
-from skscn._core.marginals import HALVES, ROOT
-from skscn._core.normal_tail import LOWER, UPPER
+from skscn._core.marginals import LOG_2_MINUS_LOG_SQRT_2PI, SQRT_2PI
+from skscn._core.normal_tail import DENOMINATOR, NUMERATOR
 
 KINDS = {
     np.dtype(np.float32): TensorProto.FLOAT,
@@ -205,7 +205,9 @@ def _posterior_mean(graph, u, code, threshold, along):
         return graph.node("Mul", graph.node("Mul", share, u), kept)
     root = np.sqrt(kept)
     mean, log_mass = _cut_off(graph, graph.node("Mul", z, root))
-    share = graph.node("Sigmoid", graph.node("Add", log_mass, log_odds + HALVES))
+    share = graph.node(
+        "Sigmoid", graph.node("Add", log_mass, log_odds + LOG_2_MINUS_LOG_SQRT_2PI)
+    )
     return graph.node("Mul", graph.node("Mul", share, mean), sigma * root)
 
 
@@ -214,7 +216,7 @@ def _cut_off(graph, x):
     size = graph.node("Abs", x)
     t = graph.node("Div", 2.0, graph.node("Add", size, 2.0))
     excess = graph.node(
-        "Div", _polynomial(graph, UPPER, t), _polynomial(graph, LOWER, t)
+        "Div", _polynomial(graph, NUMERATOR, t), _polynomial(graph, DENOMINATOR, t)
     )
     excess = graph.node("Mul", t, excess)
     mills = graph.node("Reciprocal", graph.node("Add", size, excess))
@@ -222,7 +224,7 @@ def _cut_off(graph, x):
     half = graph.node("Mul", graph.node("Mul", m, m), 0.5)
     w = graph.node("Exp", graph.node("Neg", half))
     above = graph.node("Greater", x, 0.0)
-    rest = graph.node("Sub", ROOT, graph.node("Mul", w, mills))
+    rest = graph.node("Sub", SQRT_2PI, graph.node("Mul", w, mills))
     mass = graph.node("Where", above, rest, mills)
     mean = graph.node(
         "Where", above, graph.node("Add", x, graph.node("Div", w, mass)), excess

@@ -11,7 +11,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._export.fitted_layers import read_coder, read_conv, read_linear, read_pool
 from skscn._export.torch import codes as torch_codes
 from skscn._export.torch import layers as torch_layers

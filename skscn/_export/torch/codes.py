@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from skscn._core.marginals import HALVES, ROOT
-from skscn._core.normal_tail import LOWER, UPPER
+from skscn._core.marginals import LOG_2_MINUS_LOG_SQRT_2PI, SQRT_2PI
+from skscn._core.normal_tail import DENOMINATOR, NUMERATOR
 
 
 class Code(nn.Module):
@@ -146,7 +146,12 @@ class SpikeSlabMean(Code):
             return torch.sigmoid(log_odds + kept * z**2 / 2) * kept * u
         root = torch.sqrt(kept)
         mean, log_mass = _cut_off(root * z)
-        return self.sigma * torch.sigmoid(log_odds + HALVES + log_mass) * root * mean
+        return (
+            self.sigma
+            * torch.sigmoid(log_odds + LOG_2_MINUS_LOG_SQRT_2PI + log_mass)
+            * root
+            * mean
+        )
 
 
 def along(row, x):
@@ -162,11 +167,11 @@ def _cut_off(x):
     """
     size = torch.where(x >= 0, x, -x)  # whose derivative at zero is not zero
     t = 2.0 / (2.0 + size)
-    excess = t * _polynomial(UPPER, t) / _polynomial(LOWER, t)
+    excess = t * _polynomial(NUMERATOR, t) / _polynomial(DENOMINATOR, t)
     mills = 1.0 / (size + excess)
     m = torch.relu(x)
     w = torch.exp(-m * m / 2)
-    mass = torch.where(x >= 0, ROOT - w * mills, mills)
+    mass = torch.where(x >= 0, SQRT_2PI - w * mills, mills)
     mean = torch.where(x >= 0, x + w / mass, excess)
     return mean, torch.log(mass) + m * m / 2
 

@@ -8,7 +8,8 @@ from scipy.special import expit
 from sklearn.pipeline import FeatureUnion, Pipeline
 from torch import nn
 
-from skscn._coders.coders import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.model_parameters import ModelParameters
 from skscn._core.procrustes import polar_factor
 from skscn._export.fitted_layers import read_coder, read_conv, read_linear
@@ -104,22 +105,22 @@ def _write_coder(name, coder, module, orthonormal):
     components = _atoms(module.project, coder.components_)
     if orthonormal and _gap(components) >= ROUNDING:
         components = polar_factor(components).astype(components.dtype)
-    belief = coder._known.belief
-    alpha, parameters = coder.alpha_, belief.parameters
-    prior = coder._priors[coder._fitted_prior]
+    belief = coder._estimate.parameters
+    alpha, parameters = coder.alpha_, belief.prior_parameters
+    prior = coder._prior_object
     if isinstance(module.code, SpikeSlabMean):
         known = read_coder(coder).code.log_odds
         odds = _array(module.code.bias, known)
         if odds is not known:
             slab = parameters[1]
-            odds = odds + np.log1p(slab / belief.noise) / 2
+            odds = odds + np.log1p(slab / belief.noise_variance) / 2
             parameters = np.array([expit(odds), slab])
-            alpha, coder._shrinkage = prior.rule(parameters, belief.noise)
+            alpha, coder._shrinkage = prior.map_rule(parameters, belief.noise_variance)
             alpha = alpha.astype(coder.alpha_.dtype)
     else:
         alpha = _array(-module.prior_bias, alpha)
-        if prior.given_by_threshold:
-            rate = alpha.astype(np.float64) / belief.noise
+        if prior.determined_by_threshold:
+            rate = alpha.astype(np.float64) / belief.noise_variance
             parameters = np.maximum(rate, np.min(parameters) * 1e-3)[None]
     _check_priors(name, alpha, signed=not prior.one_sided)
     gap = _gap(components)
@@ -130,7 +131,7 @@ def _write_coder(name, coder, module, orthonormal):
             components.dtype
         )
     coder.components_, coder.alpha_ = components, alpha
-    coder._known = ModelParameters(parameters, belief.noise)
+    coder._estimate = ModelParameters(parameters, belief.noise_variance)
     _restart(coder, components)
     return gap
 
@@ -248,8 +249,10 @@ def _restarted(coder, components):
 def _restart(coder, components):
     """Let `partial_fit` begin a new stream, from the nearest orthonormal atoms."""
     components = polar_factor(components.astype(np.float64))
-    coder._stream = replace(coder._stream, components=components, known=None)
-    coder._gathered = None
+    coder._online_state = replace(
+        coder._online_state, components=components, estimate=None
+    )
+    coder._row_buffer = None
 
 
 def _check_priors(name, alpha, *, signed):

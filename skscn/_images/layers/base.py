@@ -71,7 +71,7 @@ def run(images, out, *, layer, dtype, scratches):
     """Return the maps of a slice of images, written into `out` where it is given."""
     if out is None:
         out = np.empty((len(images), *layer.out_shape), dtype=dtype)
-    with scratches.taken() as scratch:
+    with scratches.borrow() as scratch:
         for part in _blocks(len(images), layer):
             layer(images[part], out[part], scratch)
     return out
@@ -84,7 +84,7 @@ def run_back(maps, out, *, layer, dtype, scratches):
 
 def run_through(images, out, *, layer, dtype, scratches):
     """Return a slice of images rebuilt from their maps, patch means and contrasts."""
-    with scratches.taken() as scratch:
+    with scratches.borrow() as scratch:
 
         def rebuilt(block):
             maps = np.empty((len(block), *layer.out_shape), dtype=dtype)
@@ -181,7 +181,7 @@ class Convolution(Layer):
         images = padded(images, self.geometry, self.dtype, scratch)
         groups = images[None]
         if self.n_groups > 1:
-            groups = scratch("channels", np.roll(images.shape, 1), self.dtype)
+            groups = scratch.array("channels", np.roll(images.shape, 1), self.dtype)
             np.copyto(groups, np.moveaxis(images, -1, 0))
             groups = groups[..., None]
         at = 0
@@ -195,13 +195,13 @@ class Convolution(Layer):
             if shift is not None:
                 rows += shift
             if self.split_sign:
-                codes = scratch("codes", rows.shape, self.dtype)
+                codes = scratch.array("codes", rows.shape, self.dtype)
                 np.copyto(codes, rows)
-                self.prior.mode(codes, self.threshold)
+                self.prior.map_code(codes, self.threshold)
                 yield slice(at, at + self.n_filters), codes.reshape(products.shape)
                 at += self.n_filters
                 np.negative(rows, out=rows)
-            self.prior.mode(rows, self.threshold)
+            self.prior.map_code(rows, self.threshold)
             yield slice(at, at + self.n_filters), products
             at += self.n_filters
 

@@ -34,14 +34,14 @@ class Stack(Layer):
         """Write the maps of the last layer, or of those collected, into out."""
         parts = None
         for i, layer in enumerate(self.layers):
-            own = scratch.of(i)
+            own = scratch.child(i)
             if self._in_parts(i):
                 parts = layer.parts(images, own)
                 continue
             if i == len(self.layers) - 1 and not self.columns:
                 maps = out
             else:
-                maps = own("out", (len(images), *layer.out_shape), self.dtype)
+                maps = own.array("out", (len(images), *layer.out_shape), self.dtype)
             if parts is None:
                 layer(images, maps, own)
             else:
@@ -102,11 +102,11 @@ class SideBySide(Layer):
     def __call__(self, images, out, scratch):
         """Write the maps of all layers into out."""
         for i, (layer, place) in enumerate(zip(self.layers, self.places, strict=True)):
-            own = scratch.of(i)
+            own = scratch.child(i)
             if self.as_maps:
                 layer(images, out[..., place], own)
             else:
-                maps = own("out", (len(images), *layer.out_shape), self.dtype)
+                maps = own.array("out", (len(images), *layer.out_shape), self.dtype)
                 layer(images, maps, own)
                 out[:, place] = maps.reshape(len(images), -1)
 

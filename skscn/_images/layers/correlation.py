@@ -56,13 +56,13 @@ class Correlation:
         """
         n_down, n_right = self.geometry.places
         shape = (len(images), n_down, n_right, self.n_filters)
-        products = scratch("products", shape, self.bands.dtype)
+        products = scratch.array("products", shape, self.bands.dtype)
         n_whole = n_right // self.tile
         rest = n_right - n_whole * self.tile
         if rest == 0:
             self._multiply(images, n_whole, products, scratch)
             return products
-        parts = scratch("parts", shape, self.bands.dtype)
+        parts = scratch.array("parts", shape, self.bands.dtype)
         tiled = n_whole * self.tile
         part = parts.reshape(-1)[: products[:, :, :tiled].size]
         part = part.reshape(products[:, :, :tiled].shape)
@@ -94,7 +94,7 @@ class Correlation:
             writeable=False,
         )
         n_rows = n_images * n_down * n_tiles
-        copied = scratch("runs", (n_rows, len(self.bands)), self.bands.dtype)
+        copied = scratch.array("runs", (n_rows, len(self.bands)), self.bands.dtype)
         np.copyto(copied.reshape(runs.shape), runs)
         np.matmul(copied, self.bands, out=out.reshape(n_rows, -1))
 

@@ -73,7 +73,7 @@ def padded(images, geometry, dtype, scratch, name="padded"):
     shape = (len(images), *geometry.padded_shape)
     if shape == images.shape and images.dtype == dtype and images.flags.c_contiguous:
         return images
-    out = scratch(name, shape, dtype)
+    out = scratch.array(name, shape, dtype)
     if shape[1:] != images.shape[1:]:
         out[...] = 0  # the memory may have served images of another number
     out[:, above : above + height, left : left + width] = images
