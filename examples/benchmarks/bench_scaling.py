@@ -211,15 +211,13 @@ def count_bytes():
     from skscn._core.encoders import MapEncoder
     from skscn._core.moments import code_moments
     from skscn._core.priors import SIGNED
+    from skscn._core.sparse_model import SparseModel
 
     rows = []
+    encoder = MapEncoder(SIGNED["laplace"], 0.5)
     for k, p in ((32, 64), (256, 784), (1000, 4096)):
-        function = partial(
-            code_moments,
-            components=np.eye(k, p),
-            mean=np.zeros(p),
-            code=MapEncoder(SIGNED["laplace"], 0.5),
-        )
+        model = SparseModel(np.eye(k, p), np.zeros(p), encoder)
+        function = partial(code_moments, model=model)
         n_sent = len(pickle.dumps(function))
         n_received = [
             len(pickle.dumps(function(np.zeros((n, p)), None))) for n in (1000, 10_000)
