@@ -1,4 +1,4 @@
-"""Saved models are what they were: pickle, joblib, and skops with its trusted list."""
+"""Loaded models have the outputs of the saved ones, with pickle, joblib and skops."""
 
 import pickle
 from io import BytesIO
@@ -23,9 +23,9 @@ pytestmark = [
 
 
 def models():
-    """Yield every public estimator with its defaults, in variants and in Pipelines."""
+    """Yield every public estimator, with several parameters and in Pipelines."""
     yield from estimator_variants()
-    named = make_sparse_coding_network(
+    yield make_sparse_coding_network(
         [
             ("conv", skscn.ConvSparseCoder(3, kernel_size=3)),
             ("pool", skscn.SpatialPool()),
@@ -33,14 +33,14 @@ def models():
         image_shape=(4, 4),
         random_state=0,
     )
-    yield named
     yield make_pipeline(StandardScaler(), skscn.NonNegativeSparseCoder(3))
     for solver in ("adam", "sgd"):
-        head = MLPClassifier((3,), solver=solver, max_iter=3, random_state=0)
-        yield make_pipeline(skscn.NonNegativeSparseCoder(3), head)
+        perceptron = MLPClassifier((3,), solver=solver, max_iter=3, random_state=0)
+        yield make_pipeline(skscn.NonNegativeSparseCoder(3), perceptron)
 
 
-def fitted():
+def fitted_models():
+    """Yield models after `fit` and after `partial_fit`, and their samples."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(80, 16)), np.arange(80) % 3
     for model in models():
@@ -56,7 +56,7 @@ def fitted():
 
 
 def outputs(model, X):
-    """Return everything that a model says of samples."""
+    """Return the outputs of all methods of a model that take samples."""
     methods = ("transform", "predict", "decision_function", "score_samples")
     return {
         method: np.asarray(getattr(model, method)(X))
@@ -65,52 +65,52 @@ def outputs(model, X):
     }
 
 
-def assert_same(found, wanted, X):
-    found, wanted = outputs(found, X), outputs(wanted, X)
+def assert_equal_outputs(found, expected, X):
+    found, expected = outputs(found, X), outputs(expected, X)
     assert found
-    for method, values in wanted.items():
+    for method, values in expected.items():
         np.testing.assert_array_equal(found[method], values)
 
 
 def test_every_public_estimator_is_saved():
-    assert {type(model) for model, _ in fitted()} >= set(ESTIMATORS)
+    assert {type(model) for model, _ in fitted_models()} >= set(ESTIMATORS)
 
 
-def test_pickle_and_joblib():
-    for model, X in fitted():
-        assert_same(pickle.loads(pickle.dumps(model)), model, X)
+def test_pickle_and_joblib_load_every_model():
+    for model, X in fitted_models():
+        assert_equal_outputs(pickle.loads(pickle.dumps(model)), model, X)
         file = BytesIO()
         joblib.dump(model, file)
         file.seek(0)
-        assert_same(joblib.load(file), model, X)
+        assert_equal_outputs(joblib.load(file), model, X)
 
 
-def test_skops():
+def test_skops_loads_every_model_and_trusts_no_other_types():
     skops = pytest.importorskip("skops.io")
-    seen = set()
-    for model, X in fitted():
+    types = set()
+    for model, X in fitted_models():
         data = skops.dumps(model)
-        seen |= set(skops.get_untrusted_types(data=data))
+        types |= set(skops.get_untrusted_types(data=data))
         loaded = skops.loads(data, trusted=skops_trusted_types())
-        assert_same(loaded, model, X)
-    assert seen == set(skops_trusted_types())  # none too few, none too many
+        assert_equal_outputs(loaded, model, X)
+    assert types == set(skops_trusted_types())
 
 
-def test_saved_streams_go_on():
+def test_loaded_streams_continue_with_the_same_outputs():
     skops = pytest.importorskip("skops.io")
     rng = np.random.default_rng(1)
-    for model, X in fitted():
+    for model, X in fitted_models():
         if not hasattr(model, "partial_fit") or hasattr(model, "classes_"):
             continue
         more = rng.normal(size=(30, X.shape[1]))
         loaded = skops.loads(skops.dumps(model), trusted=skops_trusted_types())
-        assert_same(loaded.partial_fit(more), model.partial_fit(more), X)
+        assert_equal_outputs(loaded.partial_fit(more), model.partial_fit(more), X)
 
 
-def test_the_trusted_list_is_of_this_package_and_perceptrons_and_a_copy():
+def test_the_trusted_list_is_sorted_and_a_copy():
     types = skops_trusted_types()
-    known = "skscn.", "sklearn.neural_network._stochastic_optimizers."
-    assert all(name.startswith(known) for name in types)
+    prefixes = "skscn.", "sklearn.neural_network._stochastic_optimizers."
+    assert all(name.startswith(prefixes) for name in types)
     assert types == sorted(types)
     types.clear()
     assert skops_trusted_types()

@@ -1,5 +1,6 @@
 """The common base of the coders: scikit-learn's conventions around the core."""
 
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
@@ -19,6 +20,7 @@ from skscn._coders.likelihood import LikelihoodMixin
 from skscn._core.fitting import fit_dictionary, start_dictionary
 from skscn._core.online import OnlineState, RowBuffer, buffer_rows, update
 from skscn._core.problems import MapProblem, MarginalLikelihoodProblem
+from skscn._core.procrustes import polar_factor
 from skscn._data.blocks import blockwise
 from skscn._data.device_arrays import DeviceRows, check_not_on_device
 from skscn._data.inputs import (
@@ -355,6 +357,12 @@ class BaseCoder(
         required = BUFFERED_ROWS_PER_COMPONENT * n_components if needs_buffer else 0
         buffer, X, weights, restarts = buffer_rows(buffer, X, weights, required)
         return X, weights, None if restarts else state, buffer
+
+    def _restart_stream(self, components):
+        """Let `partial_fit` start a new stream from the nearest orthonormal atoms."""
+        components = polar_factor(components.astype(np.float64))
+        state = replace(self._online_state, components=components, estimate=None)
+        self._online_state, self._row_buffer = state, None
 
     def _starts_from_axes(self):
         return isinstance(self.init, str) and self.init == "pca"

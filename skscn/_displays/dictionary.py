@@ -1,18 +1,17 @@
-"""The picture of a dictionary: its atoms as small images."""
-
-from numbers import Integral
+"""The display of a dictionary: its atoms as small images."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._data.sklearn_compat import check_matplotlib
+from skscn._displays.axes import get_axes
+from skscn._displays.mosaic import mosaic
+from skscn._displays.validation import check_image_shape, check_positive_integer
 
-GAP = 1  # pixels between atoms
-BETWEEN = (0.35, 0.5, 0.7)  # no grey: black, grey and white are colours of atoms
+GAP_COLOR = (0.35, 0.5, 0.7)  # blue, since atoms are black, gray and white
 
 
 class DictionaryDisplay:
-    """Atoms side by side, each as the patch that it is.
+    """Plot of the atoms of a dictionary, each as an image of its patch.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -26,16 +25,16 @@ class DictionaryDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes that were drawn on.
+        The axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
     image_ : matplotlib AxesImage
         All atoms as one image.
 
     See Also
     --------
-    OrthogonalSparseCoder : Has atoms of rows, `components_`.
-    ConvSparseCoder : Has atoms of patches, `atoms_`.
+    OrthogonalSparseCoder : A coder of rows. Its atoms are `components_`.
+    ConvSparseCoder : A coder of patches. Its atoms are `atoms_`.
 
     Examples
     --------
@@ -52,37 +51,36 @@ class DictionaryDisplay:
         self.atoms = atoms
 
     def plot(self, *, ax=None, n_columns=None, **kwargs):
-        """Draw the atoms.
+        """Plot the atoms.
 
-        Every atom is scaled to the whole range of colours; zero is their middle. What
-        is between atoms is blue.
+        Every atom is scaled so that its largest absolute value is one; zero is the
+        middle of the colors. The gaps between atoms are blue.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         n_columns : int, default=None
-            How many atoms are side by side. None makes a square of all.
+            Number of atoms in a row. None makes the image nearly square.
         **kwargs : dict
-            For ``ax.imshow``.
+            Keyword arguments of ``ax.imshow``.
 
         Returns
         -------
         display : DictionaryDisplay
             The display itself.
         """
-        check_matplotlib("DictionaryDisplay.plot")
+        ax = get_axes(ax, "DictionaryDisplay.plot")
         import matplotlib.pyplot as plt
 
-        if ax is None:
-            _, ax = plt.subplots()
         if n_columns is not None:
-            _check_count("n_columns", n_columns)
-        picture = _mosaic(self.atoms, n_columns)
-        style = {"vmin": 0, "vmax": 1, "interpolation": "nearest"} | kwargs
-        colours = plt.get_cmap(kwargs.get("cmap", "gray"))
-        style["cmap"] = colours.with_extremes(bad=BETWEEN)
-        self.image_ = ax.imshow(picture, **style)
+            check_positive_integer("n_columns", n_columns)
+        image = 0.5 + 0.5 * mosaic(self.atoms, n_columns)
+        if image.ndim == 3:
+            image = np.where(np.isnan(image), GAP_COLOR, image)
+        cmap = plt.get_cmap(kwargs.get("cmap", "gray")).with_extremes(bad=GAP_COLOR)
+        style = {"vmin": 0, "vmax": 1, "interpolation": "nearest"}
+        self.image_ = ax.imshow(image, **(style | kwargs | {"cmap": cmap}))
         ax.set(xticks=[], yticks=[])
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -91,101 +89,76 @@ class DictionaryDisplay:
     def from_estimator(
         cls, estimator, *, image_shape=None, n_atoms=None, ax=None, **kwargs
     ):
-        """Draw the atoms of a fitted coder.
+        """Plot the atoms of a fitted coder.
 
         Parameters
         ----------
         estimator : fitted estimator with `components_` or `atoms_`
-            A coder of rows, or a `ConvSparseCoder`. Others that have `components_`,
-            for instance PCA, will do.
+            A coder of rows, a `ConvSparseCoder`, or another estimator with
+            `components_`, for instance PCA.
         image_shape : tuple of int, default=None
-            (height, width) or (height, width, channels) of the patches that atoms are.
-            None takes squares, of one or three channels; `atoms_` have a shape.
+            (height, width) or (height, width, channels) of the patch of an atom. None
+            stands for squares of one or three channels. `atoms_` have a shape.
         n_atoms : int, default=None
-            How many to draw, from the first. None draws all.
+            Number of atoms to plot, the first ones. None plots all.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         **kwargs : dict
-            For `plot`.
+            Keyword arguments of `plot`.
 
         Returns
         -------
         display : DictionaryDisplay
-            What was drawn.
+            The display of the atoms.
 
         Raises
         ------
         TypeError
             If the estimator has no atoms.
         ValueError
-            If atoms have no such shape, or if there are none to draw.
+            If `image_shape` does not fit the atoms, if the atoms are no images of one
+            or three channels, or if `n_atoms` is less than 1.
         """
         check_is_fitted(estimator)
         if n_atoms is not None:
-            _check_count("n_atoms", n_atoms)
+            check_positive_integer("n_atoms", n_atoms)
         if hasattr(estimator, "atoms_"):
             atoms = estimator.atoms_
         elif not hasattr(estimator, "components_"):
-            raise TypeError(_no_atoms(estimator))
+            raise TypeError(_no_atoms_message(estimator))
         else:
             atoms = np.asarray(estimator.components_)
-            atoms = atoms.reshape(len(atoms), *_shape(image_shape, atoms.shape[1]))
+            atoms = atoms.reshape(len(atoms), *_patch_shape(image_shape, atoms))
         if atoms.ndim == 4 and atoms.shape[3] == 1:
             atoms = atoms[..., 0]
         if atoms.ndim == 4 and atoms.shape[3] != 3:
             raise ValueError(
-                f"Atoms have {atoms.shape[3]} channels: 1 or 3 can be drawn. Take some "
-                "of them, DictionaryDisplay(atoms[..., :3]).plot()."
+                f"Atoms have {atoms.shape[3]} channels, but images have 1 or 3. Plot "
+                "some of the channels by DictionaryDisplay(atoms[..., :3]).plot()."
             )
         return cls(atoms[:n_atoms]).plot(ax=ax, **kwargs)
 
 
-def _check_count(name, value):
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name}={value!r} must be an integer of at least 1.")
-
-
-def _no_atoms(estimator):
-    """Return what to say of an estimator without atoms, and where they may be."""
+def _no_atoms_message(estimator):
+    """Return the error message for an estimator without atoms, with the remedy."""
     name = type(estimator).__name__
     if hasattr(estimator, "named_layers_"):
-        return (
-            f"{name} has no atoms itself: give a layer, as model.named_layers_[name]."
-        )
+        return f"{name} has no atoms: use a layer, such as model.named_layers_[name]."
     if hasattr(estimator, "steps"):
-        return f"{name} has no atoms itself: give the step that has, as model[0]."
-    return f"{name} has neither components_ nor atoms_: give a coder."
+        return f"{name} has no atoms: use the step with atoms, such as model[0]."
+    return f"{name} has neither components_ nor atoms_: use a coder."
 
 
-def _shape(image_shape, n_features):
-    """Return the shape of the patch that an atom is."""
+def _patch_shape(image_shape, atoms):
+    """Return the shape of the patch of an atom."""
+    n_features = atoms.shape[1]
     if image_shape is not None:
-        if np.prod(image_shape) != n_features:
-            raise ValueError(
-                f"image_shape={image_shape} stands for {np.prod(image_shape)} numbers, "
-                f"but atoms have {n_features}."
-            )
-        return tuple(image_shape)
+        return check_image_shape(image_shape, n_features, "atoms")
     for channels in (1, 3):
         side = round((n_features / channels) ** 0.5)
         if side * side * channels == n_features:
             return (side, side) if channels == 1 else (side, side, channels)
     raise ValueError(
-        f"Atoms of {n_features} numbers are not square patches of one or three "
+        f"Atoms of {n_features} entries are not square patches of one or three "
         "channels. Give their image_shape."
     )
-
-
-def _mosaic(atoms, n_columns):
-    """Return atoms in a grid, each in the range 0 to 1, NaN or a colour between."""
-    n_atoms, height, width = atoms.shape[:3]
-    n_columns = n_columns or int(np.ceil(np.sqrt(n_atoms * height / width)))
-    n_rows = -(-n_atoms // n_columns)
-    shape = (n_rows * (height + GAP) - GAP, n_columns * (width + GAP) - GAP)
-    fill = BETWEEN if atoms.ndim == 4 else np.nan
-    picture = np.full((*shape, *atoms.shape[3:]), fill)
-    for i, atom in enumerate(atoms):
-        top, left = (height + GAP) * (i // n_columns), (width + GAP) * (i % n_columns)
-        scaled = 0.5 + 0.5 * atom / (np.abs(atom).max() or 1.0)
-        picture[top : top + height, left : left + width] = scaled
-    return picture

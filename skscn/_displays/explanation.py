@@ -1,15 +1,16 @@
-"""The picture of an explanation: which features, or which pixels, were surprising."""
+"""The display of an explanation: which features or pixels make a sample anomalous."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._data.sklearn_compat import check_matplotlib
+from skscn._displays.axes import get_axes
+from skscn._displays.validation import check_positive_integer
 
-N_TOP = 10
+N_TOP_FEATURES = 10
 
 
 class ExplanationDisplay:
-    """Bars of the most surprising features of a sample, or a map of its pixels.
+    """Bar plot of the most anomalous features of a sample, or a map of its pixels.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -17,20 +18,22 @@ class ExplanationDisplay:
     Parameters
     ----------
     features : ndarray of shape (n_features,)
-        What each feature adds to the score, the lowest being the most surprising.
+        The part of the score that each feature contributes. The lowest is the most
+        anomalous.
     feature_names : array-like of str of shape (n_features,), default=None
         Names of the features. None numbers them.
     score : float, default=None
-        The score, for the title.
+        The score of the sample, for the title.
     image : ndarray of shape (height, width) or (height, width, channels), default=None
-        The image, drawn under a map of `features`, which are those of its entries.
+        The image of the sample. With an image, `features` are plotted as a map over it;
+        they are the contributions of its entries.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes that were drawn on.
+        The axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
     bars_ : matplotlib BarContainer or None
         The bars of features.
     map_ : matplotlib AxesImage or None
@@ -38,7 +41,7 @@ class ExplanationDisplay:
 
     See Also
     --------
-    SparseCodingDetector.explain : What is drawn.
+    SparseCodingDetector.explain : Return the explanation as arrays.
 
     Examples
     --------
@@ -46,8 +49,8 @@ class ExplanationDisplay:
     >>> from skscn import ExplanationDisplay, SparseCodingDetector
     >>> X, _ = load_wine(return_X_y=True, as_frame=True)
     >>> detector = SparseCodingDetector().fit(X)
-    >>> strange = detector.score_samples(X).argmin()
-    >>> display = ExplanationDisplay.from_estimator(detector, X, sample=strange)
+    >>> anomaly = detector.score_samples(X).argmin()
+    >>> display = ExplanationDisplay.from_estimator(detector, X, sample=anomaly)
     >>> display.ax_.get_xlabel()
     'part of the score, nats'
     """
@@ -58,33 +61,29 @@ class ExplanationDisplay:
         self.score = score
         self.image = image
 
-    def plot(self, *, ax=None, n_top=N_TOP, **kwargs):
-        """Draw the explanation.
+    def plot(self, *, ax=None, n_top=N_TOP_FEATURES, **kwargs):
+        """Plot the explanation.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         n_top : int, default=10
-            How many features to show, beginning with the most surprising.
+            Number of features to plot, the most anomalous first.
         **kwargs : dict
-            For ``ax.barh``, or for ``ax.imshow`` of the map.
+            Keyword arguments of ``ax.barh``, or of ``ax.imshow`` for a map.
 
         Returns
         -------
         display : ExplanationDisplay
             The display itself.
         """
-        check_matplotlib("ExplanationDisplay.plot")
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
+        ax = get_axes(ax, "ExplanationDisplay.plot")
         self.bars_ = self.map_ = None
         if self.image is None:
-            self._draw_bars(ax, n_top, kwargs)
+            self._plot_bars(ax, n_top, kwargs)
         else:
-            self._draw_map(ax, kwargs)
+            self._plot_map(ax, kwargs)
         if self.score is not None:
             ax.set_title(f"score {self.score:.1f}")
         self.ax_, self.figure_ = ax, ax.figure
@@ -99,41 +98,41 @@ class ExplanationDisplay:
         sample=0,
         feature_names=None,
         ax=None,
-        n_top=N_TOP,
+        n_top=N_TOP_FEATURES,
         **kwargs,
     ):
-        """Explain a sample and draw it.
+        """Explain the score of a sample and plot the explanation.
 
         Parameters
         ----------
         estimator : fitted SparseCodingDetector
             The detector.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples, as its `explain` takes them.
+            Samples as `explain` of the detector takes them.
         sample : int, default=0
-            Which of them to draw.
+            The index of the sample to plot.
         feature_names : array-like of str of shape (n_features,), default=None
-            Names of the features. None takes those seen in `fit`, or numbers.
+            Names of the features. None takes the names seen in `fit`, or numbers.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         n_top : int, default=10
-            How many features to show, beginning with the most surprising.
+            Number of features to plot, the most anomalous first.
         **kwargs : dict
-            For ``ax.barh``, or for ``ax.imshow`` of the map.
+            Keyword arguments of ``ax.barh``, or of ``ax.imshow`` for a map.
 
         Returns
         -------
         display : ExplanationDisplay
-            What was drawn.
+            The display of the explanation.
         """
         check_is_fitted(estimator)
         if not hasattr(X, "shape"):
             X = np.asarray(X)
-        rows = X.iloc[[sample]] if hasattr(X, "iloc") else X[[sample]]
-        explanation = estimator.explain(rows)
+        row = X.iloc[[sample]] if hasattr(X, "iloc") else X[[sample]]
+        explanation = estimator.explain(row)
         image = None
         if explanation.image_shape is not None:
-            image = np.asarray(rows).reshape(explanation.image_shape)
+            image = np.asarray(row).reshape(explanation.image_shape)
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)
         display = cls(
@@ -144,26 +143,24 @@ class ExplanationDisplay:
         )
         return display.plot(ax=ax, n_top=n_top, **kwargs)
 
-    def _draw_bars(self, ax, n_top, kwargs):
-        if n_top < 1:
-            raise ValueError(f"n_top={n_top} must be at least 1: a bar for a feature.")
+    def _plot_bars(self, ax, n_top, kwargs):
+        check_positive_integer("n_top", n_top)
         names, n_features = self.feature_names, len(self.features)
         if names is not None and len(names) != n_features:
             raise ValueError(
                 f"feature_names has {len(names)} names for {n_features} features: give "
-                "one for each."
+                "one for each feature."
             )
-        which = np.argsort(self.features)[:n_top]
-        labels = [f"feature {i}" if names is None else str(names[i]) for i in which]
-        places = np.arange(len(which))
-        self.bars_ = ax.barh(places, self.features[which], **kwargs)
-        ax.set(yticks=places, yticklabels=labels, xlabel="part of the score, nats")
+        indices = np.argsort(self.features)[:n_top]
+        labels = [f"feature {i}" if names is None else str(names[i]) for i in indices]
+        positions = np.arange(len(indices))
+        self.bars_ = ax.barh(positions, self.features[indices], **kwargs)
+        ax.set(yticks=positions, yticklabels=labels, xlabel="part of the score, nats")
         ax.invert_yaxis()
 
-    def _draw_map(self, ax, kwargs):
+    def _plot_map(self, ax, kwargs):
         image = self.image.reshape(*self.image.shape[:2], -1)
-        surprise = -self.features.reshape(image.shape).sum(axis=2)
+        anomaly = -self.features.reshape(image.shape).sum(axis=2)
         ax.imshow(image.mean(axis=2), cmap="gray_r", aspect="equal")
-        style = {"cmap": "Reds", "alpha": 0.6} | kwargs
-        self.map_ = ax.imshow(surprise, **style)
+        self.map_ = ax.imshow(anomaly, **({"cmap": "Reds", "alpha": 0.6} | kwargs))
         ax.set(xticks=[], yticks=[])

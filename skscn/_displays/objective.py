@@ -1,15 +1,15 @@
-"""The picture of learning: how the objective fell."""
+"""The display of learning: the objective after every iteration."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._data.sklearn_compat import check_matplotlib
+from skscn._displays.axes import get_axes
 
-SHORT = 10  # points of a curve that are marked
+MAX_MARKED_POINTS = 10  # longer curves have no markers
 
 
 class ObjectiveDisplay:
-    """The objective after every iteration of learning, above the least that was found.
+    """Plot of the objective after every iteration, minus the smallest objective.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -17,22 +17,22 @@ class ObjectiveDisplay:
     Parameters
     ----------
     paths : dict of str to array-like of shape (n_iter + 1,)
-        Objectives before the first iteration and after each, by the name of their
-        curve.
+        For the name of every curve, the objective before the first iteration and after
+        each iteration.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes that were drawn on.
+        The axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
     lines_ : list of matplotlib Line2D
         The curves.
 
     See Also
     --------
-    PriorDisplay : What was learned of a coefficient.
-    OrthogonalSparseCoder : Its `objective_path_` is drawn.
+    PriorDisplay : Plot the prior that is learned for a coefficient.
+    OrthogonalSparseCoder : A coder with `objective_path_`.
 
     Examples
     --------
@@ -52,47 +52,43 @@ class ObjectiveDisplay:
         self.paths = paths
 
     def plot(self, *, ax=None, relative=True, **kwargs):
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         relative : bool or "own", default=True
-            Whether to draw, on a logarithmic axis, how far every objective is above
-            the least of all curves, or above the least of its "own" curve, where they
-            are of different objectives. False draws the objectives themselves.
+            True plots every objective minus the smallest objective of all curves, on a
+            logarithmic axis. "own" subtracts the smallest objective of each curve, for
+            curves of different objectives. False plots the objectives.
         **kwargs : dict
-            For ``ax.plot``.
+            Keyword arguments of ``ax.plot``.
 
         Returns
         -------
         display : ObjectiveDisplay
             The display itself.
         """
-        check_matplotlib("ObjectiveDisplay.plot")
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
+        ax = get_axes(ax, "ObjectiveDisplay.plot")
         paths = {name: np.asarray(path, float) for name, path in self.paths.items()}
-        own = isinstance(relative, str) and relative == "own"
-        if not own and not isinstance(relative, bool | np.bool_):
+        is_own = isinstance(relative, str) and relative == "own"
+        if not is_own and not isinstance(relative, bool | np.bool_):
             raise ValueError(f"relative={relative!r} must be True, False or 'own'.")
-        least = min(path.min() for path in paths.values())
+        minimum = min(path.min() for path in paths.values())
         self.lines_ = []
         for name, path in paths.items():
-            least = path.min() if own else least
-            # The least itself has no place on a logarithmic axis.
-            heights = np.where(path > least, path - least, np.nan) if relative else path
-            style = {"label": name, "marker": "." if len(path) <= SHORT else ""}
-            style |= kwargs
-            self.lines_ += ax.plot(np.arange(len(path)), heights, **style)
+            values = path
+            if relative:
+                excess = path - (path.min() if is_own else minimum)
+                values = np.where(excess > 0, excess, np.nan)  # log(0) is not plotted
+            marker = "." if len(path) <= MAX_MARKED_POINTS else ""
+            style = {"label": name, "marker": marker} | kwargs
+            self.lines_ += ax.plot(np.arange(len(path)), values, **style)
         ax.set(xlabel="iteration", ylabel="objective")
         if relative:
-            ax.set(
-                yscale="log", ylabel=f"objective above {'its' if own else 'the'} least"
-            )
+            label = f"objective above {'its' if is_own else 'the'} minimum"
+            ax.set(yscale="log", ylabel=label)
         if len(paths) > 1:
             ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
@@ -100,65 +96,67 @@ class ObjectiveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, relative=True, **kwargs):
-        """Draw how the objective of an estimator fell, or of several.
+        """Plot the objective of one or several estimators.
 
         Parameters
         ----------
         estimator : fitted estimator, or dict of str to fitted estimator
-            With `objective_path_`: coders and convolutional layers. A network is drawn
-            with a curve for each of its layers that learn. Estimators of a dict that
-            are to be compared are fitted to the same samples.
+            Estimators with `objective_path_`: coders and convolutional layers. A
+            network is plotted with a curve for each of its layers that learn. The
+            estimators of a dict should be fitted to the same samples.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         relative : bool or "own", default=True
-            Whether to draw, on a logarithmic axis, how far every objective is above
-            the least of all curves. "own" takes the least of each curve instead, and so
-            does True for layers of networks and for estimators of other classes, priors
-            or `alpha`, which have objectives of their own. False draws the objectives
-            themselves.
+            True plots every objective minus the smallest objective of all curves, on a
+            logarithmic axis. "own" subtracts the smallest objective of each curve. So
+            does True if the objectives are different: for several layers of networks,
+            and for estimators of several classes, priors or values of `alpha`. False
+            plots the objectives.
         **kwargs : dict
-            For ``ax.plot``.
+            Keyword arguments of ``ax.plot``.
 
         Returns
         -------
         display : ObjectiveDisplay
-            What was drawn.
+            The display of the objectives.
 
         Raises
         ------
         TypeError
             If an estimator has no objective.
         """
-        several = estimator if isinstance(estimator, dict) else {"": estimator}
+        estimators = estimator if isinstance(estimator, dict) else {"": estimator}
         paths, objectives = {}, set()
-        for name, one in several.items():
-            check_is_fitted(one)
-            layers = getattr(one, "named_layers_", None)
-            parts = {name: one}
-            if layers is not None:
-                parts = {f"{name} {key}".strip(): part for key, part in layers.items()}
-            for key, part in parts.items():
-                if hasattr(part, "objective_path_"):
-                    paths[key or type(part).__name__] = part.objective_path_
-                    objectives.add(key if layers is not None else _objective(part))
-                elif layers is None:
-                    raise TypeError(_no_path(part))
+        for name, fitted in estimators.items():
+            check_is_fitted(fitted)
+            if hasattr(fitted, "named_layers_"):
+                for key, layer in fitted.named_layers_.items():
+                    if hasattr(layer, "objective_path_"):
+                        label = f"{name} {key}".strip()
+                        paths[label] = layer.objective_path_
+                        objectives.add(label)
+            elif hasattr(fitted, "objective_path_"):
+                paths[name or type(fitted).__name__] = fitted.objective_path_
+                objectives.add(_objective_key(fitted))
+            else:
+                raise TypeError(_no_objective_message(fitted))
         if relative is True and len(objectives) > 1:
             relative = "own"
         return cls(paths).plot(ax=ax, relative=relative, **kwargs)
 
 
-def _objective(estimator):
-    """Return what tells one objective from another, on the same samples."""
-    numbers = (repr(getattr(estimator, name, None)) for name in ("prior", "alpha"))
-    return type(estimator).__name__, *numbers
+def _objective_key(estimator):
+    """Return the settings that determine the objective for given samples."""
+    settings = (repr(getattr(estimator, name, None)) for name in ("prior", "alpha"))
+    return type(estimator).__name__, *settings
 
 
-def _no_path(estimator):
+def _no_objective_message(estimator):
+    """Return the error message for an estimator without objective, with the remedy."""
     name = type(estimator).__name__
     if hasattr(estimator, "steps"):
-        return f"{name} has no objective_path_: give the step that has, as model[0]."
+        return f"{name} has no objective_path_: use the step with it, such as model[0]."
     return (
-        f"{name} has no objective_path_: give a coder, a ConvSparseCoder, or a "
+        f"{name} has no objective_path_: use a coder, a ConvSparseCoder, or a "
         "SparseCodingNetwork."
     )

@@ -1,4 +1,4 @@
-"""The picture of a coefficient: its projections, its prior, and its code."""
+"""The display of a coefficient: its projections, their density, and its codes."""
 
 from numbers import Integral
 
@@ -6,14 +6,14 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skscn._data.sklearn_compat import check_matplotlib
+from skscn._displays.axes import get_axes
 
-N_GRID = 801
-ROOM = 0.25  # by the height of the curves
+N_GRID_POINTS = 801
+LEGEND_HEIGHT = 0.25  # above all curves, as a fraction of their height
 
 
 class PriorDisplay:
-    """The projections on an atom, their density by the model, and their codes.
+    """Plot of the projections on an atom, their model density, and their codes.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -23,30 +23,30 @@ class PriorDisplay:
     projections : ndarray of shape (n_samples,)
         Projections u = (x − mean) · d on an atom d.
     grid : ndarray of shape (n_points,)
-        Projections that the curves are drawn at.
+        Projections at which the curves are evaluated.
     density : ndarray of shape (n_points,)
-        Density p(u) by the model.
+        Density p(u) of the model.
     code : ndarray of shape (n_points,)
-        The most probable code of u.
+        The MAP code of u.
     mean_code : ndarray of shape (n_points,)
-        The posterior mean of u.
+        The posterior mean of the coefficient for u.
     threshold : float
         Threshold λ of the coefficient.
     component : int
-        Which one it is.
+        Index of the coefficient.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         The axes of the histogram and of the density.
     code_ax_ : matplotlib Axes
-        The axes of the codes, on the right.
+        The axes of the codes, on the right side.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    ObjectiveDisplay : How learning came to it.
+    ObjectiveDisplay : Plot the objective of learning.
 
     Examples
     --------
@@ -71,78 +71,76 @@ class PriorDisplay:
         self.component = component
 
     def plot(self, *, ax=None, bins="auto", **kwargs):
-        """Draw the projections and what the model makes of them.
+        """Plot the histogram of projections, their density, and their codes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         bins : int, sequence or str, default="auto"
-            For ``ax.hist``.
+            The argument `bins` of ``ax.hist``.
         **kwargs : dict
-            For ``ax.hist``.
+            Keyword arguments of ``ax.hist``.
 
         Returns
         -------
         display : PriorDisplay
             The display itself.
         """
-        check_matplotlib("PriorDisplay.plot")
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
+        ax = get_axes(ax, "PriorDisplay.plot")
         style = {"density": True, "color": "0.8", "label": "projections"} | kwargs
         ax.hist(self.projections, bins=bins, **style)
         ax.plot(self.grid, self.density, color="C0", label="density of the model")
-        right = ax.twinx()
-        right.plot(self.grid, self.code, color="C1", label="most probable code")
-        right.plot(
+        code_ax = ax.twinx()
+        code_ax.plot(self.grid, self.code, color="C1", label="MAP code")
+        code_ax.plot(
             self.grid, self.mean_code, color="C1", ls="--", label="posterior mean"
         )
-        zero = self.grid[self.code == 0]
-        if len(zero):
-            ax.axvspan(zero[0], zero[-1], color="C1", alpha=0.08, lw=0)
+        zero_codes = self.grid[self.code == 0]
+        if len(zero_codes):
+            ax.axvspan(zero_codes[0], zero_codes[-1], color="C1", alpha=0.08, lw=0)
         ax.set(xlabel=f"projection on atom {self.component}", ylabel="density")
-        right.set_ylabel("code")
-        for part in (ax, right):  # room above all curves, for the legend
-            low, high = part.get_ylim()
-            part.set_ylim(low, high + ROOM * (high - low))
-        handles = [part.get_legend_handles_labels() for part in (ax, right)]
-        entries = (a + b for a, b in zip(*handles, strict=True))
-        right.legend(*entries, loc="upper center", ncols=2)
-        self.ax_, self.code_ax_, self.figure_ = ax, right, ax.figure
+        code_ax.set_ylabel("code")
+        handles, labels = [], []
+        for each in (ax, code_ax):
+            low, high = each.get_ylim()
+            each.set_ylim(low, high + LEGEND_HEIGHT * (high - low))
+            new_handles, new_labels = each.get_legend_handles_labels()
+            handles += new_handles
+            labels += new_labels
+        code_ax.legend(handles, labels, loc="upper center", ncols=2)
+        self.ax_, self.code_ax_, self.figure_ = ax, code_ax, ax.figure
         return self
 
     @classmethod
     def from_estimator(cls, estimator, X, *, component=0, ax=None, **kwargs):
-        """Draw a coefficient of a coder on data.
+        """Plot a coefficient of a coder for given samples.
 
         Parameters
         ----------
         estimator : fitted OrthogonalSparseCoder or NonNegativeSparseCoder
             The coder.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples without missing entries.
+            Samples without missing values.
         component : int, default=0
-            Which coefficient to draw.
+            Index of the coefficient to plot.
         ax : matplotlib Axes, default=None
-            Axes to draw on. None makes new ones.
+            The axes to plot on. None creates new ones.
         **kwargs : dict
-            For ``ax.hist``.
+            Keyword arguments of `plot`.
 
         Returns
         -------
         display : PriorDisplay
-            What was drawn.
+            The display of the coefficient.
 
         Raises
         ------
         TypeError
             If `component` is no integer.
         ValueError
-            If there is no such component, if X is not finite, or if it has other
-            features than the coder was fitted to.
+            If there is no such component, if X is not finite, or if its features are
+            not those of `fit`.
         """
         check_is_fitted(estimator)
         n_components = len(estimator.components_)
@@ -163,8 +161,9 @@ class PriorDisplay:
         )
         projections = np.ravel(safe_sparse_dot(X, atom[:, None]))
         projections = projections - estimator.mean_ @ atom
-        low, high = _limits(projections)
-        grid = np.linspace(low, high, N_GRID)
+        margin = 0.05 * max(np.ptp(projections), np.finfo(float).tiny)
+        low, high = projections.min() - margin, projections.max() + margin
+        grid = np.linspace(low, high, N_GRID_POINTS)
         density, code, mean_code = estimator._curves(component, grid)
         return cls(
             projections,
@@ -175,9 +174,3 @@ class PriorDisplay:
             threshold=float(estimator.alpha_[component]),
             component=component,
         ).plot(ax=ax, **kwargs)
-
-
-def _limits(values):
-    """Return the ends of an axis that shows all values, and some room."""
-    room = 0.05 * max(np.ptp(values), np.finfo(float).tiny)
-    return values.min() - room, values.max() + room

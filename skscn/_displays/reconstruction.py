@@ -1,17 +1,18 @@
-"""The picture of reconstructions: samples, what their codes say, and the rest."""
+"""The display of reconstructions: samples, reconstructions, and their differences."""
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._data.sklearn_compat import check_matplotlib
+from skscn._displays.validation import check_image_shape
 
 N_SAMPLES = 6
-OF_COLOURS = {"cmap", "norm", "vmin", "vmax"}  # their difference has its own
+COLOR_OPTIONS = {"cmap", "norm", "vmin", "vmax"}  # the difference has its own
 
 
 class ReconstructionDisplay:
-    """Samples above their reconstructions, above the difference.
+    """Plot of samples, their reconstructions, and the differences, in three rows.
 
     It is recommended to use :meth:`from_estimator`. All parameters are stored as
     attributes.
@@ -20,20 +21,20 @@ class ReconstructionDisplay:
     ----------
     samples : ndarray of shape (n_samples, n_features), (n_samples, height, width) or \
             (n_samples, height, width, n_channels)
-        Drawn as lines, or as images.
+        Samples, plotted as lines or as images.
     reconstructions : ndarray of the same shape
-        What their codes stand for.
+        Reconstructions from the codes of the samples.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes of shape (3, n_samples)
-        The axes that were drawn on.
+        The axes of the plot.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of the axes.
 
     See Also
     --------
-    SparseCodingNetwork.reconstruct : What is drawn of networks.
+    SparseCodingNetwork.reconstruct : Return the reconstructions of a network.
 
     Examples
     --------
@@ -51,15 +52,15 @@ class ReconstructionDisplay:
         self.reconstructions = reconstructions
 
     def plot(self, *, figure=None, **kwargs):
-        """Draw the samples.
+        """Plot the samples.
 
         Parameters
         ----------
         figure : matplotlib Figure or SubFigure, default=None
-            To draw on. None makes a new one.
+            The figure to plot on. None creates a new one.
         **kwargs : dict
-            For ``ax.imshow`` or ``ax.plot``. The difference keeps its own `cmap`,
-            `norm`, `vmin` and `vmax`, and so do images of three channels.
+            Keyword arguments of ``ax.imshow`` or ``ax.plot``. `cmap`, `norm`, `vmin`
+            and `vmax` do not apply to the differences and to images of three channels.
 
         Returns
         -------
@@ -75,20 +76,21 @@ class ReconstructionDisplay:
             figure = plt.figure(figsize=size, layout="constrained")
         axes = figure.subplots(3, n_samples, squeeze=False)
         samples = np.asarray(self.samples, dtype=np.float64)
-        rebuilt = np.asarray(self.reconstructions, dtype=np.float64)
-        rests = samples - rebuilt
-        limits, most = _range(samples), _range(np.abs(rests))[1] or 1.0
-        grey = {"cmap": "gray_r"} | kwargs
-        plain = {key: kwargs[key] for key in kwargs if key not in OF_COLOURS}
+        reconstructions = np.asarray(self.reconstructions, dtype=np.float64)
+        differences = samples - reconstructions
+        bounds = _finite_bounds(samples)
+        largest = _finite_bounds(np.abs(differences))[1] or 1.0
+        style = {"cmap": "gray_r"} | kwargs
+        difference_style = {"cmap": "RdBu_r"} | _without_colors(kwargs)
         rows = (
-            ("sample", samples, limits, grey),
-            ("code", rebuilt, limits, grey),
-            ("difference", rests, (-most, most), {"cmap": "RdBu_r"} | plain),
+            ("sample", samples, bounds, style),
+            ("code", reconstructions, bounds, style),
+            ("difference", differences, (-largest, largest), difference_style),
         )
-        for (name, values, limits, style), line in zip(rows, axes, strict=True):
-            for value, ax in zip(values, line, strict=True):
-                _draw(ax, value, limits, style)
-            line[0].set_ylabel(name)
+        for (name, values, bounds, style), row_axes in zip(rows, axes, strict=True):
+            for value, ax in zip(values, row_axes, strict=True):
+                _plot_sample(ax, value, bounds, style)
+            row_axes[0].set_ylabel(name)
         self.axes_, self.figure_ = axes, figure
         return self
 
@@ -96,31 +98,31 @@ class ReconstructionDisplay:
     def from_estimator(
         cls, estimator, X, *, samples=None, image_shape=None, figure=None, **kwargs
     ):
-        """Reconstruct samples and draw them.
+        """Reconstruct samples and plot them.
 
         Parameters
         ----------
         estimator : fitted estimator
-            With `reconstruct`, as layers and networks, or with `transform` and
-            `inverse_transform`, as coders and Pipelines of such steps.
+            A layer or network, which has `reconstruct`, or an estimator with
+            `transform` and `inverse_transform`, such as a coder or a Pipeline.
         X : {array-like, sparse matrix}
-            Samples, as its `transform` takes them. Of stored arrays only the samples
-            that are drawn are read.
+            Samples as `transform` of the estimator takes them. Only the plotted samples
+            of stored arrays are read.
         samples : array-like of int, default=None
-            Which of them to draw. None takes the first six.
+            Indices of the samples to plot. None plots the first six.
         image_shape : tuple of int, (height, width) or (height, width, n_channels), \
                 default=None
-            How flat rows are drawn. None draws them as lines, or as the estimator
-            reads them.
+            The shape of the images that flat rows are plotted as. None takes the
+            `image_shape` of the estimator, or plots rows as lines.
         figure : matplotlib Figure or SubFigure, default=None
-            To draw on. None makes a new one.
+            The figure to plot on. None creates a new one.
         **kwargs : dict
-            For ``ax.imshow`` or ``ax.plot``, as in `plot`.
+            Keyword arguments of `plot`.
 
         Returns
         -------
         display : ReconstructionDisplay
-            What was drawn.
+            The display of the reconstructions.
 
         Raises
         ------
@@ -128,66 +130,64 @@ class ReconstructionDisplay:
             If `image_shape` does not fit the samples.
         """
         check_is_fitted(estimator)
-        rows = _chosen(X, slice(N_SAMPLES) if samples is None else samples)
+        chosen = _select_samples(X, slice(N_SAMPLES) if samples is None else samples)
         if hasattr(estimator, "reconstruct"):
-            rebuilt = _dense(estimator.reconstruct(rows))
+            reconstructions = estimator.reconstruct(chosen)
         else:
-            rebuilt = _dense(estimator.inverse_transform(estimator.transform(rows)))
-        rows = _dense(rows)
+            reconstructions = estimator.inverse_transform(estimator.transform(chosen))
+        chosen = _to_dense(chosen)
         shape = image_shape or getattr(estimator, "image_shape", None)
-        if rows.ndim == 2 and shape is not None:
-            if np.prod(shape) != rows.shape[1]:
-                raise ValueError(
-                    f"image_shape={tuple(shape)} has {np.prod(shape)} entries, but a "
-                    f"sample has {rows.shape[1]}."
-                )
-            rows = rows.reshape(-1, *shape)
-        rebuilt = rebuilt.reshape(rows.shape)
-        return cls(rows, rebuilt).plot(figure=figure, **kwargs)
+        if chosen.ndim == 2 and shape is not None:
+            shape = check_image_shape(shape, chosen.shape[1], "samples")
+            chosen = chosen.reshape(-1, *shape)
+        reconstructions = _to_dense(reconstructions).reshape(chosen.shape)
+        return cls(chosen, reconstructions).plot(figure=figure, **kwargs)
 
 
-def _chosen(X, samples):
-    """Return some samples, in the container that they come in."""
+def _select_samples(X, samples):
+    """Return some samples in a container of the same type."""
     if not hasattr(X, "shape"):
         X = np.asarray(X)
-    which = np.atleast_1d(np.arange(X.shape[0])[samples])
+    indices = np.atleast_1d(np.arange(X.shape[0])[samples])
     if hasattr(X, "iloc"):
-        return X.iloc[which]
+        return X.iloc[indices]
     if issparse(X):
-        return X.tocsr()[which]
+        return X.tocsr()[indices]
     if isinstance(X, np.ndarray):
-        return X[which]
+        return X[indices]
     if hasattr(X, "columns"):  # polars
-        return X[which.tolist()]
-    # Arrays in files take a place, whatever they think of lists of places.
-    return np.stack([np.asarray(X[int(i)]) for i in which])
+        return X[indices.tolist()]
+    # Not all arrays in files take a list of indices, but all take one index.
+    return np.stack([np.asarray(X[int(i)]) for i in indices])
 
 
-def _dense(rows):
+def _to_dense(rows):
     return rows.toarray() if issparse(rows) else np.asarray(rows)
 
 
-def _range(values):
-    """Return the least and the largest of the finite values."""
+def _finite_bounds(values):
+    """Return the minimum and the maximum of the finite values."""
     finite = values[np.isfinite(values)]
     return (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
 
 
-def _draw(ax, value, limits, style):
-    """Draw an image, or a line of features."""
+def _without_colors(style):
+    return {key: style[key] for key in style if key not in COLOR_OPTIONS}
+
+
+def _plot_sample(ax, value, bounds, style):
+    """Plot one sample as an image or as a line."""
+    low, high = bounds
     if value.ndim == 1:
-        style = {key: style[key] for key in style if key not in OF_COLOURS}
-        ax.plot(value, **({"lw": 0.8} | style))
-        room = 0.05 * (limits[1] - limits[0] or 1.0)
-        ax.set_ylim(limits[0] - room, limits[1] + room)
+        ax.plot(value, **({"lw": 0.8} | _without_colors(style)))
+        margin = 0.05 * (high - low or 1.0)
+        ax.set_ylim(low - margin, high + margin)
     elif value.ndim == 3 and value.shape[2] == 3:
-        low, high = limits  # colours; a difference of zero is grey
-        colours = np.clip((value - low) / (high - low or 1.0), 0, 1)
-        style = {key: style[key] for key in style if key not in OF_COLOURS}
-        ax.imshow(np.nan_to_num(colours, nan=1.0), **style)
+        colors = np.clip((value - low) / (high - low or 1.0), 0, 1)
+        ax.imshow(np.nan_to_num(colors, nan=1.0), **_without_colors(style))
     else:
         image = value if value.ndim == 2 else value.mean(axis=2)
         if "norm" not in style:
-            style = {"vmin": limits[0], "vmax": limits[1]} | style
+            style = {"vmin": low, "vmax": high} | style
         ax.imshow(image, **style)
     ax.set(xticks=[], yticks=[])

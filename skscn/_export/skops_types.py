@@ -1,9 +1,9 @@
 """The types of fitted estimators, for skops files that are loaded without pickle."""
 
-# A file of skops names the type of everything in it, and skops builds none that it is
-# not told to trust. All of these are plain records of arrays and estimators;
-# the two of scikit-learn are in its perceptrons, and skops does not trust them itself.
-TRUSTED = (
+# A skops file names the type of every object in it. skops constructs only types that
+# are trusted. All types of skscn here are estimators or dataclasses of arrays. The two
+# types of scikit-learn are attributes of its multi-layer perceptrons.
+TRUSTED_TYPES = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "skscn._coders.imputer.SparseCodingImputer",
@@ -37,23 +37,23 @@ TRUSTED = (
 
 
 def skops_trusted_types():
-    """Return the names of all types that a saved model of skscn may hold.
+    """Return the names of all types that a saved model of skscn may contain.
 
-    ``skops.io.load`` builds what a file names only where it is trusted. With this list
-    it loads every estimator of skscn, and what scikit-learn and NumPy have, multi-layer
-    perceptrons included; a file that holds anything else is refused.
+    ``skops.io.load`` constructs only types that it trusts. With this list it loads
+    every estimator of skscn, and the estimators of scikit-learn that it trusts itself,
+    and multi-layer perceptrons. It refuses files with any other type.
 
     Read more in the :ref:`user guide <persistence>`.
 
     Returns
     -------
     types : list of str
-        For the argument `trusted` of ``skops.io.load`` and ``skops.io.loads``. Add the
-        types of other packages that a Pipeline holds.
+        The argument `trusted` of ``skops.io.load`` and ``skops.io.loads``. Add the
+        types of other packages that a Pipeline contains.
 
     See Also
     --------
-    to_onnx : Models for where there is no Python.
+    to_onnx : Return a graph for runtimes without Python.
 
     Examples
     --------
@@ -63,4 +63,4 @@ def skops_trusted_types():
     >>> import skops.io  # doctest: +SKIP
     >>> skops.io.load("model.skops", trusted=skops_trusted_types())  # doctest: +SKIP
     """
-    return list(TRUSTED)
+    return list(TRUSTED_TYPES)

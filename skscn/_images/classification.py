@@ -376,16 +376,21 @@ class Ridge:
         Of features and targets, with their scatter.
     alpha, floor : float
         As of `StreamingRidgeClassifier`.
+    given_solution : tuple of ndarray or None, default=None
+        Weights and intercepts that replace the solution, such as fine-tuned ones.
     """
 
     origin: np.ndarray
     moments: DataMoments
     alpha: float
     floor: float
+    given_solution: tuple | None = None
 
     @cached_property
     def solution(self):
         """Weights and intercepts for the features as they are."""
+        if self.given_solution is not None:
+            return self.given_solution
         moments, n_features = self.moments, len(self.origin)
         mean = moments.weighted_sum / moments.weight
         scatter = np.asarray(moments.scatter) / moments.weight - np.outer(mean, mean)

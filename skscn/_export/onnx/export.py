@@ -1,4 +1,4 @@
-"""Fitted models as ONNX graphs; skl2onnx is loaded when they are called."""
+"""The function `to_onnx`, which imports skl2onnx when called."""
 
 from functools import partial
 
@@ -11,11 +11,11 @@ from skscn._data.sklearn_compat import import_optional
 
 
 def register_onnx_converters():
-    """Teach skl2onnx the estimators of skscn.
+    """Register converters for the estimators of skscn in skl2onnx.
 
     Afterwards ``skl2onnx.to_onnx`` and ``skl2onnx.convert_sklearn`` convert coders,
     layers, networks, :class:`FlooredScaler` and :class:`StreamingRidgeClassifier`,
-    alone, in a Pipeline, or inside of any other estimator that they know.
+    alone, in a Pipeline, or inside of other estimators that have converters.
 
     Read more in the :ref:`user guide <export>`.
 
@@ -26,7 +26,7 @@ def register_onnx_converters():
 
     See Also
     --------
-    to_onnx : Registers them and converts a model.
+    to_onnx : Register the converters and convert a model.
 
     Examples
     --------
@@ -39,38 +39,40 @@ def register_onnx_converters():
 
     from skscn._export.onnx.converters import CONVERTERS
 
-    for Estimator, (shapes, convert, options) in CONVERTERS.items():
+    for Estimator, (set_shapes, convert, options) in CONVERTERS.items():
+        name = f"Skscn{Estimator.__name__}"
         skl2onnx.update_registered_converter(
-            Estimator, f"Skscn{Estimator.__name__}", shapes, convert, options=options
+            Estimator, name, set_shapes, convert, options=options
         )
 
 
 def to_onnx(model, X, *, options=None, target_opset=None):
-    """Return a fitted model as an ONNX graph, that other runtimes and languages run.
+    """Return a fitted model as an ONNX graph, for other runtimes and languages.
 
-    It is what ``skl2onnx.to_onnx`` returns after :func:`register_onnx_converters`, with
-    probabilities as one array instead of a list of dictionaries.
+    The function calls :func:`register_onnx_converters` and then ``skl2onnx.to_onnx``.
+    Probabilities are one array instead of a list of dictionaries.
 
     Read more in the :ref:`user guide <export>`.
 
     Parameters
     ----------
     model : estimator or Pipeline
-        Fitted, of estimators of skscn and those that skl2onnx knows. Of a search such
-        as GridSearchCV it is its `best_estimator_`.
+        A fitted model of estimators of skscn and of those that skl2onnx converts. The
+        `best_estimator_` of a search such as GridSearchCV is converted.
     X : array-like
-        Samples, of which one is enough: the graph takes any number of the same type
-        and shape, rows or images. The model is run on the first, which tells of
-        samples that are none of it.
+        At least one sample, a row or an image. The inputs of the graph have its type
+        and shape, for any number of samples. The model is run on the first sample to
+        check its type and shape.
     options : dict, default=None
-        Of skl2onnx, for single estimators.
+        Options of skl2onnx for single estimators.
     target_opset : int, default=None
-        Version of the operators of ONNX; None takes the newest that skl2onnx knows.
+        Version of the operators of ONNX. None takes the newest version that skl2onnx
+        supports.
 
     Returns
     -------
     graph : onnx.ModelProto
-        ``graph.SerializeToString()`` is what ``onnxruntime.InferenceSession`` loads.
+        ``onnxruntime.InferenceSession`` loads ``graph.SerializeToString()``.
 
     Raises
     ------
@@ -81,16 +83,16 @@ def to_onnx(model, X, *, options=None, target_opset=None):
     TypeError
         If a step is an estimator of skscn that has no converter.
     ValueError
-        If there is no sample, or it is not as the model takes it.
+        If there is no sample, or the model does not accept it.
 
     See Also
     --------
-    to_torch : A module that can be trained.
+    to_torch : Return a module that can be trained.
 
     Notes
     -----
-    Layers of images compute in single precision for input of any type, since ONNX
-    Runtime has no other convolution on CPUs. The second output of a
+    Layers of images compute in single precision for inputs of any type, because ONNX
+    Runtime has no convolution in double precision on CPUs. The second output of a
     classifier without probabilities is its `decision_function`, as a column for two
     classes.
 
@@ -117,34 +119,34 @@ def to_onnx(model, X, *, options=None, target_opset=None):
     if is_classifier(last) and not {id(last), type(last)} & set(options or ()):
         try:
             return convert(options={**(options or {}), id(last): {"zipmap": False}})
-        except NameError as error:  # how skl2onnx says that there is no such option
+        except NameError as error:  # skl2onnx raises it for options it does not have
             if "zipmap" not in str(error):
                 raise
     return convert(options=options)
 
 
 def _check_steps(name, step):
-    """Complain of a step of skscn that has no converter."""
+    """Raise an error if a step of skscn has no converter."""
     from skscn._export.onnx.converters import CONVERTERS
 
     if isinstance(step, Pipeline | FeatureUnion):
         inner = step.steps if isinstance(step, Pipeline) else step.transformer_list
-        for own, part in inner:
-            _check_steps(own, part)
+        for inner_name, inner_step in inner:
+            _check_steps(inner_name, inner_step)
     elif type(step).__module__.startswith("skscn.") and type(step) not in CONVERTERS:
         names = sorted(kind.__name__ for kind in CONVERTERS)
         raise TypeError(
-            f"Step {name!r} is {step!r}, which has no ONNX converter. Of skscn there "
-            f"are converters of {', '.join(names)}."
+            f"Step {name!r} is {step!r}, which has no ONNX converter. skscn has "
+            f"converters for {', '.join(names)}."
         )
 
 
 def _check_sample(model, X):
-    """Run a model on the first sample, named as it is, to tell what is wrong."""
+    """Run the model on the first sample, which raises an error if it does not fit."""
     shape = np.shape(X)
     if len(shape) < 2 or shape[0] == 0:
         raise ValueError(
-            "to_onnx needs at least one sample, rows (n, n_features) or images; X has "
+            "to_onnx needs at least one sample: rows (n, n_features) or images. X has "
             f"the shape {shape}."
         )
     method = "predict" if hasattr(model, "predict") else "transform"

@@ -1,4 +1,4 @@
-"""Fitted models as torch modules, and back; torch is loaded when they are called."""
+"""The functions `to_torch` and `from_torch`, which import torch when called."""
 
 import warnings
 from copy import deepcopy
@@ -13,31 +13,33 @@ OUTPUTS = ("logits", "probabilities", "features")
 
 
 def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
-    """Return a fitted model as a torch module that computes the same, to be trained.
+    """Return a fitted model as a torch module with the same outputs, to be trained.
 
-    Every step becomes a module under its name, in a ``torch.nn.Sequential``. Atoms and
-    filters are weights of ``Linear`` and ``Conv2d`` layers, biases are minus the
-    priors, and all are parameters: backpropagation can fine-tune a network that was
-    learned without labels. Means and scales are buffers, and stay.
+    Every step becomes a module under its name in a ``torch.nn.Sequential``. Atoms and
+    filters are weights of ``Linear`` and ``Conv2d`` layers, and biases are minus the
+    priors. All of them are parameters: backpropagation can fine-tune a network that was
+    learned without labels. Means and scales are buffers, which are not trained.
 
     Read more in the :ref:`user guide <export>`.
 
     Parameters
     ----------
     model : estimator or Pipeline
-        Fitted. Coders with every prior and inference, :class:`ConvSparseCoder`,
-        :class:`SpatialPool`, :class:`SparseCodingNetwork`, :class:`FlooredScaler`,
-        :class:`StreamingRidgeClassifier`; of scikit-learn Pipeline and FeatureUnion,
-        StandardScaler, MinMaxScaler, MaxAbsScaler, Normalizer, PCA,
-        FunctionTransformer without a function, LogisticRegression, RidgeClassifier,
-        LinearSVC, linear regressors, MLPClassifier and
-        MLPRegressor. Of a search such as GridSearchCV its `best_estimator_`.
+        A fitted model. There are modules for coders with every prior and inference,
+        :class:`ConvSparseCoder`, :class:`SpatialPool`, :class:`SparseCodingNetwork`,
+        :class:`FlooredScaler` and :class:`StreamingRidgeClassifier`, and for these
+        estimators of scikit-learn: Pipeline, FeatureUnion, StandardScaler,
+        MinMaxScaler, MaxAbsScaler, Normalizer, PCA, FunctionTransformer without a
+        function, LogisticRegression, RidgeClassifier, LinearSVC, linear regressors,
+        MLPClassifier and MLPRegressor. The `best_estimator_` of a search such as
+        GridSearchCV is exported.
     output : {"logits", "probabilities", "features"}, default="logits"
-        What the module returns of a model that ends in a classifier:
-        `decision_function`, which is one number for two classes; `predict_proba`; or
-        what the classifier reads. Regressors predict, transformers transform.
+        The output of the module if the model ends in a classifier: "logits" are its
+        `decision_function`, one number per sample for two classes; "probabilities" are
+        its `predict_proba`; "features" are its inputs. The output is `predict` for
+        regressors and `transform` for transformers.
     dtype : torch dtype or str, default="float32"
-        Of parameters and results; inputs are converted.
+        The type of parameters and outputs. Inputs are converted to it.
     orthonormal : bool, default=False
         Whether torch keeps atoms orthonormal in training, by
         ``torch.nn.utils.parametrizations.orthogonal``. The atoms of a convolution are
@@ -46,9 +48,10 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     Returns
     -------
     network : torch.nn.Sequential
-        Takes rows or images as scikit-learn does: (n, n_features), (n, height, width)
-        or (n, height, width, channels). Its method ``clamp_priors_()`` sets negative
-        priors to zero, and its attribute ``model`` is a copy of the model.
+        Its inputs are rows or images as in scikit-learn, of shape (n, n_features),
+        (n, height, width) or (n, height, width, channels). Its method
+        ``clamp_priors_()`` sets negative priors to zero. Its attribute ``model`` is a
+        copy of the model.
 
     Raises
     ------
@@ -57,16 +60,16 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     TypeError
         If a step has no torch module.
     ValueError
-        If `output` is a name that there is not, or asks for probabilities of a model
-        that has none; if `dtype` is no float of torch; if `orthonormal` asks to keep
-        what training has turned before.
+        If `output` has another value, or is "probabilities" for a model without them;
+        if `dtype` is no floating-point dtype of torch; if `orthonormal=True` and the
+        atoms are not orthonormal after earlier training.
     NotFittedError
         If the model is not fitted.
 
     See Also
     --------
-    from_torch : The way back.
-    to_onnx : A graph for other runtimes.
+    from_torch : Return a trained network as a fitted model.
+    to_onnx : Return a graph for other runtimes.
 
     Examples
     --------
@@ -83,77 +86,75 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     """
     torch = import_optional("torch", extra="torch", caller="to_torch")
     if output not in OUTPUTS:
-        raise ValueError(f"output={output!r} is none of {OUTPUTS}.")
-    dtype = _float(torch, dtype)
+        raise ValueError(f"output={output!r} must be one of {OUTPUTS}.")
+    dtype = _float_dtype(torch, dtype)
     check_is_fitted(model)
     model = getattr(model, "best_estimator_", model)  # of a search
 
-    from skscn._export.fitted_layers import read_link
-    from skscn._export.torch.building import HEADS, Builder
-    from skscn._export.torch.layers import Probabilities
+    from skscn._export.torch.linear import Probabilities, output_activation
     from skscn._export.torch.network import TorchNetwork
+    from skscn._export.torch.steps import PREDICTORS, step_modules
+    from skscn._export.torch.weights import ExportOptions
 
-    build = Builder(dtype, orthonormal)
     steps = [(type(model).__name__.lower(), model)]
     if isinstance(model, Pipeline):
         steps = model.steps
-    last = steps[-1][1]
-    if output != "logits" and isinstance(last, HEADS):
-        link = read_link(last)
-        if output == "features":
-            steps = steps[:-1]
-        elif link is None:
-            raise ValueError(
-                f"{last!r} has no probabilities: use output='logits', which are its "
-                "decision_function, or LogisticRegression."
-            )
-    elif output == "probabilities":
-        raise ValueError(
-            f"{last!r} is no classifier with probabilities: use output='logits', "
-            "which is what the model returns."
-        )
-    layers = build.named(steps)
+    last, activation = steps[-1][1], None
+    is_predictor = isinstance(last, PREDICTORS)
+    if output == "features" and is_predictor:
+        steps = steps[:-1]
     if output == "probabilities":
-        layers["probabilities"] = Probabilities(link)
+        activation = output_activation(last) if is_predictor else None
+        if activation is None:
+            raise ValueError(
+                f"{last!r} has no probabilities: use output='logits' for what the "
+                "model returns, or end the model in a classifier with predict_proba, "
+                "such as LogisticRegression."
+            )
+    layers = step_modules(steps, ExportOptions(dtype, orthonormal))
+    if activation is not None:
+        layers["probabilities"] = Probabilities(activation)
     return TorchNetwork(layers, deepcopy(model), dtype)
 
 
 def from_torch(network, *, classes=None, orthonormal=False):
-    """Return a torch network as a fitted scikit-learn model that computes the same.
+    """Return a torch network as a fitted scikit-learn model with the same outputs.
 
-    What :func:`to_torch` returned comes back as the model that it was made of, with the
+    A network from :func:`to_torch` becomes a copy of the exported model with the
     weights that the network has now. Any other ``Sequential`` of ``Linear`` layers with
-    ReLU, Tanh or Sigmoid between them becomes scikit-learn's multi-layer perceptron;
-    with classes a last Softmax may follow, which the perceptron has itself.
+    ReLU, Tanh or Sigmoid between them becomes a multi-layer perceptron of scikit-learn.
+    With classes, the last layer may be a Softmax, which the perceptron applies itself.
 
     Read more in the :ref:`user guide <export>`.
 
     Parameters
     ----------
     network : torch.nn.Sequential
-        From :func:`to_torch`, fine-tuned or not, or a perceptron.
+        A network from :func:`to_torch`, fine-tuned or not, or a perceptron.
     classes : array-like of shape (n_classes,), default=None
-        The labels of the outputs of a perceptron, in the order of the outputs; of a
-        single output the second is that of positive scores. None makes it a regressor.
+        The labels of the outputs of a perceptron, in the order of the outputs. For a
+        single output, positive scores stand for the second class. None returns a
+        regressor.
     orthonormal : bool, default=False
-        Whether atoms that training has turned become the nearest orthonormal ones, so
-        that likelihoods and inverses hold. The model then differs from the network.
+        Whether trained atoms are replaced by the nearest orthonormal ones, for which
+        likelihoods and inverses are exact. The outputs of the model then differ from
+        those of the network.
 
     Returns
     -------
     model : estimator
-        A new one; neither the network nor the exported model changes.
+        A new estimator. The network and the exported model do not change.
 
     Raises
     ------
     ImportError
         If torch is not installed.
     TypeError
-        If `network` is of another kind.
+        If `network` has another type or other layers.
     ValueError
         If a prior of signed codes is negative or weights are NaN; if layers were added
-        to the network, taken off it or replaced by others; if outputs and classes
-        differ, or classes are duplicates.
+        to the network, removed from it or replaced by others; if the numbers of outputs
+        and classes differ, or there are duplicate classes.
 
     Warns
     -----
@@ -162,14 +163,14 @@ def from_torch(network, *, classes=None, orthonormal=False):
 
     See Also
     --------
-    to_torch : The way there.
+    to_torch : Return a fitted model as a torch module.
 
     Notes
     -----
-    A free fine-tuned convolution keeps its filters and biases as they are; its `atoms_`
-    become the pseudo-inverse of the filters, so that `reconstruct` is the best linear
-    reconstruction from the codes. `partial_fit` starts a new stream from the nearest
-    orthonormal atoms. Noise variances are those of the fit before.
+    A convolution that was trained with `orthonormal=False` has the trained filters and
+    biases. Its `atoms_` are the pseudo-inverse of the filters, so that `reconstruct` is
+    the best linear reconstruction from the codes. `partial_fit` starts a new stream
+    from the nearest orthonormal atoms. Noise variances do not change.
 
     Examples
     --------
@@ -183,34 +184,42 @@ def from_torch(network, *, classes=None, orthonormal=False):
     """
     import_optional("torch", extra="torch", caller="from_torch")
 
-    from skscn._export.torch.network import TorchNetwork
-    from skscn._export.torch.perceptrons import perceptron
-    from skscn._export.torch.restoring import restored
+    from skscn._export.torch.network import TorchNetwork, check_structure
+    from skscn._export.torch.perceptron import sequential_to_perceptron
+    from skscn._export.torch.steps import restore_steps
+    from skscn._export.torch.weights import MAX_ORTHONORMALITY_ERROR
 
-    if isinstance(network, TorchNetwork) and network.model is not None:
-        model, gaps = restored(network, orthonormal=orthonormal)
-        for name, gap in gaps.items():
+    if not isinstance(network, TorchNetwork) or network.model is None:
+        return sequential_to_perceptron(network, classes)
+    check_structure(network)
+    model = deepcopy(network.model)
+    module = network if isinstance(model, Pipeline) else network[0]
+    errors = restore_steps(type(model).__name__, model, module, orthonormal)
+    for name, error in errors:
+        if error > MAX_ORTHONORMALITY_ERROR:
             warnings.warn(
-                f"The atoms of step {name!r} are no longer orthonormal: D Dᵀ is "
-                f"{gap:.2g} away from the identity. transform gives what the network "
-                "gives, but inverse_transform and the likelihood hold for orthonormal "
-                "atoms only. Train with to_torch(orthonormal=True), or take the "
-                "nearest orthonormal atoms with from_torch(orthonormal=True).",
+                f"The atoms of step {name!r} are no longer orthonormal: D Dᵀ differs "
+                f"from the identity by {error:.2g}. transform returns what the network "
+                "returns, but inverse_transform and the likelihood are exact for "
+                "orthonormal atoms only. Train with to_torch(orthonormal=True), or "
+                "take the nearest orthonormal atoms by from_torch(orthonormal=True).",
                 stacklevel=2,
             )
-        return model
-    return perceptron(network, classes)
+    return model
 
 
-def _float(torch, dtype):
-    """Return the dtype of torch that was named."""
+def _float_dtype(torch, dtype):
+    """Return a floating-point dtype of torch by its name, or by that of NumPy."""
     found = dtype
     if not isinstance(dtype, torch.dtype):
         try:
             name = np.dtype(dtype).name
-        except TypeError:  # NumPy has not all that torch has
+        except TypeError:  # torch has dtypes that NumPy does not have
             name = str(dtype)
         found = getattr(torch, name, None)
     if not (isinstance(found, torch.dtype) and found.is_floating_point):
-        raise ValueError(f"dtype={dtype!r} is no float of torch, as 'float32' is.")
+        raise ValueError(
+            f"dtype={dtype!r} must be a floating-point dtype of torch, such as "
+            "'float32'."
+        )
     return found

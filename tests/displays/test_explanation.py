@@ -1,6 +1,6 @@
-"""The picture of an explanation."""
+"""ExplanationDisplay plots what the detector explains."""
 
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,24 +8,15 @@ from sklearn.exceptions import NotFittedError
 
 from skscn import ConvSparseCoder, ExplanationDisplay, SparseCodingDetector
 
-mpl.use("agg")
-import matplotlib.pyplot as plt
 
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
-def table():
+def anomalous_samples():
     X = np.random.default_rng(0).normal(size=(100, 4))
     X[7, 2] = 30.0
     return X
 
 
-def test_the_first_bar_is_the_most_surprising_feature():
-    X = table()
+def test_the_first_bar_is_the_most_anomalous_feature():
+    X = anomalous_samples()
     detector = SparseCodingDetector().fit(X)
     display = ExplanationDisplay.from_estimator(detector, X, sample=7, n_top=3)
     labels = [label.get_text() for label in display.ax_.get_yticklabels()]
@@ -37,7 +28,7 @@ def test_the_first_bar_is_the_most_surprising_feature():
 
 
 def test_names_of_features_are_those_seen_in_fit_or_given():
-    frame = pd.DataFrame(table(), columns=list("abcd"))
+    frame = pd.DataFrame(anomalous_samples(), columns=list("abcd"))
     detector = SparseCodingDetector().fit(frame)
     display = ExplanationDisplay.from_estimator(detector, frame, sample=7)
     assert display.ax_.get_yticklabels()[0].get_text() == "c"
@@ -61,29 +52,29 @@ def test_the_map_of_an_image_has_its_size_and_adds_up(shape):
     assert ax.get_title() == f"score {score:.1f}"
 
 
-def test_options_reach_matplotlib():
-    X = table()
+def test_keyword_arguments_are_passed_to_matplotlib():
+    X = anomalous_samples()
     detector = SparseCodingDetector().fit(X)
     display = ExplanationDisplay.from_estimator(detector, X, color="black")
     assert display.bars_[0].get_facecolor() == (0.0, 0.0, 0.0, 1.0)
 
 
-def test_before_fit():
+def test_the_detector_must_be_fitted():
     with pytest.raises(NotFittedError):
-        ExplanationDisplay.from_estimator(SparseCodingDetector(), table())
+        ExplanationDisplay.from_estimator(SparseCodingDetector(), anomalous_samples())
 
 
-def test_what_cannot_be_drawn_is_an_error():
+def test_wrong_arguments_are_refused():
     features = np.arange(4.0)
-    with pytest.raises(ValueError, match="n_top=0 must be at least 1"):
+    with pytest.raises(ValueError, match="n_top=0 must be an integer of at least 1"):
         ExplanationDisplay(features).plot(n_top=0)
     for names in (["a"], list("abcde")):
         with pytest.raises(ValueError, match=rf"{len(names)} names for 4 features"):
             ExplanationDisplay(features, feature_names=names).plot()
 
 
-def test_lists_are_explained_too():
-    X = table()
+def test_lists_are_explained():
+    X = anomalous_samples()
     detector = SparseCodingDetector().fit(X)
     display = ExplanationDisplay.from_estimator(detector, X.tolist(), sample=7)
     assert display.ax_.get_yticklabels()[0].get_text() == "feature 2"

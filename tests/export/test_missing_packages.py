@@ -1,4 +1,4 @@
-"""Without the extras everything else works, and errors name them."""
+"""Optional packages are imported only when needed, and errors name the extra."""
 
 import subprocess
 import sys
@@ -12,16 +12,16 @@ CODER = skscn.NonNegativeSparseCoder(2, alpha=0.1)
 ONE_ROW = np.zeros((1, 3))
 
 
-def fitted():
+def fitted_coder():
     return CODER.fit(np.random.default_rng(0).normal(size=(20, 3)))
 
 
 @pytest.mark.parametrize(
     ("call", "package", "extra"),
     [
-        (lambda: skscn.to_torch(fitted()), "torch", "torch"),
+        (lambda: skscn.to_torch(fitted_coder()), "torch", "torch"),
         (lambda: skscn.from_torch(None), "torch", "torch"),
-        (lambda: skscn.to_onnx(fitted(), ONE_ROW), "skl2onnx", "onnx"),
+        (lambda: skscn.to_onnx(fitted_coder(), ONE_ROW), "skl2onnx", "onnx"),
         (skscn.register_onnx_converters, "skl2onnx", "onnx"),
     ],
 )
@@ -34,7 +34,7 @@ def test_an_error_names_the_extra(call, package, extra, monkeypatch):
         call()
 
 
-def test_nothing_optional_is_imported_before_it_is_asked_for():
+def test_optional_packages_are_not_imported_with_skscn():
     code = (
         "import sys, skscn; optional = {'torch', 'onnx', 'skl2onnx', 'skops'}; "
         "print(*optional & set(sys.modules))"

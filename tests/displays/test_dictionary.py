@@ -1,6 +1,5 @@
-"""The picture of a dictionary."""
+"""DictionaryDisplay plots every atom once."""
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -10,16 +9,8 @@ from sklearn.pipeline import make_pipeline
 
 from skscn import ConvSparseCoder, DictionaryDisplay, OrthogonalSparseCoder
 
-matplotlib.use("agg")
 
-
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
-def coder_of(n_features):
+def fitted_coder(n_features):
     return OrthogonalSparseCoder(alpha=0.1, max_iter=0).fit(np.eye(n_features))
 
 
@@ -33,7 +24,7 @@ def coder_of(n_features):
     ],
 )
 def test_atoms_are_patches(n_features, image_shape, expected):
-    coder = coder_of(n_features)
+    coder = fitted_coder(n_features)
     display = DictionaryDisplay.from_estimator(coder, image_shape=image_shape)
     assert display.atoms.shape == (n_features, *expected)
     np.testing.assert_array_equal(
@@ -42,18 +33,18 @@ def test_atoms_are_patches(n_features, image_shape, expected):
     assert display.image_.get_array().shape[2:] == expected[2:]
 
 
-def test_every_atom_is_in_the_picture_once(rng):
+def test_every_atom_is_in_the_image_once(rng):
     atoms = rng.normal(size=(7, 3, 4))
-    picture = DictionaryDisplay(atoms).plot(n_columns=3).image_.get_array()
-    assert picture.shape == (3 * 4 - 1, 3 * 5 - 1)
+    image = DictionaryDisplay(atoms).plot(n_columns=3).image_.get_array()
+    assert image.shape == (3 * 4 - 1, 3 * 5 - 1)
     for i, atom in enumerate(atoms):
         top, left = 4 * (i // 3), 5 * (i % 3)
-        found = np.asarray(picture[top : top + 3, left : left + 4])
+        found = np.asarray(image[top : top + 3, left : left + 4])
         np.testing.assert_allclose((2 * found - 1) * np.abs(atom).max(), atom)
-    between = np.ma.getmaskarray(picture)
-    assert between[3::4].all()
-    assert between[:, 4::5].all()
-    assert between.sum() == between.size - atoms.size
+    is_gap = np.ma.getmaskarray(image)
+    assert is_gap[3::4].all()
+    assert is_gap[:, 4::5].all()
+    assert is_gap.sum() == is_gap.size - atoms.size
 
 
 def test_a_convolution_and_other_estimators_have_atoms(digits):
@@ -69,30 +60,30 @@ def test_a_convolution_and_other_estimators_have_atoms(digits):
     assert display.image_.get_cmap().name == "magma"
 
 
-def test_shapes_that_do_not_fit_are_told():
+def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="not square"):
-        DictionaryDisplay.from_estimator(coder_of(7))
-    with pytest.raises(ValueError, match="12 numbers"):
-        DictionaryDisplay.from_estimator(coder_of(16), image_shape=(3, 4))
+        DictionaryDisplay.from_estimator(fitted_coder(7))
+    with pytest.raises(ValueError, match="has 12 entries, but atoms have 16"):
+        DictionaryDisplay.from_estimator(fitted_coder(16), image_shape=(3, 4))
     with pytest.raises(ValueError, match="2 channels"):
-        DictionaryDisplay.from_estimator(coder_of(8), image_shape=(2, 2, 2))
+        DictionaryDisplay.from_estimator(fitted_coder(8), image_shape=(2, 2, 2))
 
 
-def test_what_has_no_atoms_is_told(rng):
+def test_estimators_without_atoms_are_refused(rng):
     rows = rng.normal(size=(20, 4))
     with pytest.raises(TypeError, match=r"model\[0\]"):
         DictionaryDisplay.from_estimator(make_pipeline(PCA(2)).fit(rows))
     with pytest.raises(TypeError, match="neither"):
         DictionaryDisplay.from_estimator(KMeans(2, n_init=1).fit(rows))
     with pytest.raises(ValueError, match="n_atoms=0 must be"):
-        DictionaryDisplay.from_estimator(coder_of(4), n_atoms=0)
+        DictionaryDisplay.from_estimator(fitted_coder(4), n_atoms=0)
     with pytest.raises(ValueError, match="n_columns=0 must be"):
-        DictionaryDisplay.from_estimator(coder_of(4), n_columns=0)
+        DictionaryDisplay.from_estimator(fitted_coder(4), n_columns=0)
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 3, 3)])
-def test_what_is_between_atoms_has_no_colour_of_theirs(shape):
+def test_gaps_have_a_color_that_atoms_do_not_have(shape):
     display = DictionaryDisplay(np.ones((4, *shape))).plot()
-    picture = display.image_.to_rgba(display.image_.get_array())[..., :3]
-    np.testing.assert_allclose(picture[:3, :3], 1)
-    np.testing.assert_allclose(picture[3], np.tile([0.35, 0.5, 0.7], (7, 1)))
+    image = display.image_.to_rgba(display.image_.get_array())[..., :3]
+    np.testing.assert_allclose(image[:3, :3], 1)
+    np.testing.assert_allclose(image[3], np.tile([0.35, 0.5, 0.7], (7, 1)))

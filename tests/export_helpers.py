@@ -1,4 +1,4 @@
-"""What tests of exports share: coders of every kind, and a distance."""
+"""Coders of every kind, and an error measure, for tests of exports."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ CODERS = [
 ]
 
 
-def off(found, wanted):
-    """Return the largest difference, by the largest number."""
-    assert found.shape == wanted.shape
-    return np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())
+def relative_error(found, expected):
+    """Return the largest difference, divided by the largest expected value if > 1."""
+    assert found.shape == expected.shape
+    return np.abs(found - expected).max() / max(1.0, np.abs(expected).max())

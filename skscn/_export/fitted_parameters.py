@@ -1,0 +1,172 @@
+"""The parameters of fitted steps as plain arrays, in the layout of torch and ONNX."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logit
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler
+
+from skscn._images.layers.pooling_axes import WindowAxis
+
+
+@dataclass(frozen=True)
+class EncoderParameters:
+    """The map from projections u to codes, which `encode` evaluates.
+
+    Parameters
+    ----------
+    prior : {"laplace", "exponential", "spike_slab"}
+    one_sided : bool
+    bias : ndarray of shape (n_components,)
+        −λ, minus the threshold. For posterior means under a spike-and-slab prior: the
+        log odds of slab to spike at u = 0.
+    wiener_gain : ndarray of shape (n_components,) or None, default=None
+        τ² / (τ² + σ²) for a slab of variance τ². None stands for one.
+    sigma : float or None, default=None
+        Standard deviation of the noise if the codes are posterior means. None stands
+        for MAP codes.
+    """
+
+    prior: str
+    one_sided: bool
+    bias: np.ndarray
+    wiener_gain: np.ndarray | None = None
+    sigma: float | None = None
+
+
+@dataclass(frozen=True)
+class ConvolutionParameters:
+    """A convolution, its contrast normalization and its encoder.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_groups * n_components, n_channels, height, width)
+    bias : ndarray of shape (n_groups * n_components,)
+        Added to the products of patches with filters.
+    n_groups : int
+    stride : tuple of int
+    padding : tuple of tuple of int
+        Zeros added ((top, bottom), (left, right)).
+    grid_shape : tuple of int
+        Number of patches down and to the right.
+    contrast : tuple of float or None
+        (eps, center). Products are divided by √(variance + eps) of their patch; the
+        variance is computed from the patch minus the center.
+    encoder : EncoderParameters
+    split_sign : bool
+        Whether the projections −u of each group follow its projections u.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    n_groups: int
+    stride: tuple
+    padding: tuple
+    grid_shape: tuple
+    contrast: tuple | None
+    encoder: EncoderParameters
+    split_sign: bool
+
+
+def encoder_parameters(coder):
+    """Return the parameters of the encoder of a fitted coder of rows."""
+    encoder = coder._encoding_model(np.float64).encoder
+    prior, one_sided = coder._fitted_prior, coder._prior_object.one_sided
+    if coder.inference == "map":
+        return EncoderParameters(prior, one_sided, -coder.alpha_, encoder.shrinkage)
+    sigma = float(np.sqrt(encoder.noise_variance))
+    if prior == "spike_slab":
+        slab_probability, slab_variance = encoder.parameters
+        total_variance = slab_variance + encoder.noise_variance
+        log_odds = (
+            logit(slab_probability)
+            + np.log(encoder.noise_variance / total_variance) / 2
+        )
+        wiener_gain = slab_variance / total_variance
+        return EncoderParameters(prior, one_sided, log_odds, wiener_gain, sigma)
+    # λ = σ² β by the rate, not alpha_: alpha_ may be zero, the rate is positive.
+    bias = -encoder.noise_variance * encoder.parameters[0]
+    return EncoderParameters(prior, one_sided, bias, sigma=sigma)
+
+
+def convolution_parameters(layer):
+    """Return the parameters of a fitted ConvSparseCoder, from its public attributes."""
+    n_groups, n_components = len(layer.mean_), len(layer.alpha_)
+    shape = (n_groups, 1 + layer.split_sign, n_components)
+    filters = layer.filters_.reshape(*shape, *layer.filters_.shape[1:])[:, 0]
+    weight = np.moveaxis(filters, -1, 2)
+    bias = layer.bias_.astype(np.float64).reshape(shape) + layer.alpha_
+    geometry = layer._geometry(layer.image_shape_)
+    return ConvolutionParameters(
+        weight=weight.reshape(-1, *weight.shape[2:]),
+        bias=bias[:, 0].ravel(),
+        n_groups=n_groups,
+        stride=geometry.stride,
+        padding=geometry.padding,
+        grid_shape=geometry.places,
+        contrast=(layer.eps_, layer._centre) if layer.eps_ else None,
+        encoder=EncoderParameters(layer.prior, one_sided=True, bias=-layer.alpha_),
+        split_sign=layer.split_sign,
+    )
+
+
+def pooling_axes(layer):
+    """Return how a fitted SpatialPool reduces rows and columns.
+
+    Returns
+    -------
+    rows, columns : LinearAxis or WindowAxis
+    windows : tuple of tuple of int or None
+        (sizes, strides) of equal windows at equal distances; None for other windows
+        and for weighted sums.
+    """
+    rows, columns = layer._axes(layer.image_shape_)
+    windows = [_window_and_stride(axis) for axis in (rows, columns)]
+    return rows, columns, tuple(zip(*windows, strict=True)) if all(windows) else None
+
+
+def linear_parameters(model):
+    """Return the weights of a linear classifier or regressor.
+
+    Returns
+    -------
+    coef : ndarray of shape (n_outputs, n_features)
+    intercept : ndarray of shape (n_outputs,)
+    """
+    coef = np.atleast_2d(model.coef_)
+    return coef, np.broadcast_to(np.asarray(model.intercept_), (len(coef),))
+
+
+def scaling_parameters(scaler):
+    """Return the offset and the scale of a scaler, which returns (X − offset) / scale.
+
+    Parameters
+    ----------
+    scaler : StandardScaler, FlooredScaler, MinMaxScaler or MaxAbsScaler
+
+    Returns
+    -------
+    offset, scale : ndarray of shape (n_features,)
+    """
+    zeros, ones = np.zeros(scaler.n_features_in_), np.ones(scaler.n_features_in_)
+    if isinstance(scaler, MinMaxScaler):
+        scale = 1.0 / scaler.scale_
+        return -scaler.min_ * scale, scale
+    if isinstance(scaler, MaxAbsScaler):
+        return zeros, scaler.scale_
+    return (
+        scaler.mean_ if scaler.with_mean else zeros,
+        scaler.scale_ if scaler.with_std else ones,
+    )
+
+
+def _window_and_stride(axis):
+    """Return the size and the stride of equal windows, or None for other windows."""
+    if not isinstance(axis, WindowAxis):
+        return None
+    starts, ends = np.transpose(axis.windows)
+    # A single window takes any stride that leaves no room for a second one.
+    strides = np.diff(starts) if len(starts) > 1 else np.array([axis.n_in])
+    if np.ptp(ends - starts) or np.ptp(strides) or not strides[0]:
+        return None
+    return int(ends[0]), int(strides[0])

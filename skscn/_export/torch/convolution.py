@@ -1,0 +1,272 @@
+"""ConvSparseCoder as torch modules, and trained modules as ConvSparseCoder."""
+
+from collections import OrderedDict
+from copy import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skscn._core.procrustes import polar_factor
+from skscn._export.fitted_parameters import convolution_parameters
+from skscn._export.torch.coders import Encoder, SparseCoder
+from skscn._export.torch.weights import (
+    check_orthonormal,
+    check_thresholds,
+    keep_orthonormal,
+    per_channel,
+    trained_array,
+    trained_atoms,
+)
+
+
+def contrast_conv2d(x, weight, bias, stride, groups, contrast):
+    """Return the products of patches with filters, over their contrast, plus the bias.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, channels, height, width)
+    weight : Tensor of shape (n_filters, channels_per_group, height, width)
+    bias : Tensor of shape (n_filters,)
+    stride : tuple of int
+    groups : int
+    contrast : tuple of float or None
+        (eps, center): products are divided by √(variance + eps) of their patch. The
+        variance is computed from x − center.
+    """
+    if contrast is None:
+        return functional.conv2d(x, weight, bias, stride, groups=groups)
+    eps, center = contrast
+    products = functional.conv2d(x, weight, None, stride, groups=groups)
+    centered = (x - center).unflatten(1, (groups, -1))
+    mean, mean_square = (
+        functional.avg_pool2d(values.mean(dim=2), tuple(weight.shape[2:]), stride)
+        for values in (centered, centered * centered)
+    )
+    variance = torch.clamp(mean_square - mean * mean, min=0.0)
+    inverse_contrast = torch.rsqrt(variance + eps).unsqueeze(2)
+    products = products.unflatten(1, (groups, -1)) * inverse_contrast
+    products = products.flatten(1, 2)
+    return products + per_channel(bias, products)
+
+
+class ContrastConv2d(nn.Conv2d):
+    """A convolution whose products are divided by the contrast of their patch."""
+
+    contrast: tuple
+
+    def forward(self, x):
+        """Return the products of every patch."""
+        return contrast_conv2d(
+            x, self.weight, self.bias, self.stride, self.groups, self.contrast
+        )
+
+    def extra_repr(self):
+        """Return the options of Conv2d and the constant added to the variance."""
+        return f"{super().extra_repr()}, contrast={self.contrast[0]:.3g}"
+
+
+class WhitenedConv2d(nn.Module):
+    """A convolution with the filters D W: trained atoms D and a fixed whitening W.
+
+    Parameters
+    ----------
+    atoms : Tensor of shape (n_groups, n_components, n_components)
+        D. torch keeps its rows orthonormal.
+    whitening : Tensor of shape (n_groups, n_components, n_features)
+        W, minus the mean over features if patches are centered.
+    whitened_mean : Tensor of shape (n_groups, n_components)
+        W μ, which is subtracted from whitened patches.
+    filter_shape : tuple of int
+        (channels_per_group, height, width).
+    stride, contrast
+        Those of `contrast_conv2d`.
+    """
+
+    whitening: Tensor
+    whitened_mean: Tensor
+
+    def __init__(self, atoms, whitening, whitened_mean, filter_shape, stride, contrast):
+        super().__init__()
+        self.filter_shape, self.stride, self.contrast = filter_shape, stride, contrast
+        self.register_buffer("whitening", whitening)
+        self.register_buffer("whitened_mean", whitened_mean)
+        self.atoms = nn.Parameter(atoms)
+        keep_orthonormal(self, "atoms")
+
+    def forward(self, x):
+        """Return the products of every patch."""
+        atoms = self.atoms
+        weight = (atoms @ self.whitening).reshape(-1, *self.filter_shape)
+        bias = -(atoms @ self.whitened_mean[:, :, None]).flatten()
+        return contrast_conv2d(
+            x, weight, bias, self.stride, len(self.whitening), self.contrast
+        )
+
+    def extra_repr(self):
+        """Return the number of channels, of filters, and the size of filters."""
+        n_groups, n_components, _ = self.whitening.shape
+        channels, *kernel_size = self.filter_shape
+        return (
+            f"{n_groups * channels}, {n_groups * n_components}, "
+            f"kernel_size={tuple(kernel_size)}, stride={self.stride}"
+        )
+
+
+class SplitSign(nn.Module):
+    """Projections followed by their negatives, group by group."""
+
+    def __init__(self, n_components):
+        super().__init__()
+        self.n_components = n_components
+
+    def forward(self, u):
+        """Return u and −u for every group."""
+        u = u.unflatten(1, (-1, 1, self.n_components))
+        return torch.cat([u, -u], dim=2).flatten(1, 3)
+
+
+def convolution_module(name, layer, options):
+    """Return zero padding, products of patches with filters, and the encoder."""
+    conv = convolution_parameters(layer)
+    weight, bias = options.tensor(conv.weight), options.tensor(conv.bias)
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    (top, bottom), (left, right) = conv.padding
+    if any((top, bottom, left, right)):
+        modules["pad"] = nn.ZeroPad2d((left, right, top, bottom))
+    if options.orthonormal:
+        atoms, whitening, whitened_mean = map(
+            options.tensor, _atoms_and_whitening(layer)
+        )
+        filters = (atoms @ whitening).flatten(0, 1)
+        check_orthonormal(name, weight.flatten(1).numpy(), filters.numpy())
+        filter_shape = tuple(weight.shape[1:])
+        modules["project"] = WhitenedConv2d(
+            atoms, whitening, whitened_mean, filter_shape, conv.stride, conv.contrast
+        )
+    else:
+        modules["project"] = _conv2d(weight, bias, conv)
+    if conv.split_sign:
+        modules["split_sign"] = SplitSign(len(conv.encoder.bias))
+    modules["encoder"] = Encoder(conv.encoder, options)
+    return SparseCoder(modules)
+
+
+def restore_convolution(name, layer, module, orthonormal):
+    """Write trained filters or atoms, biases and thresholds into a ConvSparseCoder."""
+    alpha = trained_array(-module.prior_bias, layer.alpha_)
+    check_thresholds(name, alpha, signed=False)
+    if not isinstance(module.project, WhitenedConv2d):
+        _restore_filters(layer, module.project, alpha, orthonormal)
+        return
+    former = _whitened_atoms(layer)
+    atoms = trained_atoms(module.project, "atoms", former)
+    if atoms is not former or alpha is not layer.alpha_:
+        _set_atoms(layer, atoms, alpha)
+
+
+def _whitened_atoms(layer):
+    """Return the atoms of whitened patches, for every group."""
+    return np.array([coder.components_ for _, coder in layer._groups])
+
+
+def _conv2d(weight, bias, conv):
+    """Return a Conv2d of given weights, without drawing random ones."""
+    Conv2d = nn.Conv2d if conv.contrast is None else ContrastConv2d
+    n_channels = conv.n_groups * weight.shape[1]
+    kernel_size = tuple(weight.shape[2:])
+    options = {"groups": conv.n_groups, "device": "meta"}
+    module = Conv2d(n_channels, len(weight), kernel_size, conv.stride, **options)
+    module.weight, module.bias = nn.Parameter(weight), nn.Parameter(bias)
+    if conv.contrast is not None:
+        module.contrast = conv.contrast
+    return module
+
+
+def _atoms_and_whitening(layer):
+    """Return the arrays of `WhitenedConv2d`, whose products are the filters."""
+    shape = layer.filters_.shape[1:]
+    whitenings, whitened_means = [], []
+    for whitening, _ in layer._groups:
+        rows = whitening.forward
+        whitened_means.append(rows @ whitening.mean)
+        if layer.center_patches:
+            rows = rows - rows.mean(axis=1, keepdims=True)
+        rows = np.moveaxis(rows.reshape(-1, *shape), -1, 1)
+        whitenings.append(rows.reshape(len(rows), -1))
+    return _whitened_atoms(layer), np.array(whitenings), np.array(whitened_means)
+
+
+def _restore_filters(layer, project, alpha, orthonormal):
+    """Write free filters, or those of the nearest orthonormal atoms."""
+    conv = convolution_parameters(layer)
+    weight, bias = trained_array(project.weight), trained_array(project.bias)
+    is_unchanged = np.array_equal(weight, conv.weight.astype(weight.dtype))
+    is_unchanged &= np.array_equal(bias, conv.bias.astype(bias.dtype))
+    if is_unchanged and alpha is layer.alpha_:
+        return
+    filters = weight.reshape(conv.n_groups, -1, *weight.shape[1:])
+    filters = np.moveaxis(filters, 2, -1)
+    rows = filters.reshape(*filters.shape[:2], -1).astype(np.float64)
+    atoms = [
+        polar_factor(group @ whitening.backward.T)
+        for group, (whitening, _) in zip(rows, layer._groups, strict=True)
+    ]
+    if orthonormal or is_unchanged:
+        _set_atoms(layer, _whitened_atoms(layer) if is_unchanged else atoms, alpha)
+    else:
+        _set_free_filters(layer, filters, bias.reshape(filters.shape[:2]), alpha)
+        layer._groups = [
+            (whitening, _with_atoms(coder, rows))
+            for (whitening, coder), rows in zip(layer._groups, atoms, strict=True)
+        ]
+
+
+def _set_free_filters(layer, filters, bias, alpha):
+    """Write filters that are no product of orthonormal atoms and a whitening.
+
+    The atoms become the pseudo-inverse of the filters, the best linear reconstruction
+    from their products. The mean patch becomes the nearest to the former one whose
+    products are minus the bias.
+    """
+    n_groups = len(filters)
+    rows = filters.reshape(*filters.shape[:2], -1).astype(np.float64)
+    atoms = np.linalg.pinv(rows)
+    mean = layer.mean_.reshape(n_groups, -1).astype(np.float64)
+    bias_error = -bias - np.einsum("gkp,gp->gk", rows, mean)
+    mean = mean + np.einsum("gpk,gk->gp", atoms, bias_error)
+    signs = (1, -1) if layer.split_sign else (1,)
+    dtype = layer.filters_.dtype
+    split_filters = np.concatenate([sign * filters for sign in signs], axis=1)
+    split_bias = np.concatenate([sign * bias - alpha for sign in signs], axis=1)
+    atoms = atoms.swapaxes(1, 2).reshape(layer.atoms_.shape)
+    layer.filters_ = split_filters.reshape(layer.filters_.shape).astype(dtype)
+    layer.bias_ = split_bias.ravel().astype(dtype)
+    layer.atoms_ = atoms.astype(dtype)
+    layer.mean_ = mean.reshape(layer.mean_.shape).astype(dtype)
+    layer.alpha_ = alpha
+
+
+def _set_atoms(layer, atoms, alpha):
+    """Write orthonormal atoms of whitened patches, and thresholds.
+
+    A coder whose atoms are unchanged keeps its stream.
+    """
+    layer._groups = [
+        (whitening, coder)
+        if np.array_equal(rows, coder.components_.astype(rows.dtype))
+        else (whitening, _with_atoms(coder, rows))
+        for (whitening, coder), rows in zip(layer._groups, atoms, strict=True)
+    ]
+    geometry = layer._geometry(layer.image_shape_)
+    layer._set_attributes(geometry, alpha, layer.filters_.dtype)
+
+
+def _with_atoms(coder, components):
+    """Return a copy of a coder of whitened patches with other atoms."""
+    coder = copy(coder)
+    components = polar_factor(components.astype(np.float64))
+    coder.components_ = components.astype(coder.components_.dtype)
+    coder._restart_stream(components)
+    return coder

@@ -1,0 +1,68 @@
+"""Convolutions in torch: equal maps, and trained filters and atoms."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from common import orthonormality_error
+from export_helpers import N_SAMPLES, relative_error
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from torch_helpers import (
+    CONVOLUTIONS,
+    convolution,
+    deep_network,
+    evaluate,
+    images,
+    train,
+)
+
+from skscn import SpatialPool, from_torch, to_torch
+
+torch = pytest.importorskip("torch")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+
+@pytest.mark.parametrize("orthonormal", [False, True])
+@pytest.mark.parametrize("layer", CONVOLUTIONS, ids=repr)
+def test_maps_of_convolutions_are_equal(layer, orthonormal):
+    X = images()
+    layer = deepcopy(layer).fit(X[:100])
+    network = to_torch(layer, orthonormal=orthonormal)
+    rows = X.reshape(N_SAMPLES, -1)
+    assert relative_error(evaluate(network, X), layer.transform(X)) < 1e-5
+    expected = layer.transform(X).reshape(N_SAMPLES, -1)
+    assert relative_error(evaluate(network, rows), expected) < 1e-5
+    network = to_torch(layer, orthonormal=orthonormal, dtype="float64")
+    assert relative_error(evaluate(network, X), layer.transform(X)) < 1e-12
+
+
+def test_free_filters_have_nearest_orthonormal_atoms(digits, labels):
+    X, y = digits[:300], labels[:300]
+    model = make_pipeline(deep_network(), LogisticRegression(max_iter=50)).fit(X, y)
+    network = train(to_torch(model), X, y)
+    back = from_torch(network, orthonormal=True)
+    for name in ("conv1", "conv2"):
+        for _, coder in back[0].named_layers_[name]._groups:
+            assert orthonormality_error(coder.components_) < 1e-10
+    outputs = evaluate(network, X)
+    free = from_torch(network)
+    assert relative_error(outputs, free.decision_function(X)) < 1e-5
+    assert relative_error(outputs, back.decision_function(X)) > 1e-5
+
+
+def test_atoms_of_free_filters_are_their_pseudo_inverse(digits, labels):
+    X, y = digits[:300].reshape(-1, 8, 8), labels[:300]
+    layer = convolution(5, split_sign=False, alpha=0.0, padding="valid", stride=3)
+    pool = SpatialPool(window=1, flatten=True)
+    model = make_pipeline(layer, pool, LogisticRegression(max_iter=50)).fit(X, y)
+    back = from_torch(train(to_torch(model, dtype="float64"), X, y))
+    layer = back[0]
+    filters = layer.filters_.reshape(5, -1)
+    atoms = layer.atoms_.reshape(5, -1)
+    np.testing.assert_allclose(filters @ atoms.T, np.eye(5), atol=1e-10)
+    projected = filters @ layer.mean_.ravel()
+    np.testing.assert_allclose(projected, -layer.bias_ - layer.alpha_, atol=1e-10)
