@@ -37,11 +37,11 @@ report = interpret_network(model, X_train)
 report
 
 # %%
-# The orthogonality error is large: the inner products of an atom with the other atoms
-# add up to more than its own norm. The ReLU codes are therefore far from the exact
-# codes, which minimize the objective. The objective gap compares the two: a gap above
-# one means that the objective of the ReLU codes is higher than that of zero codes. Yet
-# a linear map of the ReLU codes reconstructs most of the digit (R² linear): they keep
+# The orthogonality error (error) is large: the inner products of an atom with the other
+# atoms outweigh its own norm. The ReLU codes are therefore far from the exact codes,
+# which minimize the objective. The objective gap compares the two: a gap above one
+# means that the objective of the ReLU codes is higher than that of zero codes. Yet a
+# linear map of the ReLU codes reconstructs most of the digit (R² linear): they keep
 # most of the information.
 
 layer = report.layers[0]

@@ -51,12 +51,12 @@ class KMeansCoder(ConvSparseCoder):
     They are the centers of whitened patches, scaled to unit norm.
     """
 
-    def _group(self, patches, n_components, rng, task):
-        whitening, coder = super()._group(patches, n_components, rng, task)
+    def _fit_group(self, rows, n_components, rng, task):
+        whitening, coder = super()._fit_group(rows, n_components, rng, task)
         kmeans = MiniBatchKMeans(
             n_components, batch_size=4096, n_init=1, random_state=0
         )
-        centers = kmeans.fit(whitening(self._normalised(patches))).cluster_centers_
+        centers = kmeans.fit(whitening(rows)).cluster_centers_
         coder.components_ = centers / np.linalg.norm(centers, axis=1, keepdims=True)
         return whitening, coder
 
