@@ -5,8 +5,8 @@ Does backpropagation improve atoms that were learned without labels?
 A sparse coding network is a convolutional network whose weights are learned without
 labels. :func:`~skscn.to_torch` converts it to a torch module that computes the same
 function and can be trained further by backpropagation. How much accuracy does that
-gain? And what does it cost to keep the atoms orthonormal and the thresholds λ ≥ 0, which
-means biases of at most zero?
+gain? And what does it cost to keep the atoms orthonormal and the thresholds λ ≥ 0,
+which means biases of at most zero?
 
 This example needs torch: ``pip install 'skscn[torch]'``.
 """

@@ -90,10 +90,6 @@ class BaseCoder(
         "random_state": ["random_state"],
     }
 
-    # Words of warnings, which a layer that learns with a coder replaces.
-    _remedy = "Increase max_iter or tol."
-    _entries = "The entries of X"
-
     @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
         """Learn the dictionary.
@@ -387,12 +383,12 @@ class BaseCoder(
     def _warn_after_fit(self, problem, solution):
         if not solution.converged:
             unit = "nats a feature" if problem.learns_prior else "of its value"
-            warn_not_converged(self.tol, unit, self.max_iter, self._remedy)
+            warn_not_converged(self.tol, unit, self.max_iter)
         moments, decrease = solution.moments, solution.code_moments.objective_decrease
         if not problem.learns_prior and decrease == 0.0 and moments.sum_squares > 0.0:
             n_entries = moments.weight * len(solution.mean)
             rms = np.sqrt(moments.sum_squares / n_entries)
-            warn_zero_codes(self.alpha, rms, self._entries)
+            warn_zero_codes(self.alpha, rms)
 
 
 def _check_moments(moments, dtype):
