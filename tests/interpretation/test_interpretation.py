@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy.linalg import polar
 from scipy.stats import exponnorm
 from sklearn.datasets import make_regression
@@ -51,8 +51,8 @@ def orthonormal_layers(seed=0):
     """Return two layers of orthonormal atoms with sparse priors, and a readout."""
     rng = np.random.default_rng(seed)
     return [
-        (2.0 * orthonormal(8, 12, seed), -rng.uniform(0, 1, 8)),
-        (0.5 * orthonormal(6, 8, seed + 1), -rng.uniform(0, 0.2, 6)),
+        (2.0 * random_orthonormal(8, 12, seed), -rng.uniform(0, 1, 8)),
+        (0.5 * random_orthonormal(6, 8, seed + 1), -rng.uniform(0, 0.2, 6)),
         (rng.normal(size=(3, 6)), rng.normal(size=3)),
     ]
 
@@ -377,7 +377,7 @@ def test_unrolled_codes_lead_from_relu_codes_to_exact_codes():
 
 def test_log_likelihood_is_that_of_scipy_for_orthonormal_atoms():
     rng = np.random.default_rng(0)
-    atoms, mean = orthonormal(5, 5), rng.normal(size=5)
+    atoms, mean = random_orthonormal(5, 5), rng.normal(size=5)
     threshold = rng.uniform(0.5, 1, 5)
     density = LayerDensity(atoms, mean, threshold, 0.3)
     X = 2 * rng.normal(size=(20, 5))
@@ -389,7 +389,7 @@ def test_log_likelihood_is_that_of_scipy_for_orthonormal_atoms():
 @each_seed
 def test_the_planted_noise_variance_is_estimated(seed):
     rng = np.random.default_rng(seed)
-    atoms = orthonormal(6, 10, seed)
+    atoms = random_orthonormal(6, 10, seed)
     codes = rng.exponential(0.8, size=(4000, 6))
     X = codes @ atoms + 0.3 * rng.normal(size=(4000, 10))
     # λ = σ² β, about the mean of the data.

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy.optimize import linprog, nnls
 from sklearn.decomposition import sparse_encode
 
@@ -78,7 +78,7 @@ def test_codes_for_negative_priors_satisfy_the_optimality_conditions(
 
 @each_seed
 def test_codes_of_orthonormal_atoms_are_relu_codes(seed):
-    atoms = orthonormal(8, 10, seed)
+    atoms = random_orthonormal(8, 10, seed)
     X = np.random.default_rng(seed).normal(size=(30, 10))
     v = X @ atoms.T - 0.2
     codes, converged = exact_codes(v, atoms @ atoms.T, max_iter=0)
