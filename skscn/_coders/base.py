@@ -69,6 +69,7 @@ class BaseCoder(
 
     _priors: ClassVar[dict]
     n_iter_: int
+    _online_state: OnlineState
     _row_buffer: RowBuffer | None
 
     _parameter_constraints: ClassVar[dict] = {

@@ -1,6 +1,7 @@
 """Online learning: discounted moments, and one Procrustes step a mini-batch."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -23,8 +24,8 @@ class OnlineState:
     moments : DataMoments
     code_moments : CodeMoments
         Both discounted, and about `mean`.
-    estimate : LazyEstimate or ModelParameters
-        Of noise and prior.
+    estimate : LazyEstimate or ModelParameters or None
+        Of noise and prior. None where the stream starts anew.
     weight_seen : float
         Weight of all samples of the stream, not discounted.
     """
@@ -33,7 +34,7 @@ class OnlineState:
     mean: np.ndarray
     moments: DataMoments
     code_moments: CodeMoments
-    estimate: LazyEstimate | ModelParameters
+    estimate: LazyEstimate | ModelParameters | None
     weight_seen: float
 
     @classmethod
@@ -109,7 +110,7 @@ class RowBuffer:
     weights : ndarray of shape (n_rows,) or None
     """
 
-    rows: np.ndarray
+    rows: Any
     weights: np.ndarray | None = None
 
     @property
