@@ -10,9 +10,10 @@ from sklearn.base import clone
 
 from skscn._core.workspace import WorkspacePool
 from skscn._data.parallel import map_rows_into, worker_pool
+from skscn._data.validation import compute_dtype
 from skscn._detection.table_model import TableModel, table_scores
 from skscn._images.image_source import ImageSource
-from skscn._images.layers.base import compute_dtype, compute_maps
+from skscn._images.layers.base import compute_maps
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
 
