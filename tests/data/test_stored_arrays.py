@@ -376,7 +376,7 @@ def test_results_must_fit_into_out(X):
 
 
 @pytest.mark.parametrize(
-    ("Estimator", "bad", "told"),
+    ("Estimator", "bad", "message"),
     [
         (OrthogonalSparseCoder, np.nan, r"NaN in rows .*: use X\[:\], or partial_fit"),
         (OrthogonalSparseCoder, np.inf, r"infinity in rows \d+ to \d+\.$"),
