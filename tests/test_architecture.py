@@ -37,7 +37,7 @@ DOORS = {
 }
 PRIVATE_SKLEARN = "_data.sklearn_compat"
 NUMERICAL = {"numpy", "scipy", "skscn"}  # with the standard library, all of _core
-MAX_CODE_LINES = 330  # without docstrings, comments and blank lines
+MAX_CODE_LINES = 300  # without docstrings, comments and blank lines
 
 PACKAGE = Path(skscn.__file__).parent
 SOURCES = {
