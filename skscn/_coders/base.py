@@ -45,9 +45,11 @@ from skscn._data.validation import (
     check_alpha,
     check_initial_dictionary,
     check_n_components,
+    check_not_tiny,
     check_only_missing,
     check_squares,
     warn_not_converged,
+    warn_stalled,
     warn_zero_codes,
 )
 
@@ -148,7 +150,7 @@ class BaseCoder(
             _row_buffer=None,
         )
         callbacks.end()
-        self._warn_after_fit(problem, solution)
+        self._warn_after_fit(problem, solution, X.dtype)
         return self
 
     @atomic_fit
@@ -199,6 +201,10 @@ class BaseCoder(
         if state is not None and not problem.continues(state):
             init, state = state.components, None
         with row_sums(X, weights, self.n_jobs, allow_empty=state is not None) as rows:
+            if state is not None:
+                batch = rows.data_moments(state.mean)
+                init = self._init_anew(X, n_components, state)
+                state = state.with_scale_of(batch, center=self.center)
             if state is None:
                 start = self._start(rows, problem, init, n_components)
                 state = OnlineState.start(problem, *start)
@@ -358,6 +364,12 @@ class BaseCoder(
         buffer, X, weights, restarts = buffer_rows(buffer, X, weights, required)
         return X, weights, None if restarts else state, buffer
 
+    def _init_anew(self, X, n_components, state):
+        """Return the dictionary that a stream starts anew from, in its midst."""
+        if X.shape[0] < BUFFERED_ROWS_PER_COMPONENT * n_components:
+            return state.components
+        return check_initial_dictionary(as_numpy(self.init), X.shape[1])
+
     def _restart_stream(self, components):
         """Let `partial_fit` start a new stream from the nearest orthonormal atoms."""
         components = polar_factor(components.astype(np.float64))
@@ -384,8 +396,10 @@ class BaseCoder(
         }
         return to_input_namespace(X, attributes)
 
-    def _warn_after_fit(self, problem, solution):
-        if not solution.converged:
+    def _warn_after_fit(self, problem, solution, dtype):
+        if solution.stalled:
+            warn_stalled(len(solution.objective_path) - 1, dtype)
+        elif not solution.converged:
             unit = "nats a feature" if problem.learns_prior else "of its value"
             warn_not_converged(self.tol, unit, self.max_iter, self._remedy)
         moments, decrease = solution.moments, solution.code_moments.objective_decrease
@@ -395,5 +409,9 @@ class BaseCoder(
             warn_zero_codes(self.alpha, rms, self._entries)
 
 
-def _check_moments(moments, dtype):
-    check_squares(moments.sum_squares, dtype)
+def _check_moments(moments, rows=None, *, dtype):
+    """Raise where squares overflow or, of rows that are not centered, underflow."""
+    check_squares(moments.sum_squares / moments.weight, dtype)
+    if rows is not None:
+        n_entries = moments.weight * rows.n_features
+        check_not_tiny(moments.sum_squares / n_entries, rows.max_abs, dtype)

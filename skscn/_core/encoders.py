@@ -132,7 +132,8 @@ class PosteriorMeanEncoder:
         Returns
         -------
         log_likelihood : float
-            Σ w Σ_j log p(u_j).
+            Σ w Σ_j log p(u_j), without the constant of the density of u_j/σ that
+            `Prior.standardized_parameters` returns.
         statistics : ndarray of shape (1 + n_parameters, n_components)
             Σ w u², and Σ w of the posterior expectations that the M-step needs.
         """
@@ -154,7 +155,6 @@ class PosteriorMeanEncoder:
                 total += w[part] @ statistic
         powers = np.array(self.prior.sigma_powers)[:, None]
         sums[1:] *= np.sqrt(self.noise_variance) ** powers
-        log_likelihood += float(w.sum(dtype=np.float64)) * self._log_constant
         return log_likelihood, sums
 
     def log_density(self, projections):
@@ -164,7 +164,8 @@ class PosteriorMeanEncoder:
             projections, density_only=True
         ):
             log_density.sum(axis=1, out=total[part])
-        return total + projections.dtype.type(self._log_constant)
+        constant = self._standardized()[1].sum()
+        return total + projections.dtype.type(constant)
 
     def posterior_variance(self, projections):
         """Return the posterior variances of the coefficients."""
@@ -189,10 +190,6 @@ class PosteriorMeanEncoder:
 
     def _standardized(self):
         return self.prior.standardized_parameters(self.parameters, self.noise_variance)
-
-    @property
-    def _log_constant(self):
-        return float(self._standardized()[1].sum())
 
     def _chunk_rows(self, projections):
         return min(len(projections), max(1, CHUNK_ENTRIES // projections.shape[1]))

@@ -15,6 +15,8 @@ from skscn._core.stiefel import minimize_on_stiefel
 
 # Small improvements in a row that end learning: a single one may be at a saddle point.
 N_SMALL_STEPS = 2
+# Improvements of so many rounding units of the objective are not expected to show.
+MAX_ROUNDING_UNITS = 1000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Solution:
     objective_path : list of float
         Of the start and after every iteration.
     converged : bool
+    stalled : bool
+        Whether rounding errors ended learning before it converged.
     """
 
     components: np.ndarray
@@ -43,6 +47,7 @@ class Solution:
     estimate: LazyEstimate | ModelParameters
     objective_path: list
     converged: bool = False
+    stalled: bool = False
 
 
 def center_rows(rows, *, center, scatter, check_moments):
@@ -56,15 +61,16 @@ def center_rows(rows, *, center, scatter, check_moments):
     scatter : bool
         Whether the moments have a scatter matrix.
     check_moments : callable
-        Takes moments, and raises where they are not finite.
+        Takes moments, and the rows that they are of where they are about zero. It
+        raises where squares overflow or underflow.
     """
     mean = np.zeros(rows.n_features, dtype=rows.dtype)
     if center:
         moments = rows.data_moments()
-        check_moments(moments)
+        check_moments(moments, rows)
         mean = (moments.weighted_sum / moments.weight).astype(rows.dtype)
     moments = rows.data_moments(mean, scatter=scatter)
-    check_moments(moments)
+    check_moments(moments, None if center else rows)
     return CenteredRows(rows, mean.astype(np.float64), moments)
 
 
@@ -126,9 +132,9 @@ def fit_dictionary(
         problem.bounds(data, len(components)),
     )
     step = next(steps)
-    path = [step.evaluation.objective]
+    path = [step.evaluation.reported_objective]
 
-    def solution(iterate, moments, code_moments, converged=False):
+    def solution(iterate, moments, code_moments, converged=False, stalled=False):
         return Solution(
             iterate.components,
             data.mean,
@@ -137,13 +143,14 @@ def fit_dictionary(
             problem.estimate(iterate, data),
             list(path),
             converged,
+            stalled,
         )
 
     n_small, converged = 0, max_iter == 0
     while not converged and len(path) <= max_iter:
         callbacks.begin_iteration()
         step = next(steps)
-        path.append(step.evaluation.objective)
+        path.append(step.evaluation.reported_objective)
         n_small = step.count_small_steps(n_small, tol)
         converged = n_small == N_SMALL_STEPS
         converged |= callbacks.end_iteration(
@@ -157,7 +164,11 @@ def fit_dictionary(
         iterate = iterate.permuted(order, signs)
         code_moments = code_moments.permuted(order, signs)
     moments = data.imputed(problem.model(iterate, data))
-    return solution(iterate, moments, code_moments, converged)
+    rounding_error = MAX_ROUNDING_UNITS * np.finfo(data.rows.dtype).eps
+    min_improvement = max(tol, rounding_error)
+    scale = step.evaluation.objective_scale
+    stalled = step.expected_improvement > min_improvement * scale
+    return solution(iterate, moments, code_moments, converged, stalled)
 
 
 def canonical_form(components, code_moments, prior, *, fixed_order):

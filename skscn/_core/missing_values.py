@@ -9,11 +9,19 @@ code of smallest objective on the measured entries. For a log-concave prior ther
 only one such point.
 """
 
+import warnings
+
 import numpy as np
 
 BLOCK_ENTRIES = 2**15  # imputed at once
 MIN_EIGENVALUE = 1e-4  # of the Hessian by missing entries, in units of 1/σ²
-MAX_SWEEPS = 500
+MAX_LEARNING_SWEEPS = 500  # of one pass; the next pass goes on
+N_FIRST_SWEEPS = 20  # before Newton's method, which converges near the fixed point
+MAX_NEWTON_STEPS = 30
+MAX_SWEEPS = 2000  # of rows that Newton's method does not solve
+ROUNDING_UNITS = 100  # of changes that are rounding errors
+SYSTEM_ENTRIES = 2**21  # in the linear systems that are solved together
+INITIAL_DAMPING, MIN_DAMPING = 1e-3, 1e-12  # of Newton's method
 
 
 def has_missing(X, parts):
@@ -36,45 +44,133 @@ def impute_rows(rows, out=None, *, model, tol=None):
         In the dtype of the rows.
     tol : float, default=None
         A row is done when no entry changes by more than this fraction of its largest
-        distance from the mean. None stands for the rounding error of its dtype.
+        distance from the mean. None solves for the limit, up to rounding errors.
     """
     mean = model.mean
     mean = np.zeros(rows.shape[1], dtype=rows.dtype) if mean is None else mean
     missing = np.isnan(rows)
     out = np.where(missing, mean, rows) if out is None else out
-    tol = 100 * np.finfo(rows.dtype).eps if tol is None else tol
     which = np.flatnonzero(missing.any(axis=1))
     size = max(1, BLOCK_ENTRIES // rows.shape[1])
-    encoder = model.encoder.for_worker()
     for start in range(0, len(which), size):
         block = which[start : start + size]
-        _impute_block(out, block, missing[block], model.components, mean, encoder, tol)
+        iteration = _Imputation(model, missing[block], out[block] - mean)
+        if tol is None:
+            iteration.converge(ROUNDING_UNITS * np.finfo(rows.dtype).eps)
+        else:
+            iteration.accelerate(np.arange(len(block)), tol, MAX_LEARNING_SWEEPS)
+        out[block] = np.where(missing[block], iteration.x + mean, out[block])
     return out
 
 
-def _impute_block(out, which, missing, components, mean, encoder, tol):
-    """Impute some rows of `out`, each until it converges."""
-    x = extrapolated = out[which] - mean
-    momentum = np.ones((len(which), 1), dtype=x.dtype)
-    for _ in range(MAX_SWEEPS):
-        reconstruction = encoder.encode(extrapolated @ components.T) @ components
-        change = np.where(missing, reconstruction - extrapolated, 0)
-        new = extrapolated + change
-        step = new - x
-        # Momentum restarts where it increases the objective.
-        momentum[np.einsum("ij,ij->i", change, step) < 0] = 1
-        next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        extrapolated = new + (momentum - 1) / next_momentum * step
-        x, momentum = new, next_momentum
-        done = np.abs(change).max(axis=1) <= tol * np.abs(x).max(axis=1)
-        if done.any():
-            out[which[done]] = np.where(missing[done], x[done] + mean, out[which[done]])
-            which, missing, x, extrapolated, momentum = (
-                array[~done] for array in (which, missing, x, extrapolated, momentum)
+class _Imputation:
+    """Rows x = x̂ − mean on their way to the fixed point of their missing entries.
+
+    Parameters
+    ----------
+    model : SparseModel
+    missing : ndarray of bool of shape (n_rows, n_features)
+    x : ndarray of shape (n_rows, n_features)
+        Overwritten.
+    """
+
+    def __init__(self, model, missing, x):
+        self.atoms, self.encoder = model.components, model.encoder.for_worker()
+        self.missing, self.x = missing, x
+
+    def change(self, x, missing):
+        """Return the change of missing entries by one step, and the projections."""
+        u = x @ self.atoms.T
+        reconstruction = self.encoder.encode(u.copy()) @ self.atoms
+        return np.where(missing, reconstruction - x, 0), u
+
+    def converge(self, tol):
+        """Iterate every row until it has converged, or warn."""
+        rows = self.accelerate(np.arange(len(self.x)), tol, N_FIRST_SWEEPS)
+        rows = self.solve(np.arange(len(self.x)), tol)
+        rows = self.accelerate(rows, tol, MAX_SWEEPS) if len(rows) else rows
+        if len(rows):
+            warnings.warn(
+                f"The imputation of {len(rows)} of {len(self.x)} rows with missing "
+                "values did not converge: their measured values hardly determine the "
+                "codes. Use fewer atoms or a larger alpha.",
+                RuntimeWarning,
+                stacklevel=2,
             )
-        if not len(which):
-            return
-    out[which] = np.where(missing, x + mean, out[which])
+
+    def accelerate(self, running, tol, n_sweeps):
+        """Iterate rows with momentum, each until it changes by less than `tol`.
+
+        Returns the rows that have not converged.
+        """
+        x = extrapolated = self.x[running]
+        momentum = np.ones((len(x), 1), dtype=x.dtype)
+        for _ in range(n_sweeps):
+            missing = self.missing[running]
+            change, _ = self.change(extrapolated, missing)
+            new = extrapolated + change
+            step = new - x
+            # Momentum restarts where it increases the objective.
+            momentum[np.einsum("ij,ij->i", change, step) < 0] = 1
+            next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+            extrapolated = new + (momentum - 1) / next_momentum * step
+            x, momentum = new, next_momentum
+            self.x[running] = x
+            left = np.abs(change).max(axis=1) > tol * np.abs(x).max(axis=1)
+            running, x, extrapolated, momentum = (
+                array[left] for array in (running, x, extrapolated, momentum)
+            )
+            if not len(running):
+                break
+        return running
+
+    def solve(self, running, tol):
+        """Solve for the fixed point by a regularized Newton's method.
+
+        The step of the missing entries is (I + μ − Dᵀ S D)⁻¹ times their change, with
+        the derivatives S of the codes, restricted to missing entries. The damping μ of
+        a row is divided by ten after a step that makes its change smaller; other steps
+        are replaced by plain ones, and their damping is multiplied by ten. Returns the
+        rows that have not converged.
+        """
+        damping = np.full(len(self.x), INITIAL_DAMPING)
+        for _ in range(MAX_NEWTON_STEPS):
+            x, missing = self.x[running], self.missing[running]
+            change, u = self.change(x, missing)
+            step = self._newton_step(change, u, missing, damping[running])
+            next_change, _ = self.change(x + step, missing)
+            is_smaller = np.linalg.norm(next_change, axis=1) < np.linalg.norm(
+                change, axis=1
+            )
+            step = np.where(is_smaller[:, None], step, change)
+            damping[running] *= np.where(is_smaller, 0.1, 10.0)
+            np.clip(damping, MIN_DAMPING, 1.0, out=damping)
+            self.x[running] = x + step
+            left = np.abs(step).max(axis=1) > tol * np.abs(x + step).max(axis=1)
+            running = running[left]
+            if not len(running):
+                break
+        return running
+
+    def _newton_step(self, change, u, missing, damping):
+        """Return the Newton steps, by systems of the size of the codes.
+
+        (δ − Dᵀ S D)⁻¹ = (I + Dᵀ (δ − S G)⁻¹ S D) / δ with δ = 1 + μ and G = D Dᵀ over
+        missing entries.
+        """
+        atoms, n_components = self.atoms, len(self.atoms)
+        derivative = self.encoder.derivative(u).astype(u.dtype)
+        right = derivative * (change @ atoms.T)
+        step, diagonal = change.copy(), np.arange(n_components)
+        size = max(1, SYSTEM_ENTRIES // n_components**2)
+        for start in range(0, len(change), size):
+            part = slice(start, start + size)
+            gram = (missing[part, None, :] * atoms) @ atoms.T
+            system = -derivative[part, :, None] * gram
+            system[:, diagonal, diagonal] += 1.0 + damping[part, None]
+            codes = np.linalg.solve(system, right[part, :, None])[:, :, 0]
+            step[part] += np.where(missing[part], codes.astype(u.dtype) @ atoms, 0)
+        return step / (1.0 + damping[:, None]).astype(u.dtype)
 
 
 def log_likelihood_with_missing(rows, out=None, *, model):

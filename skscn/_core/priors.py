@@ -130,6 +130,10 @@ class Prior(ABC):
         """
 
     @abstractmethod
+    def rescaled(self, parameters, unit):
+        """Return the parameters of coefficients that are divided by a unit."""
+
+    @abstractmethod
     def to_unconstrained(self, parameters):
         """Return the unconstrained form of parameters."""
 
@@ -182,6 +186,9 @@ class _RatePrior(Prior):
 
     def gradient_and_curvature(self, parameters, statistics, weight):
         return parameters * statistics - weight, np.full(statistics.shape, weight)
+
+    def rescaled(self, parameters, unit):
+        return parameters * unit
 
     def to_unconstrained(self, parameters):
         return np.log(parameters)
@@ -363,6 +370,9 @@ class SpikeSlab(Prior):
         ]
         curvature = [weight * slab_weight * (1 - slab_weight), active / 2]
         return np.array(gradient), np.array(curvature)
+
+    def rescaled(self, parameters, unit):
+        return np.array([parameters[0], parameters[1] / unit**2])
 
     def to_unconstrained(self, parameters):
         return np.array([logit(parameters[0]), np.log(parameters[1])])

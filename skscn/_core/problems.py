@@ -36,6 +36,10 @@ from skscn._core.projection_histogram import (
 from skscn._core.row_sums import RowSums
 from skscn._core.sparse_model import SparseModel
 
+# The smallest energy of residuals, as a fraction of that of the data, that differences
+# of energies in float32 resolve to a thousandth.
+MIN_FLOAT32_RESIDUAL_FRACTION = 1e-4
+
 
 @dataclass(frozen=True)
 class CenteredRows:
@@ -195,9 +199,9 @@ class MapProblem(LearningProblem):
         encoded = batch.rows.code_moments(self.model(state, batch))
         moments = state.code_moments.recentered(shift) * discount + encoded
         components = polar_factor(moments.cross, state.components)
-        bins = self._bins(state.estimate.bins.data_rms)
-        histogram = state.estimate.histogram * discount
-        histogram = histogram + self._histogram(batch, components, bins)
+        bins = self._bins(stream_moments.rms)
+        former = state.estimate.histogram.rebinned(state.estimate.bins, bins)
+        histogram = former * discount + self._histogram(batch, components, bins)
         estimate = LazyEstimate(
             self.prior, self.alpha, histogram, bins, len(batch.mean)
         )
@@ -216,6 +220,10 @@ class MapProblem(LearningProblem):
     def _histogram(self, data, components, bins):
         model = SparseModel(components, data.mean, self.encoder)
         histogram = data.rows.projection_histogram(model, bins)
+        min_residual = MIN_FLOAT32_RESIDUAL_FRACTION * data.moments.sum_squares
+        is_rounding = histogram.residual_sum_squares < min_residual
+        if is_rounding and model.n_free and data.rows.dtype == np.float32:
+            histogram = data.rows.projection_histogram(model, bins, np.float64)
         return replace(histogram, missing_weight=data.moments.missing_weight)
 
 
@@ -256,7 +264,7 @@ class MarginalLikelihoodProblem(LearningProblem):
             moments = data.imputed(self.model(iterate, data))
         parametrization = self._parametrization(data.moments, len(components))
         parameters = parametrization.from_theta(iterate.theta)
-        encoded = posterior_moments(rows, data.mean, components, parameters, self.prior)
+        encoded = posterior_moments(data, components, parameters, self.prior)
         return evaluate_likelihood(
             moments, encoded, components, parameters, parametrization
         )
@@ -292,9 +300,7 @@ class MarginalLikelihoodProblem(LearningProblem):
     def update(self, state, batch, stream_moments, shift, discount):
         components, parameters = state.components, state.estimate
         parametrization = self._parametrization(stream_moments, len(components))
-        encoded = posterior_moments(
-            batch.rows, batch.mean, components, parameters, self.prior
-        )
+        encoded = posterior_moments(batch, components, parameters, self.prior)
         moments = state.code_moments.recentered(shift) * discount + encoded
         at_batch, at_stream = (
             evaluate_likelihood(data, codes, components, parameters, parametrization)
@@ -302,7 +308,7 @@ class MarginalLikelihoodProblem(LearningProblem):
         )
         components = polar_factor(moments.cross, components)
         estimate = parametrization.from_theta(at_stream.m_step(components))
-        return components, moments, estimate, at_batch.objective
+        return components, moments, estimate, at_batch.reported_objective
 
     def imputing_model(self, fitted):
         return posterior_mean_model(

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from functools import partial
 
-from skscn._core.moments import code_moments, data_moments
+from skscn._core.moments import code_moments, data_moments, max_abs
 from skscn._core.projection_histogram import projection_histogram
 
 
@@ -39,14 +39,25 @@ class RowSums(ABC):
             mean = None
         return self.sum(partial(data_moments, mean=mean, scatter=scatter))
 
-    def code_moments(self, model):
-        """Return the `CodeMoments` of the codes of a `SparseModel`."""
-        return self.sum(partial(code_moments, model=model.astype(self.dtype)))
+    def code_moments(self, model, dtype=None):
+        """Return the `CodeMoments` of the codes of a `SparseModel`.
 
-    def projection_histogram(self, model, bins):
-        """Return the `ProjectionHistogram` of the projections of a `SparseModel`."""
-        model = model.astype(self.dtype)
+        They are computed in some dtype; None stands for that of the rows.
+        """
+        model = model.astype(self.dtype if dtype is None else dtype)
+        return self.sum(partial(code_moments, model=model))
+
+    def projection_histogram(self, model, bins, dtype=None):
+        """Return the `ProjectionHistogram` of the projections of a `SparseModel`.
+
+        It is computed in some dtype; None stands for that of the rows.
+        """
+        model = model.astype(self.dtype if dtype is None else dtype)
         return self.sum(partial(projection_histogram, model=model, bins=bins))
+
+    def max_abs(self):
+        """Return the largest absolute value of the rows."""
+        return self.sum(max_abs).value
 
     def impute(self, model):
         """Impute missing values by a `SparseModel`, for all sums that follow."""

@@ -18,8 +18,8 @@ SHORT_ROW = 512  # features, below which broadcasting a row costs more than tili
 class SparseModel:
     """The model x = mean + a D + noise, and how codes a are inferred.
 
-    Its methods take a slice of rows, dense or CSR, and can be sent to workers. Rows are
-    of the dtype of the components.
+    Its methods take a slice of rows, dense or CSR, and can be sent to workers. They
+    compute in the dtype of the components, which the rows are converted to.
 
     Parameters
     ----------
@@ -129,6 +129,8 @@ class SparseModel:
         """
         n_components, n_features = self.components.shape
         dtype = self.components.dtype
+        if sparse.issparse(rows):
+            rows = rows.astype(dtype, copy=False)
         blocks = row_blocks(rows, max(n_components, n_features))
         n_most = blocks[0].stop
         # Memory is allocated once: workers that allocate again and again wait for the
@@ -152,6 +154,8 @@ class SparseModel:
             else:
                 if self.mean is not None:
                     block = np.subtract(block, mean[:n_rows], out=centered[:n_rows])
+                else:
+                    block = block.astype(dtype, copy=False)
                 np.matmul(block, self.components.T, out=projections)
             w = None if weights is None else weights[part]
             yield block, w, projections, scratch[:n_rows]

@@ -52,11 +52,15 @@ class Step:
     evaluation : Evaluation
     improvement : float or None
         Decrease of the objective; None after a pass that was not accepted.
+    expected_improvement : float
+        Of a step that did not decrease the objective: the decrease that its gradient
+        and curvature promise. Where it is large, rounding errors hide the decrease.
     """
 
     iterate: Iterate
     evaluation: Evaluation
     improvement: float | None
+    expected_improvement: float = 0.0
 
     @property
     def components(self):
@@ -117,8 +121,12 @@ def minimize_on_stiefel(objective, start, bounds=None):
             evaluation = objective(trial)
         improvement = accepted.evaluation.objective - evaluation.objective
         if improvement <= 0.0:  # a minimum, up to rounding errors
+            expected = 0.0
+            if direction is not None:
+                weight = accepted.evaluation.moments.weight
+                expected = -0.5 * direction.dot(gradient) / weight
             while True:
-                yield Step(accepted.iterate, accepted.evaluation, 0.0)
+                yield Step(accepted.iterate, accepted.evaluation, 0.0, expected)
         if step_size > 0.0:
             step = direction * step_size
             step.theta = trial.theta - accepted.iterate.theta  # clipped to the bounds

@@ -112,9 +112,10 @@ class DaskRowSums(RowSums):
         """Return the sum of function(rows, weights) over all slices, in their order."""
         return self._map_reduce(function)
 
-    def code_moments(self, model):
+    def code_moments(self, model, dtype=None):
         """Return the `CodeMoments` of the codes of a `SparseModel`."""
-        function = partial(code_moments, model=model.astype(self.dtype))
+        model = model.astype(self.dtype if dtype is None else dtype)
+        function = partial(code_moments, model=model)
         return self._map_reduce(function, takes_n_rows_before=True)
 
     def _map_reduce(self, function, *, takes_n_rows_before=False):

@@ -8,8 +8,13 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_array
 
+from skscn._core.sparse_model import MAX_BLOCK_ROWS
+
 # Largest deviation of D Dᵀ from the identity in a dictionary that a user gives.
 ORTHONORMALITY_TOL = 1e-4
+# Data whose entries are all smaller are refused: their squares and, in float64, the
+# lower bound of their noise variance lose digits.
+MIN_ABS_VALUE = {np.dtype(np.float32): 1e-17, np.dtype(np.float64): 1e-142}
 
 
 def check_integers(**integers):
@@ -118,12 +123,30 @@ def check_only_missing(rows, estimator):
     return rows
 
 
-def check_squares(sum_squares, dtype):
-    """Raise where the squares of the data overflow their dtype."""
-    if not np.isfinite(sum_squares):
+def check_squares(mean_square_norm, dtype):
+    """Raise where squares of the data, summed over a block of rows, overflow."""
+    if not mean_square_norm < float(np.finfo(dtype).max) / MAX_BLOCK_ROWS:
         raise ValueError(
             f"The squares of the entries of X overflow {dtype}. Scale X, for instance "
             "with sklearn.preprocessing.StandardScaler."
+        )
+
+
+def check_not_tiny(mean_square, max_abs, dtype):
+    """Raise where the squares of the data underflow their dtype.
+
+    `max_abs` returns the largest absolute value; it is only called where the mean
+    square is small.
+    """
+    smallest = MIN_ABS_VALUE[np.dtype(dtype)]
+    if mean_square >= smallest**2:
+        return
+    largest = max_abs()
+    if 0.0 < largest < smallest:
+        raise ValueError(
+            f"The entries of X are at most {largest:.3g} in absolute value, and their "
+            f"squares underflow {np.dtype(dtype)}. Multiply X by a constant, so that "
+            f"its entries are larger than {smallest:.1g}."
         )
 
 
@@ -132,6 +155,18 @@ def warn_not_converged(tol, unit, max_iter, remedy):
     warnings.warn(
         f"The objective still decreases by more than {tol:g} {unit} after "
         f"max_iter={max_iter} iterations. {remedy}",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
+
+
+def warn_stalled(n_iter, dtype):
+    """Warn that rounding errors ended learning before it converged."""
+    remedy = "Convert X to float64." if dtype == np.float32 else "Scale the features."
+    warnings.warn(
+        f"Learning stopped after {n_iter} iterations, before it converged: rounding "
+        f"errors of {np.dtype(dtype)} hide any further decrease of the objective. "
+        f"{remedy}",
         ConvergenceWarning,
         stacklevel=4,
     )

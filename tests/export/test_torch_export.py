@@ -69,7 +69,10 @@ def test_untrained_networks_return_the_same_bits(orthonormal, dtype):
         )
         np.testing.assert_array_equal(back.components_, coder.components_)
         np.testing.assert_array_equal(back.transform(X), coder.transform(X))
-        assert back._online_state.estimate is not None or coder._online_state.estimate is None
+        assert (
+            back._online_state.estimate is not None
+            or coder._online_state.estimate is None
+        )
     network = fitted_network()
     back = from_torch(to_torch(network, orthonormal=orthonormal, dtype=dtype))
     np.testing.assert_array_equal(back.transform(X), network.transform(X))
