@@ -46,9 +46,9 @@ print(f"accuracy on {len(X_test)} held-out digits: {model.score(X_test, y_test):
 
 for row in model["network"].report(X_test):
     print(
-        f"{row['layer']}: {1 - row['active']:.0%} of the codes are zero, objective "
-        f"{row['objective_start']:.2f} to {row['objective']:.2f} in {row['n_iter']} "
-        "iterations"
+        f"{row['layer']}: {1 - row['active_fraction']:.0%} of the codes are zero, "
+        f"objective {row['initial_objective']:.2f} to {row['objective']:.2f} in "
+        f"{row['n_iter']} iterations"
     )
 
 # %%

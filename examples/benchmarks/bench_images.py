@@ -44,11 +44,11 @@ class KMeansCoder(ConvSparseCoder):
     They are the centres of whitened patches, brought to unit length.
     """
 
-    def _group(self, patches, n_components, rng, task):
-        whitening, coder = super()._group(patches, n_components, rng, task)
+    def _fit_group(self, rows, n_components, rng, task):
+        whitening, coder = super()._fit_group(rows, n_components, rng, task)
         means = MiniBatchKMeans(n_components, batch_size=4096, n_init=1, random_state=0)
-        centres = means.fit(whitening(self._normalised(patches))).cluster_centers_
-        coder.components_ = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+        centers = means.fit(whitening(rows)).cluster_centers_
+        coder.components_ = centers / np.linalg.norm(centers, axis=1, keepdims=True)
         return whitening, coder
 
 

@@ -92,10 +92,6 @@ class BaseCoder(
         "random_state": ["random_state"],
     }
 
-    # Words of warnings, which a layer that learns with a coder replaces.
-    _remedy = "Increase max_iter or tol."
-    _entries = "The entries of X"
-
     @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
         """Learn the dictionary.
@@ -401,12 +397,12 @@ class BaseCoder(
             warn_stalled(len(solution.objective_path) - 1, dtype)
         elif not solution.converged:
             unit = "nats a feature" if problem.learns_prior else "of its value"
-            warn_not_converged(self.tol, unit, self.max_iter, self._remedy)
+            warn_not_converged(self.tol, unit, self.max_iter)
         moments, decrease = solution.moments, solution.code_moments.objective_decrease
         if not problem.learns_prior and decrease == 0.0 and moments.sum_squares > 0.0:
             n_entries = moments.weight * len(solution.mean)
             rms = np.sqrt(moments.sum_squares / n_entries)
-            warn_zero_codes(self.alpha, rms, self._entries)
+            warn_zero_codes(self.alpha, rms)
 
 
 def _check_moments(moments, rows=None, *, dtype):

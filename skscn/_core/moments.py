@@ -68,7 +68,7 @@ class DataMoments(Summable):
 
     @property
     def variance(self):
-        """Variance of the samples about their own mean, or about m for a few samples."""
+        """Variance of the samples about their own mean; of a few samples, about m."""
         about_m = self.sum_squares / self.weight
         if self.weight < MIN_WEIGHT_OF_MEAN:
             return about_m

@@ -150,11 +150,11 @@ def check_not_tiny(mean_square, max_abs, dtype):
         )
 
 
-def warn_not_converged(tol, unit, max_iter, remedy):
+def warn_not_converged(tol, unit, max_iter):
     """Warn that learning ended before it converged."""
     warnings.warn(
         f"The objective still decreases by more than {tol:g} {unit} after "
-        f"max_iter={max_iter} iterations. {remedy}",
+        f"max_iter={max_iter} iterations. Increase max_iter.",
         ConvergenceWarning,
         stacklevel=4,
     )
@@ -172,11 +172,11 @@ def warn_stalled(n_iter, dtype):
     )
 
 
-def warn_zero_codes(alpha, rms, entries):
+def warn_zero_codes(alpha, rms):
     """Warn that alpha exceeds every projection of data of some root mean square."""
     warnings.warn(
         f"All codes of the training data are zero: alpha={alpha} is above every "
-        f"projection. {entries} have root mean square {rms:.3g} about their mean; "
-        "choose an alpha of that order or below.",
+        "projection. The rows that are projected on the atoms have root mean square "
+        f"{rms:.3g} about their mean; choose an alpha of that order or below.",
         stacklevel=4,
     )

@@ -353,7 +353,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
 
     def _seen(self, layers, X, *, reset):
         """Return images as layers see them; they keep the shape and the names."""
-        images, _ = layers._images(X, reset=reset)
+        images, _ = layers._validate_images(X, reset=reset)
         if reset:
             if len(images) < 2:
                 raise ValueError(

@@ -11,8 +11,8 @@ from sklearn.base import clone
 from skscn._core.workspace import WorkspacePool
 from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._detection.table_model import TableModel, table_scores
-from skscn._images.base import Source, computed_in
-from skscn._images.layers.base import run
+from skscn._images.image_source import ImageSource
+from skscn._images.layers.base import compute_dtype, compute_maps
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
 
@@ -70,14 +70,14 @@ class ImageModel:
 
     def scores(self, images):
         """Return the score of every image; the codes of a block exist at a time."""
-        dtype = computed_in(images)
-        layer = self.layers._layer(dtype)
+        dtype = compute_dtype(images.dtype)
+        layer = self.layers._fitted_layer(dtype)
         function = partial(
             image_scores,
             settings=self.table.settings(),
             layer=layer,
             dtype=dtype,
-            scratches=WorkspacePool(),
+            workspaces=WorkspacePool(),
         )
         out = np.empty(len(images))
         with worker_pool(len(images), self.table.n_jobs, layer.slice_rows) as pool:
@@ -110,7 +110,7 @@ def as_network(layers):
 
 def image_scores(images, out, *, settings, **mapped):
     """Return the scores of a slice of images, written into `out` where it is given."""
-    codes = run(images, None, **mapped).reshape(len(images), -1)
+    codes = compute_maps(images, None, **mapped).reshape(len(images), -1)
     return table_scores(codes, out, **settings)
 
 
@@ -162,14 +162,14 @@ def _shares(n_cells, size):
 
 
 def _codes(layers, images):
-    maps = layers._mapped(images)
+    maps = layers._compute_maps(images)
     return maps.reshape(len(maps), -1)
 
 
 def _source(images, weights):
     """Return images as a source in which a weight is repetition."""
     if weights is None:
-        return Source.of(images)
+        return ImageSource.from_images(images)
     if np.any(weights != np.round(weights)):
         raise ValueError(
             "Layers of images learn from a sample of patches, in which a weight can "
@@ -177,5 +177,5 @@ def _source(images, weights):
             f"hold integers, but has {weights[weights != np.round(weights)][0]:.3g}."
         )
     rows = np.repeat(np.arange(len(images)), weights.astype(int))
-    source = Source.of(images)
-    return replace(source, n_images=len(rows), take=lambda i: images[rows[i]])
+    source = ImageSource.from_images(images)
+    return replace(source, n_images=len(rows), load=lambda i: images[rows[i]])

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import logit
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler
 
-from skscn._images.layers.pooling_axes import WindowAxis
+from skscn._images.layers.pooling import WindowPooling1D
 
 
 @dataclass(frozen=True)
@@ -90,23 +90,21 @@ def encoder_parameters(coder):
 
 
 def convolution_parameters(layer):
-    """Return the parameters of a fitted ConvSparseCoder, from its public attributes."""
-    n_groups, n_components = len(layer.mean_), len(layer.alpha_)
-    shape = (n_groups, 1 + layer.split_sign, n_components)
-    filters = layer.filters_.reshape(*shape, *layer.filters_.shape[1:])[:, 0]
-    weight = np.moveaxis(filters, -1, 2)
-    bias = layer.bias_.astype(np.float64).reshape(shape) + layer.alpha_
-    geometry = layer._geometry(layer.image_shape_)
+    """Return the parameters of a fitted ConvSparseCoder."""
+    fitted, settings = layer._fitted, layer._fitted.settings
+    weight = np.moveaxis(fitted.filters[:, 0], -1, 2)
     return ConvolutionParameters(
         weight=weight.reshape(-1, *weight.shape[2:]),
-        bias=bias[:, 0].ravel(),
-        n_groups=n_groups,
-        stride=geometry.stride,
-        padding=geometry.padding,
-        grid_shape=geometry.places,
-        contrast=(layer.eps_, layer._centre) if layer.eps_ else None,
-        encoder=EncoderParameters(layer.prior, one_sided=True, bias=-layer.alpha_),
-        split_sign=layer.split_sign,
+        bias=fitted.projection_bias.ravel(),
+        n_groups=len(fitted.filters),
+        stride=settings.grid.stride,
+        padding=settings.grid.padding,
+        grid_shape=settings.grid.grid_shape,
+        contrast=(settings.eps, settings.pixel_mean) if settings.eps else None,
+        encoder=EncoderParameters(
+            settings.prior, one_sided=True, bias=-fitted.threshold
+        ),
+        split_sign=settings.split_sign,
     )
 
 
@@ -115,12 +113,12 @@ def pooling_axes(layer):
 
     Returns
     -------
-    rows, columns : LinearAxis or WindowAxis
+    rows, columns : LinearPooling1D or WindowPooling1D
     windows : tuple of tuple of int or None
         (sizes, strides) of equal windows at equal distances; None for other windows
         and for weighted sums.
     """
-    rows, columns = layer._axes(layer.image_shape_)
+    rows, columns = layer._fitted.rows, layer._fitted.columns
     windows = [_window_and_stride(axis) for axis in (rows, columns)]
     return rows, columns, tuple(zip(*windows, strict=True)) if all(windows) else None
 
@@ -162,7 +160,7 @@ def scaling_parameters(scaler):
 
 def _window_and_stride(axis):
     """Return the size and the stride of equal windows, or None for other windows."""
-    if not isinstance(axis, WindowAxis):
+    if not isinstance(axis, WindowPooling1D):
         return None
     starts, ends = np.transpose(axis.windows)
     # A single window takes any stride that leaves no room for a second one.

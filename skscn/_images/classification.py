@@ -1,4 +1,4 @@
-"""What stands on top of a network: a scaler, and a classifier for streams."""
+"""A scaler and a streaming classifier for the features of a network."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from skscn._data.sklearn_compat import Interval, atomic_fit, check_sample_weight
 from skscn._data.validation import check_squares
 
 FLOAT_DTYPES = [np.float64, np.float32]
-ORIGIN_ROWS = 1024
-SMALL = 512  # features, below which threads of BLAS cost more than they do
+ORIGIN_ROWS = 1024  # first rows, whose mean is subtracted from all rows
+MAX_SINGLE_THREAD_FEATURES = 512  # fewer are solved faster by one thread of BLAS
 
 
-def gathering(method):
-    """Decorate a method that reads features at hand: those afar are brought there."""
+def in_memory(method):
+    """Decorate a method that reads features in memory: others are loaded first."""
 
     @wraps(method)
     def call(estimator, X, *args, **kwargs):
@@ -35,25 +35,25 @@ def gathering(method):
 
 
 class FlooredScaler(StandardScaler):
-    """Standardisation in which features that hardly vary are not blown up.
+    """Standardization with a lower bound of the scale.
 
-    Every feature is freed from its mean and divided by
+    The mean of every feature is subtracted, and the feature is divided by
 
         scale = √max(variance, floor² · mean variance of all features)
 
-    Sparse codes need it: where few training images have a code at all, as at the rim of
-    digits, the standard deviation is tiny, and the one new image that has it would
-    outweigh everything else.
+    Sparse codes need the bound: a code that is zero in almost all training images, as
+    at the edges of digits, has a tiny standard deviation. Without the bound, a new
+    image with this code would have a feature larger than all others.
 
-    Dask arrays and arrays on disk are brought into memory, once in every call.
+    Dask arrays and arrays on disk are loaded into memory in every call.
 
     Parameters
     ----------
     floor : float, default=0.1
-        Least scale, in units of the root mean variance. 0 makes it
+        Minimum scale, in units of the square root of the mean variance. With 0 it is
         :class:`~sklearn.preprocessing.StandardScaler`.
     copy : bool, default=True
-        Whether `transform` leaves X as it is.
+        Whether `transform` leaves X unchanged.
     with_mean : bool, default=True
         Whether to subtract the mean.
     with_std : bool, default=True
@@ -62,17 +62,17 @@ class FlooredScaler(StandardScaler):
     Attributes
     ----------
     scale_ : ndarray of shape (n_features,)
-        What features are divided by; None with `with_std=False`.
+        Divisor of every feature; None with `with_std=False`.
     mean_ : ndarray of shape (n_features,)
         Mean of every feature.
     var_ : ndarray of shape (n_features,)
         Variance of every feature.
     n_samples_seen_ : int
-        Number of samples, or their weight.
+        Number of samples, or the sum of their weights.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen in `fit`, where X had string column names.
+        Names of features seen in `fit`, if X had string column names.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class FlooredScaler(StandardScaler):
 
     See Also
     --------
-    sklearn.preprocessing.StandardScaler : The same without a floor, which this extends.
+    sklearn.preprocessing.StandardScaler : The same without a lower bound.
 
     Examples
     --------
@@ -101,19 +101,19 @@ class FlooredScaler(StandardScaler):
         super().__init__(copy=copy, with_mean=with_mean, with_std=with_std)
         self.floor = floor
 
-    # The first of them, so that a Pipeline does not compute features twice.
-    fit_transform = gathering(StandardScaler.fit_transform)
-    transform = gathering(StandardScaler.transform)
-    inverse_transform = gathering(StandardScaler.inverse_transform)
+    # fit_transform, too, so that a Pipeline does not load features twice.
+    fit_transform = in_memory(StandardScaler.fit_transform)
+    transform = in_memory(StandardScaler.transform)
+    inverse_transform = in_memory(StandardScaler.inverse_transform)
 
-    @gathering
+    @in_memory
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Learn means and variances from one more chunk; `fit` is one chunk.
+        """Learn means and variances from one more mini-batch.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The chunk.
+            The mini-batch.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -136,19 +136,18 @@ class FlooredScaler(StandardScaler):
 
 
 class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
-    """Ridge classification of standardised features, from sums over samples.
+    """Ridge classification of standardized features, from sums over samples.
 
-    With targets t of ±1 for every class and features z standardised as
-    :class:`FlooredScaler` does, it minimises the mean over samples of::
+    With targets t of ±1 for every class and features z standardized by
+    :class:`FlooredScaler`, it minimizes the mean over samples of::
 
         ‖z W + b − t‖²  +  alpha ‖W‖²
 
-    All that it keeps of the samples are sums, so that chunks give what all samples at
-    once give, to rounding, in the memory of n_features² numbers: the classifier for
-    features that do not fit in memory. The equations are solved when the weights are
-    first asked for. scikit-learn's
-    :class:`~sklearn.linear_model.RidgeClassifier` with `alpha` times n_samples finds
-    the same weights.
+    The classifier stores sums over samples only, n_features² numbers. It is for
+    features that do not fit in memory: mini-batches give the same solution as all
+    samples together, up to rounding. The equations are solved when the solution is
+    first used. scikit-learn's :class:`~sklearn.linear_model.RidgeClassifier`, with
+    `alpha` times n_samples, finds the same solution.
 
     Read more in the :ref:`user guide <networks>`.
 
@@ -157,7 +156,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
     alpha : float, default=0.01
         Penalty, for one sample.
     floor : float, default=0.1
-        Least scale of a feature, in units of the root mean variance of features.
+        Minimum scale of a feature, in units of the square root of the mean variance.
     n_jobs : int, default=None
         Number of workers. The result has the same bits for every number. None means 1,
         -1 means all cores.
@@ -167,13 +166,13 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         The labels.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Weights of the features as they are, not standardised.
+        Coefficients of the features before standardization.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Added to the products.
+        Intercepts of the decision function.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen in `fit`, where X had string column names.
+        Names of features seen in `fit`, if X had string column names.
 
     Raises
     ------
@@ -182,8 +181,8 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    sklearn.linear_model.RidgeClassifier : For all samples at once.
-    sklearn.linear_model.SGDClassifier : Other losses on chunks, approximately.
+    sklearn.linear_model.RidgeClassifier : The same for all samples together.
+    sklearn.linear_model.SGDClassifier : Other losses on mini-batches, approximately.
 
     Examples
     --------
@@ -210,14 +209,14 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @atomic_fit
-    @gathering
+    @in_memory
     def fit(self, X, y, sample_weight=None):
         """Learn from all samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, read slice by slice. Dask arrays are brought into memory.
+            Features. Dask arrays are loaded into memory.
         y : array-like of shape (n_samples,)
             Labels.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -239,61 +238,64 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         return self._learn(X, y, sample_weight, unique_labels(y), None)
 
     @atomic_fit
-    @gathering
+    @in_memory
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Learn from one more chunk of samples, or go on after `fit`.
+        """Learn from one more mini-batch of samples, or continue after `fit`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The chunk.
+            The mini-batch.
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels of the stream; needed with its first chunk.
+            All labels. They are needed in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. An integer weight equals repetition of its sample.
 
         Returns
         -------
         self : object
-            The classifier, fitted to the stream so far.
+            The classifier, fitted to all mini-batches so far.
 
         Raises
         ------
         ValueError
             As `fit`, and if `classes` is missing or changes, or y has other labels.
         """
-        first = not hasattr(self, "classes_")
+        is_first = not hasattr(self, "classes_")
         y = load_in_memory(y)
-        X, y = validate_data(self, X, y, dtype=FLOAT_DTYPES, reset=first)
+        X, y = validate_data(self, X, y, dtype=FLOAT_DTYPES, reset=is_first)
         check_classification_targets(y)
-        if first and classes is None:
+        if is_first and classes is None:
             raise ValueError(
                 "The first call of partial_fit needs all classes: give all labels of "
-                "the stream as classes=."
+                "the data as classes=."
             )
-        known = unique_labels(classes) if first else self.classes_
-        if classes is not None and not np.array_equal(unique_labels(classes), known):
+        all_classes = unique_labels(classes) if is_first else self.classes_
+        if classes is not None and not np.array_equal(
+            unique_labels(classes), all_classes
+        ):
             raise ValueError(
-                f"classes={classes} is not the same as in the call before, {known}."
+                f"classes={classes} is not the same as in the call before, "
+                f"{all_classes}."
             )
-        seen = None if first else self._ridge
-        return self._learn(X, y, sample_weight, known, seen)
+        statistics = None if is_first else self._statistics
+        return self._learn(X, y, sample_weight, all_classes, statistics)
 
     @property
     def coef_(self):
-        """Weights of the features as they are."""
-        return self._solved("coef_")[0]
+        """Coefficients of the features before standardization."""
+        return self._solution("coef_")[0]
 
     @property
     def intercept_(self):
-        """What is added to the products."""
-        return self._solved("intercept_")[1]
+        """Intercepts of the decision function."""
+        return self._solution("intercept_")[1]
 
-    @gathering
+    @in_memory
     def decision_function(self, X):
-        """Return the confidence in every class.
+        """Predict the score of every class.
 
         Parameters
         ----------
@@ -303,8 +305,8 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            About 1 for the class of a sample and -1 for others; for two classes, of the
-            second.
+            About 1 for the class of a sample and -1 for others. For two classes it is
+            the score of the second.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOAT_DTYPES, reset=False)
@@ -312,7 +314,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         return scores.ravel() if len(self.coef_) == 1 else scores
 
     def predict(self, X):
-        """Return the label of the largest score.
+        """Predict the label with the largest score.
 
         Parameters
         ----------
@@ -329,14 +331,14 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             return self.classes_[(scores > 0).astype(int)]
         return self.classes_[scores.argmax(axis=1)]
 
-    def _solved(self, name):
+    def _solution(self, name):
         if not hasattr(self, "classes_"):
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r} before it is fitted."
             )
-        return self._ridge.solution
+        return self._statistics.solution
 
-    def _learn(self, X, y, sample_weight, classes, seen):
+    def _learn(self, X, y, sample_weight, classes, statistics):
         if len(classes) < 2:
             raise ValueError(
                 f"y has 1 class, {classes}: a classifier needs samples of at least two."
@@ -348,36 +350,37 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         if weights is None:
             weights = np.ones(len(X), dtype=X.dtype)
         targets = LabelBinarizer(neg_label=-1, pos_label=1).fit(classes).transform(y)
-        if seen is None:
-            # Squares about a point near the data lose no digits.
+        if statistics is None:
+            # Close to the mean, so that sums of squares keep their digits.
             origin = X[:ORIGIN_ROWS].mean(axis=0, dtype=np.float64).astype(X.dtype)
         else:
-            origin, seen = seen.origin, seen.moments
+            origin = statistics.origin
         with worker_pool(len(X), self.n_jobs) as pool:
-            sums = partial(_sums, origin=origin.astype(X.dtype))
-            moments = sum_over_rows(pool, sums, X, np.column_stack([weights, targets]))
+            function = partial(_moments, origin=origin.astype(X.dtype))
+            columns = np.column_stack([weights, targets])
+            moments = sum_over_rows(pool, function, X, columns)
         check_squares(np.trace(moments.scatter), X.dtype)
-        if seen is not None:
-            moments = seen + moments
-        self._ridge = Ridge(origin, moments, self.alpha, self.floor)
+        if statistics is not None:
+            moments = statistics.moments + moments
+        self._statistics = RidgeStatistics(origin, moments, self.alpha, self.floor)
         self.classes_ = classes
         return self
 
 
 @dataclass(frozen=True)
-class Ridge:
-    """Sums over samples, and the ridge regression that they make, once it is asked for.
+class RidgeStatistics:
+    """Sums over samples, and the ridge regression that they determine.
 
     Parameters
     ----------
     origin : ndarray of shape (n_features,)
-        What features are taken about.
+        Subtracted from the features before they are summed.
     moments : DataMoments
-        Of features and targets, with their scatter.
+        Of features and targets, with their scatter matrix.
     alpha, floor : float
-        As of `StreamingRidgeClassifier`.
+        As in `StreamingRidgeClassifier`.
     given_solution : tuple of ndarray or None, default=None
-        Weights and intercepts that replace the solution, such as fine-tuned ones.
+        A solution that replaces that of the regression.
     """
 
     origin: np.ndarray
@@ -388,20 +391,22 @@ class Ridge:
 
     @cached_property
     def solution(self):
-        """Weights and intercepts for the features as they are."""
+        """Coefficients and intercepts for the features before standardization."""
         if self.given_solution is not None:
             return self.given_solution
         moments, n_features = self.moments, len(self.origin)
         mean = moments.weighted_sum / moments.weight
-        scatter = np.asarray(moments.scatter) / moments.weight - np.outer(mean, mean)
-        variance = np.maximum(np.diag(scatter)[:n_features], 0.0)
+        covariance = np.asarray(moments.scatter) / moments.weight
+        covariance = covariance - np.outer(mean, mean)
+        variance = np.maximum(np.diag(covariance)[:n_features], 0.0)
         scale = floored_scale(variance, self.floor)
         features, targets = slice(n_features), slice(n_features, None)
-        system = scatter[features, features] / scale / scale[:, None]
+        system = covariance[features, features] / scale / scale[:, None]
         system[np.diag_indices(n_features)] += self.alpha
-        with single_blas_thread() if n_features < SMALL else nullcontext():
+        is_small = n_features < MAX_SINGLE_THREAD_FEATURES
+        with single_blas_thread() if is_small else nullcontext():
             coef = solve(
-                system, scatter[features, targets] / scale[:, None], assume_a="pos"
+                system, covariance[features, targets] / scale[:, None], assume_a="pos"
             )
         coef /= scale[:, None]
         return coef.T, mean[targets] - (self.origin + mean[features]) @ coef
@@ -410,13 +415,21 @@ class Ridge:
 def floored_scale(variance, floor):
     """Return standard deviations of at least `floor` times their root mean square."""
     scale = np.sqrt(np.maximum(variance, floor**2 * np.mean(variance)))
-    # What is rounding error stands for no spread at all, as in StandardScaler.
+    # A scale at the level of rounding errors is replaced by 1, as in StandardScaler.
     scale[scale <= 10 * np.finfo(scale.dtype).eps * np.max(scale, initial=0.0)] = 1.0
     return scale
 
 
-def _sums(rows, beside, *, origin):
-    """Return the moments of features and targets, beside which their weights stand."""
-    weights, targets = beside[:, 0], beside[:, 1:]
-    joined = np.hstack([rows - origin, targets.astype(rows.dtype)])
-    return data_moments(joined, weights.astype(rows.dtype), scatter=True)
+def _moments(rows, columns, *, origin):
+    """Return the moments of features and targets.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    columns : ndarray of shape (n_rows, 1 + n_targets)
+        Sample weights and targets.
+    origin : ndarray of shape (n_features,)
+    """
+    weights, targets = columns[:, 0], columns[:, 1:]
+    features_and_targets = np.hstack([rows - origin, targets.astype(rows.dtype)])
+    return data_moments(features_and_targets, weights.astype(rows.dtype), scatter=True)

@@ -1,4 +1,4 @@
-"""The convolutional layer: a sparse coder at every place of an image."""
+"""The convolutional layer: a sparse coder at every position of an image."""
 
 from copy import copy, deepcopy
 from numbers import Integral, Real
@@ -21,133 +21,133 @@ from skscn._data.sklearn_compat import (
 )
 from skscn._data.validation import check_alpha, check_squares
 from skscn._images.base import BaseImageTransformer
-from skscn._images.layers.base import Convolution
-from skscn._images.layers.patches import sample_patches
-from skscn._images.layers.whitening import Whitening, normalised
-from skscn._images.validation import check_geometry, check_n_atoms
+from skscn._images.layers.convolution import ConvolutionSettings, FittedConvolution
+from skscn._images.layers.patch_sampling import sample_patches
+from skscn._images.layers.whitening import Whitening, normalize_patches
+from skscn._images.validation import check_n_atoms, check_patch_grid
 
 # The signed prior whose codes, split by sign, are those of the one-sided prior.
-SIGNED_TWIN = {"exponential": "laplace", "spike_slab": "spike_slab"}
-TOL = 1e-3  # relative; features do not gain from more
-REPORTED = 256  # images whose maps a report looks at together
+SIGNED_PRIORS = {"exponential": "laplace", "spike_slab": "spike_slab"}
+TOL = 1e-3  # relative decrease of the objective; features do not improve with less
+REPORT_BATCH_SIZE = 256  # images whose maps are in memory together in a report
 
 
 class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
-    """A sparse coder at every place of an image: a convolutional ReLU layer.
+    """A sparse coder at every position of an image: a convolutional ReLU layer.
 
-    Every patch x of the images is normalised, y = (x − m(x)) / s(x) with its own mean
+    Every patch x of the images is normalized, y = (x − m(x)) / s(x) with its own mean
     m(x) and contrast s(x), and whitened, z = W (y − μ). Orthonormal atoms D and codes A
-    are learned from a sample of patches to minimise::
+    are learned from a sample of patches to minimize::
 
         Σ_i  ½‖z_i − a_i D‖² + Σ_j penalty(a_ij)    subject to  D Dᵀ = I
 
-    The best code of a patch is one threshold of its projections. All that comes before
-    is linear up to the division by s(x), and folded into filters and biases, so that
-    `transform` is a convolution and one non-linearity::
+    The optimal code of a patch is one threshold of its projections. Normalization and
+    whitening are linear up to the division by s(x), so they are folded into filters and
+    biases, and `transform` is a convolution and one non-linearity::
 
         maps = max(x * filters_ / s(x) + bias_, 0)
 
-    The biases hold the negative priors. With `split_sign` the codes are signed, and
-    every atom has two maps, max(u − λ, 0) and max(−u − λ, 0).
+    The biases contain the negative thresholds. With `split_sign` the codes are signed,
+    and every atom has two maps, max(u − λ, 0) and max(−u − λ, 0).
 
     Read more in the :ref:`user guide <networks>`.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of atoms, each from a patch's leading principal components: at most the
-        numbers in a patch, less one with `center_patches`. None takes as many.
+        Number of atoms, which combine as many leading principal components of the
+        patches. It is at most the number of values in a patch, less one with
+        `center_patches`. None uses the maximum.
     kernel_size : int or tuple of int, default=5
-        Height and width of a patch. One number stands for both, and in signals (images
+        Height and width of a patch. One number is used for both, and in signals (images
         of one row) for the width.
     stride : int or tuple of int, default=1
-        Steps from one patch to the next, down and to the right.
+        Steps between neighboring patches, down and to the right.
     padding : {"same", "valid"}, int or tuple of int, default="same"
-        Zeros around the images: as many as make one patch for every `stride`, none, or
-        so many above and below, left and right.
+        Zeros around the images: "same" gives one patch for every `stride`, "valid" adds
+        none, and numbers are added above and below, left and right.
     prior : {"exponential", "spike_slab"}, default="exponential"
-        What is expected of a coefficient. "exponential" shrinks codes by λ (ReLU),
-        "spike_slab" keeps projections above λ as they are.
+        Prior of the coefficients. "exponential" shrinks codes by λ (ReLU),
+        "spike_slab" leaves projections above λ unchanged.
     alpha : float or array-like of shape (n_components,), default=0.5
         The threshold λ, in units of the whitened projections: with `whiten`, of their
-        standard deviation. An array gives one prior per atom.
+        standard deviation. An array gives one threshold per atom.
     split_sign : bool, default=True
         Whether codes are signed, and split into two non-negative maps. With False they
-        are one-sided, one map for every atom.
+        are one-sided, with one map per atom.
     depthwise : bool, default=False
         Whether every channel has a dictionary of its own, of `n_components` atoms.
     center_patches : bool, default=True
         Whether to subtract from every patch its own mean.
     contrast : float, default=None
-        Divide every patch by s(x) = √(variance + eps), with eps this many times the
+        Divide every patch by s(x) = √(variance + eps), where eps is this many times the
         mean variance of patches. None does not divide.
     whiten : float, default=0.01
-        Divide principal components by √(variance + floor), with the floor this many
-        times the mean variance of the numbers in a patch. None does not divide.
+        Divide principal components by √(variance + eps), where eps is this many times
+        the mean variance of the values in a patch. None does not divide.
     init : {"pca", "random", "patches"}, default="pca"
-        Atoms to start from: the principal axes, random orthonormal ones, or random
-        patches made orthonormal. Together with `max_iter=0` these are what learned
-        atoms are to be compared with.
+        Initial atoms: the principal axes, random orthonormal atoms, or random patches
+        made orthonormal. With `max_iter=0` they are baselines for learned atoms.
     max_iter : int, default=30
-        Most learning iterations. With 0 the start is the dictionary.
+        Maximum number of learning iterations. With 0 the dictionary is the initial one.
     max_patches : int, default=20000
-        Size of the sample of patches to learn from.
+        Maximum number of patches in the sample to learn from.
     image_shape : tuple of int, default=None
-        (height, width) or (height, width, channels) of the images in flat rows. None
-        takes a flat row for a signal, an image of one row.
+        (height, width) or (height, width, channels) of the images in flat rows. With
+        None a flat row is a signal, an image of one row.
     n_jobs : int, default=None
         Number of workers. The result has the same bits for every number. None means 1,
         -1 means all cores.
     random_state : int, RandomState instance or None, default=None
-        For the sample of patches, and random starts.
+        Seed for the sample of patches and for random initial atoms.
 
     Attributes
     ----------
     filters_ : ndarray of shape (n_maps, kernel_height, kernel_width, channels)
-        What patches are multiplied with; one channel each with `depthwise`, where the
-        maps of the first channel come first. With `split_sign` filters are followed by
-        their negatives.
+        Filters of the maps. With `depthwise` each has one channel, and the maps of the
+        first channel come first. With `split_sign` filters are followed by their
+        negatives.
     bias_ : ndarray of shape (n_maps,)
-        Added to the products: −λ, less the share of the mean patch.
+        Biases of the maps: the bias of the projections minus λ.
     atoms_ : ndarray of shape (n_atoms, kernel_height, kernel_width, channels)
-        What a unit of code adds to a normalised patch.
+        What a unit of code adds to a normalized patch.
     mean_ : ndarray of shape (n_groups, kernel_height, kernel_width, channels)
-        Mean of normalised patches; a group is all channels, or each with `depthwise`.
+        Mean of normalized patches. A group is all channels, or each with `depthwise`.
     alpha_ : ndarray of shape (n_components,)
         The threshold of every atom.
     eps_ : float
-        What is added to the variance of patches, 0 without `contrast`.
+        Added to the variance of patches in their contrast; 0 without `contrast`.
     image_shape_ : tuple of int
         (height, width, channels) of the images.
     map_shape_ : tuple of int
         (height, width, n_maps) of the maps of an image.
     objective_path_ : list of float
-        The objective above, in the mean over patches, of the start and after every
-        iteration; with `depthwise` the mean over channels.
+        The objective above, averaged over patches, at the start and after every
+        iteration; with `depthwise` also averaged over channels.
     n_iter_ : int
-        Number of iterations, with `depthwise` the most of any channel, plus that of
-        chunks of `partial_fit`.
+        Number of iterations, with `depthwise` the maximum over channels, plus the
+        number of later calls of `partial_fit`.
     n_features_in_ : int
-        How many numbers an image has.
+        Number of values in an image.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen in `fit`, where X had string column names.
+        Names of features seen in `fit`, if X had string column names.
 
     Raises
     ------
     ValueError
         On `fit`, if patches are larger than images, if there are more atoms than
-        numbers in a patch, or if X or a parameter has a wrong shape or value.
+        values in a patch, or if X or a parameter has a wrong shape or value.
 
     See Also
     --------
-    SpatialPool : What usually follows.
-    SparseCodingNetwork : Layers one after another and side by side, streamed.
+    SpatialPool : Pooling, the layer that usually follows.
+    SparseCodingNetwork : Layers one after the other and in parallel, streamed.
     NonNegativeSparseCoder : The same code for rows.
 
     Notes
     -----
-    There is no `sample_weight`: learning takes a bounded random sample of patches, in
-    which a weight could not mean repetition.
+    There is no `sample_weight`: layers learn from a bounded random sample of patches,
+    in which a weight could not mean repetition.
 
     References
     ----------
@@ -170,7 +170,9 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     """
 
     filters_: np.ndarray
-    _groups: list
+    _fitted: FittedConvolution
+    _channel_groups: list
+    _rng: np.random.RandomState
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
@@ -259,17 +261,16 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
             If X is empty, not finite or complex, if patches are larger than images, or
             if `n_components` or `alpha` have a wrong value or shape.
         """
-        source = self._source(X)
-        self._learn(source, check_random_state(self.random_state), fresh=True)
-        return self
+        return self._learn(self._image_source(X, reset=True), is_first=True)
 
     @atomic_fit
     def partial_fit(self, X, y=None):
-        """Learn from one more chunk of images, or go on after `fit`.
+        """Learn from one more mini-batch of images, or continue after `fit`.
 
-        The first chunk is learned as by `fit`, and its whitening and contrast stay:
-        give it some hundred images. A sample of patches of every later chunk moves the
-        dictionary by one step, as `partial_fit` of the coders does.
+        The first mini-batch is learned as by `fit`, and its whitening and contrast are
+        kept: it should have some hundred images. A sample of patches of every later
+        mini-batch moves the dictionary by one step, as `partial_fit` of the coders
+        does.
 
         Parameters
         ----------
@@ -281,73 +282,93 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         Returns
         -------
         self : object
-            The layer, fitted to the stream so far.
+            The layer, fitted to all mini-batches so far.
 
         Raises
         ------
         ValueError
             As `fit`, and if the shape of the images changes.
         TypeError
-            If X is a dask array: a chunk is at hand.
+            If X is a dask array: mini-batches must be in memory.
         """
-        fresh = not hasattr(self, "filters_")
-        source = self._chunk(X, reset=fresh)
-        rng = check_random_state(self.random_state) if fresh else deepcopy(self._rng)
-        self._learn(source, rng, fresh=fresh)
-        return self
+        is_first = not hasattr(self, "filters_")
+        source = self._mini_batch_source(X, reset=is_first)
+        return self._learn(source, is_first=is_first)
 
-    def _learn(self, source, rng, *, fresh):
-        geometry = self._geometry(source.image_shape)
-        n_components = self._n_atoms(geometry)
-        alpha = check_alpha(self.alpha, n_components, source.dtype)
-        n_groups = geometry.image_shape[2] if self.depthwise else 1
-        dtype = source.dtype if fresh else self.filters_.dtype
+    def _learn(self, source, *, is_first):
+        grid, n_groups, n_components, alpha = self._check_parameters(
+            source.image_shape, source.dtype
+        )
+        rng = check_random_state(self.random_state) if is_first else deepcopy(self._rng)
+        dtype = source.dtype if is_first else self.filters_.dtype
         task = FitCallbacks(self, None, n_groups)
         with single_blas_thread():
-            patches = sample_patches(
-                source.take, source.n_images, geometry, self.max_patches, dtype, rng
-            )
-            with np.errstate(over="ignore"):
-                check_squares(np.vdot(patches, patches), dtype)
-            n_patches = len(patches)
-            if self.depthwise:
-                patches = np.moveaxis(patches, -1, 0)
-            patches = patches.reshape(n_groups, n_patches, -1)
-            if fresh:
-                self._centre = float(patches.mean(dtype=np.float64))
-                self.eps_ = 0.0
-                if self.contrast is not None:
-                    variance = float(patches.var(axis=2, dtype=np.float64).mean())
-                    self.eps_ = self.contrast * (variance or 1.0)
-                groups = [
-                    self._group(rows, n_components, rng, task) for rows in patches
-                ]
-            else:
-                groups = [
-                    self._next_group(rows, *group)
-                    for rows, group in zip(patches, self._groups, strict=True)
-                ]
-        self._groups, self._rng = groups, deepcopy(rng)
-        self._set_attributes(geometry, alpha, dtype)
+            patches = self._sample_patches(source, grid, n_groups, dtype, rng)
+            settings = self._settings(grid, patches, is_first=is_first)
+            groups = []
+            for i, rows in enumerate(patches):
+                rows, _, _ = normalize_patches(
+                    rows, center=settings.center, eps=settings.eps
+                )
+                if is_first:
+                    groups.append(self._fit_group(rows, n_components, rng, task))
+                else:
+                    groups.append(self._update_group(rows, *self._channel_groups[i]))
+        self._rng = deepcopy(rng)
+        self._store_groups(groups, settings, alpha, dtype)
         task.end()
+        return self
 
-    def _group(self, patches, n_components, rng, task):
-        """Return the whitening and the coder of a group of channels."""
-        rows = self._normalised(patches)
-        whitening = Whitening.learned(rows, n_components, self.whiten)
+    def _sample_patches(self, source, grid, n_groups, dtype, rng):
+        """Return a sample of patches of shape (n_groups, n_patches, n_features)."""
+        patches = sample_patches(
+            source.load, source.n_images, grid, self.max_patches, dtype, rng
+        )
+        with np.errstate(over="ignore"):
+            check_squares(np.vdot(patches, patches), dtype)
+        n_patches = len(patches)
+        if n_groups > 1:
+            patches = np.moveaxis(patches, -1, 0)
+        return patches.reshape(n_groups, n_patches, -1)
+
+    def _settings(self, grid, patches, *, is_first):
+        """Return the settings; those of the data come from the first patches."""
+        if is_first:
+            eps, pixel_mean = 0.0, float(patches.mean(dtype=np.float64))
+            if self.contrast is not None:
+                variance = float(patches.var(axis=2, dtype=np.float64).mean())
+                eps = self.contrast * (variance or 1.0)
+        else:
+            fitted = self._fitted.settings
+            eps, pixel_mean = fitted.eps, fitted.pixel_mean
+        return ConvolutionSettings(
+            grid, self.prior, self.split_sign, self.center_patches, eps, pixel_mean
+        )
+
+    def _fit_group(self, rows, n_components, rng, task):
+        """Return the whitening and the coder of a group of channels.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_patches, n_features)
+            Normalized patches of these channels.
+        n_components : int
+        rng : RandomState instance
+        task : FitCallbacks
+        """
+        whitening = Whitening.from_patches(rows, n_components, self.whiten)
         rows = whitening(rows)
         init = self.init
         if init == "patches":
             replace = len(rows) < n_components
-            init = polar_factor(
-                rows[rng.choice(len(rows), n_components, replace=replace)]
-            )
+            drawn = rng.choice(len(rows), n_components, replace=replace)
+            init = polar_factor(rows[drawn])
         elif init == "pca":  # the axes of whitened patches are those of the patches
             init = np.eye(n_components)
         Coder = OrthogonalSparseCoder if self.split_sign else NonNegativeSparseCoder
         coder = Coder(
             n_components,
-            prior=SIGNED_TWIN[self.prior] if self.split_sign else self.prior,
+            prior=SIGNED_PRIORS[self.prior] if self.split_sign else self.prior,
             alpha=self.alpha,
             center=False,
             init=init,
@@ -356,96 +377,82 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
             n_jobs=self.n_jobs,
             random_state=rng.randint(2**31 - 1),
         )
-        coder._remedy = "Increase max_iter."
-        coder._entries = "The numbers in whitened patches"
         with task.subtask("learn dictionary", coder):
             coder.fit(rows)
         return whitening, coder
 
-    def _next_group(self, patches, whitening, coder):
-        """Return the same after one more chunk."""
-        coder = copy(coder)  # what was fitted before is replaced, never changed
+    def _update_group(self, rows, whitening, coder):
+        """Return the whitening and the coder after one more mini-batch."""
+        coder = copy(coder)  # the fitted coder must not change if this call fails
         coder.set_params(alpha=self.alpha)
-        return whitening, coder.partial_fit(whitening(self._normalised(patches)))
+        return whitening, coder.partial_fit(whitening(rows))
 
-    def _normalised(self, patches):
-        eps = self.eps_ or None
-        return normalised(patches, centred=self.center_patches, contrast=eps)[0]
-
-    def _set_attributes(self, geometry, alpha, dtype):
-        whitenings, coders = zip(*self._groups, strict=True)
-        n_groups = len(coders)
-        shape = (*geometry.kernel, geometry.image_shape[2] // n_groups)
+    def _store_groups(self, groups, settings, alpha, dtype):
+        """Store the whitenings and coders of groups of channels, and their filters."""
+        self._channel_groups = groups
         folded = [
-            whitening.folded(coder.components_, self.center_patches)
-            for whitening, coder in self._groups
+            whitening.fold(coder.components_, settings.center)
+            for whitening, coder in groups
         ]
-        filters, shift, atoms = (np.array(part) for part in zip(*folded, strict=True))
-        signs = (1, -1) if self.split_sign else (1,)
-        filters = np.concatenate([sign * filters for sign in signs], axis=1)
-        bias = np.concatenate([sign * shift - alpha for sign in signs], axis=1)
-        self.filters_ = filters.reshape(-1, *shape).astype(dtype)
-        self.bias_ = bias.ravel().astype(dtype)
-        self.atoms_ = atoms.reshape(-1, *shape).astype(dtype)
-        means = np.array([whitening.mean for whitening in whitenings])
-        self.mean_ = means.reshape(n_groups, *shape).astype(dtype)
-        self.alpha_ = alpha
-        self.map_shape_ = self._plan(geometry.image_shape)
-        self.n_iter_ = max(coder.n_iter_ for coder in coders)
-        paths = [coder.objective_path_ for coder in coders]
-        longest = max(map(len, paths))
-        paths = [[*path, *[path[-1]] * (longest - len(path))] for path in paths]
+        filters, bias, atoms = (np.array(part) for part in zip(*folded, strict=True))
+        mean = np.array([whitening.mean for whitening, _ in groups])
+        self._store_convolution(
+            FittedConvolution.from_filters(
+                settings, filters, bias, atoms, mean, alpha, dtype
+            )
+        )
+        self.n_iter_ = max(coder.n_iter_ for _, coder in groups)
+        paths = [coder.objective_path_ for _, coder in groups]
+        length = max(map(len, paths))
+        paths = [[*path, *[path[-1]] * (length - len(path))] for path in paths]
         self.objective_path_ = np.mean(paths, axis=0).tolist()
 
-    def _layer(self, dtype):
-        """Return the layer, made of the public attributes alone."""
-        n_components, n_signs = len(self.alpha_), 1 + self.split_sign
-        n_groups = len(self.mean_)
-        shape = (n_groups, n_signs, n_components)
-        filters = self.filters_.astype(dtype, copy=False)
-        filters = filters.reshape(*shape, *filters.shape[1:])[:, 0]
-        shift = (self.bias_.reshape(shape) + self.alpha_)[:, 0]
-        return Convolution(
-            filters=filters,
-            shift=shift.astype(dtype, copy=False),
-            atoms=self.atoms_.astype(dtype, copy=False).reshape(filters.shape),
-            mean=self.mean_.astype(dtype, copy=False),
-            threshold=self.alpha_,
-            prior=ONE_SIDED[self.prior],
-            split_sign=self.split_sign,
-            geometry=self._geometry(self.image_shape_),
-            centred=self.center_patches,
-            contrast=(self.eps_, self._centre) if self.eps_ else None,
+    def _store_convolution(self, fitted):
+        """Store a `FittedConvolution`, and its arrays as public attributes."""
+        self._fitted = fitted
+        patch_shape = fitted.atoms.shape[2:]
+        self.filters_ = fitted.filters.reshape(-1, *patch_shape)
+        self.bias_ = fitted.bias.ravel()
+        self.atoms_ = fitted.atoms.reshape(-1, *patch_shape)
+        self.mean_, self.alpha_ = fitted.mean, fitted.threshold
+        self.eps_ = fitted.settings.eps
+        self.map_shape_ = fitted.map_shape
+
+    def _fitted_layer(self, dtype):
+        return self._fitted.layer(dtype)
+
+    def _output_shape(self, image_shape):
+        grid, n_groups, n_components, _ = self._check_parameters(
+            image_shape, np.float64
         )
+        return (*grid.grid_shape, n_groups * n_components * (1 + self.split_sign))
 
-    def _plan(self, image_shape):
-        geometry = self._geometry(image_shape)
-        n_components = self._n_atoms(geometry)
-        check_alpha(self.alpha, n_components, np.float64)
-        n_groups = image_shape[2] if self.depthwise else 1
-        return (*geometry.places, n_groups * n_components * (1 + self.split_sign))
+    def _check_parameters(self, image_shape, dtype):
+        """Return the grid of patches, numbers of groups and atoms, and thresholds."""
+        grid = check_patch_grid(
+            self.kernel_size, self.stride, self.padding, image_shape
+        )
+        n_groups, n_channels = 1, image_shape[2]
+        if self.depthwise:
+            n_groups, n_channels = n_channels, 1
+        n_components = check_n_atoms(
+            self.n_components, grid.with_channels(n_channels), self.center_patches
+        )
+        alpha = check_alpha(self.alpha, n_components, dtype)
+        return grid, n_groups, n_components, alpha
 
-    def _activity(self, images):
-        """Return what a network reports of the layer."""
+    def _report(self, images):
+        """Return the entries of a network's report on this layer."""
         n_active = np.zeros(self.map_shape_[2], dtype=int)
-        for part in gen_batches(len(images), REPORTED):
-            maps = self._mapped(images[part])
+        for batch in gen_batches(len(images), REPORT_BATCH_SIZE):
+            maps = self._compute_maps(images[batch])
             n_active += np.count_nonzero(maps, axis=(0, 1, 2))
         n_codes = len(images) * int(np.prod(self.map_shape_))
         return {
             "map_shape": self.map_shape_,
             "n_iter": self.n_iter_,
-            "objective_start": self.objective_path_[0],
+            "initial_objective": self.objective_path_[0],
             "objective": self.objective_path_[-1],
-            "active": float(n_active.sum() / n_codes),
-            "dead": int(np.count_nonzero(n_active == 0)),
+            "active_fraction": float(n_active.sum() / n_codes),
+            "n_dead_maps": int(np.count_nonzero(n_active == 0)),
         }
-
-    def _geometry(self, image_shape):
-        return check_geometry(self.kernel_size, self.stride, self.padding, image_shape)
-
-    def _n_atoms(self, geometry):
-        channels = 1 if self.depthwise else geometry.image_shape[2]
-        return check_n_atoms(
-            self.n_components, geometry.of_channels(channels), self.center_patches
-        )

@@ -1,4 +1,4 @@
-"""Networks: layers one after another, or side by side, learned layer by layer."""
+"""Networks: layers in a stack or in parallel, learned layer by layer."""
 
 from copy import copy
 from functools import partial
@@ -16,26 +16,25 @@ from skscn._data.sklearn_compat import (
     FitCallbacks,
     StrOptions,
     atomic_fit,
-    check_feature_names_in,
 )
-from skscn._images.base import BaseImageTransformer, map_names
+from skscn._images.base import BaseImageTransformer
 from skscn._images.convolution import ConvSparseCoder
-from skscn._images.layers.composition import SideBySide, Stack, joined
+from skscn._images.layers.composition import Parallel, Stack, concatenated_shape
 from skscn._images.pooling import SpatialPool
-from skscn._images.validation import check_maps
+from skscn._images.validation import check_map_shape
 
 
 class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseComposition):
-    """Layers of sparse codes, one after another or side by side.
+    """Layers of sparse codes, in a stack or in parallel.
 
-    A stack codes the codes below it; parallel branches code the same images with, for
-    instance, patches of several sizes. A network is a layer too, so that stacks of
-    branches and branches of stacks are networks of networks. Every layer lowers its own
-    objective, the one of :class:`ConvSparseCoder`, with those below it learned before:
-    there is no backpropagation, and there are no labels.
+    In a stack, every layer codes the maps of the layer before. Parallel layers code the
+    same images, for instance with patches of several sizes. A network is a layer, too,
+    so stacks of parallel layers and parallel stacks are networks of networks. Every
+    layer minimizes its own objective, that of :class:`ConvSparseCoder`, after the
+    layers before it are learned: there is no backpropagation, and there are no labels.
 
-    Images go through all layers block by block. The maps in between exist for one block
-    at a time, so memory does not grow with the number of images.
+    Images pass through all layers block by block. Maps between layers exist for one
+    block at a time, so memory does not grow with the number of images.
 
     Read more in the :ref:`user guide <networks>`.
 
@@ -43,15 +42,15 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     ----------
     layers : list of (str, layer) tuples
         Names, and :class:`ConvSparseCoder`, :class:`SpatialPool` or networks. They are
-        cloned, and the fitted ones are in `layers_`.
+        cloned; the fitted ones are in `layers_`.
     arrangement : {"stack", "parallel"}, default="stack"
         Whether a layer reads the maps of the one before, or all read the same images.
     outputs : {"last", "pools"}, default="last"
         Which maps of a stack are returned: those of the last layer, or those of all
-        pools and networks in it, side by side.
+        pools and networks in it, concatenated.
     image_shape : tuple of int, default=None
-        (height, width) or (height, width, channels) of the images in flat rows. None
-        takes a flat row for a signal, an image of one row.
+        (height, width) or (height, width, channels) of the images in flat rows. With
+        None a flat row is a signal, an image of one row.
     n_jobs : int, default=None
         Number of workers, for all layers. The result has the same bits for every
         number. None means 1, -1 means all cores.
@@ -61,28 +60,28 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     layers_ : list of (str, layer) tuples
         The fitted layers.
     named_layers_ : :class:`~sklearn.utils.Bunch`
-        The same by name.
+        The fitted layers by name.
     image_shape_ : tuple of int
         (height, width, channels) of the images.
     map_shape_ : tuple of int
-        (height, width, n_maps) of the maps of an image; (n_features_out,) where maps of
-        several sizes are side by side.
+        (height, width, n_maps) of the maps of an image, or (n_features_out,) if maps of
+        several sizes are concatenated.
     n_features_in_ : int
-        How many numbers an image has.
+        Number of values in an image.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen in `fit`, where X had string column names.
+        Names of features seen in `fit`, if X had string column names.
 
     Raises
     ------
     ValueError
         On `fit`, if there are no layers, if a name is used twice, or as the layers do.
     TypeError
-        On `fit`, if a layer is of another kind.
+        On `fit`, if a layer is of another type.
 
     See Also
     --------
     make_sparse_coding_network : A network, a scaler and a classifier in a Pipeline.
-    sklearn.pipeline.Pipeline : Chains the same layers, and stores the maps in between.
+    sklearn.pipeline.Pipeline : A stack of the same layers that stores all maps.
 
     References
     ----------
@@ -137,7 +136,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         Parameters
         ----------
         deep : bool, default=True
-            Whether to return those of the layers too.
+            Whether to return those of the layers, too.
 
         Returns
         -------
@@ -147,7 +146,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         return self._get_params("layers", deep=deep)
 
     def set_params(self, **params):
-        """Set parameters, those of layers as name__parameter, or layers by name.
+        """Set parameters, parameters of layers (name__parameter), or layers by name.
 
         Parameters
         ----------
@@ -165,8 +164,8 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     def fit(self, X, y=None):
         """Learn the layers, from the first to the last.
 
-        A layer learns from a sample of patches; only the images they come from go
-        through the layers below.
+        Each layer learns from a sample of patches. Only the images of these patches
+        pass through the layers before it.
 
         Parameters
         ----------
@@ -187,18 +186,19 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         ValueError
             If X is empty, not finite or complex, or as the layers do.
         TypeError
-            If a layer is of another kind.
+            If a layer is of another type.
         """
         self._check_layers()
+        source = self._image_source(X, reset=True)
         layers = [(name, clone(layer)) for name, layer in self.layers]
-        return self._learn(self._source(X), layers, "fit")
+        return self._learn(source, layers, "fit")
 
     @partial(atomic_fit, skip_nested=False)
     def partial_fit(self, X, y=None):
-        """Learn from one more chunk of images, or go on after `fit`.
+        """Learn from one more mini-batch of images, or continue after `fit`.
 
-        The chunk goes through the layers as they are after learning from it; a layer
-        above follows those below it.
+        Each layer is updated first, and its maps of the mini-batch are then computed
+        for the layer after it.
 
         Parameters
         ----------
@@ -210,46 +210,30 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         Returns
         -------
         self : object
-            The network, fitted to the stream so far.
+            The network, fitted to all mini-batches so far.
 
         Raises
         ------
         ValueError
             As `fit`, and if the shape of the images changes.
         TypeError
-            If a layer is of another kind, or X is a dask array: a chunk is at hand.
+            If a layer is of another type, or X is a dask array: mini-batches must
+            be in memory.
         """
-        if hasattr(self, "layers_"):
-            source = self._chunk(X, reset=False)
-            # What was fitted before is replaced, never changed.
-            layers = [(name, copy(layer)) for name, layer in self.layers_]
-        else:
+        is_first = not hasattr(self, "layers_")
+        if is_first:
             self._check_layers()
-            source = self._chunk(X, reset=True)
-            layers = [(name, clone(layer)) for name, layer in self.layers]
+        source = self._mini_batch_source(X, reset=is_first)
+        # Copies: the fitted layers must not change if this call fails.
+        layers = (
+            [(name, clone(layer)) for name, layer in self.layers]
+            if is_first
+            else [(name, copy(layer)) for name, layer in self.layers_]
+        )
         return self._learn(source, layers, "partial_fit")
 
-    def get_feature_names_out(self, input_features=None):
-        """Return the names of the columns of the output.
-
-        They tell the layer, the map and the place: ``pool2_map3_y0_x2``.
-
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Only checked for agreement with the names seen in `fit`.
-
-        Returns
-        -------
-        names : ndarray of str objects
-            One for every column.
-        """
-        check_is_fitted(self)
-        check_feature_names_in(self, input_features, generate_names=False)
-        return np.array(self._names("", self.map_shape_), dtype=object)
-
     def report(self, X):
-        """Return what every convolution learned, and how it codes images.
+        """Report how every convolution learned, and how it codes images.
 
         Parameters
         ----------
@@ -259,10 +243,11 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         Returns
         -------
         report : list of dict
-            Of every :class:`ConvSparseCoder`, in order: `layer` (its names, joined by
-            two underscores), `map_shape`, `n_iter`, `objective_start`, `objective`,
-            `active` (the share of codes that are not zero) and `dead` (how many maps
-            are zero everywhere). ``pandas.DataFrame(report)`` makes it a table.
+            One dict for every :class:`ConvSparseCoder`, in order, with the keys `layer`
+            (its names, joined by two underscores), `map_shape`, `n_iter`,
+            `initial_objective`, `objective`, `active_fraction` (the share of codes that
+            are not zero) and `n_dead_maps` (the number of maps that are zero
+            everywhere). ``pandas.DataFrame(report)`` makes it a table.
 
         Raises
         ------
@@ -270,8 +255,8 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
             As `transform`.
         """
         check_is_fitted(self)
-        images, _ = self._images(X, reset=False)
-        return self._report(images, "")
+        images, _ = self._validate_images(X, reset=False)
+        return self._report_rows(images, "")
 
     @property
     def named_layers_(self):
@@ -279,8 +264,12 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         return Bunch(**dict(self.layers_))
 
     @property
-    def _flattens(self):
+    def _returns_rows(self):
         return True
+
+    @property
+    def _name_prefix(self):
+        return ""
 
     def _check_layers(self):
         if not self.layers:
@@ -294,54 +283,59 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
                 layer, ConvSparseCoder | SpatialPool | SparseCodingNetwork
             ):
                 raise TypeError(
-                    f"Layer {name!r} is {layer!r}: a network streams ConvSparseCoder, "
-                    "SpatialPool and networks. Chain other transformers by "
-                    "sklearn.pipeline.Pipeline or FeatureUnion."
+                    f"Layer {name!r} is {layer!r}: the layers of a network are "
+                    "ConvSparseCoder, SpatialPool and networks. Use other transformers "
+                    "in sklearn.pipeline.Pipeline or FeatureUnion."
                 )
             if layer.image_shape is not None:
                 raise ValueError(
-                    f"Layer {name!r} has image_shape={layer.image_shape}, but images "
-                    "come to it from the network: give image_shape to the network."
+                    f"Layer {name!r} has image_shape={layer.image_shape}, but it reads "
+                    "the images of the network: give image_shape to the network."
                 )
 
     def _learn(self, source, layers, method):
-        self._plan(source.image_shape)  # complains before any work starts
-        below = source
+        self._output_shape(source.image_shape)  # raises before any work starts
         task = FitCallbacks(self, None, len(layers))
+        layer_source = source
         for name, layer in layers:
             with task.subtask(f"fit {name}", layer):
-                getattr(layer, method)(below)
+                getattr(layer, method)(layer_source)
             if self.arrangement == "stack":
-                below = below.through(layer._layer(source.dtype), self.n_jobs)
+                fitted = layer._fitted_layer(source.dtype)
+                layer_source = layer_source.mapped(fitted, self.n_jobs)
         self.layers_ = layers
-        self.map_shape_ = self._layer(source.dtype).out_shape
+        self.map_shape_ = self._combine([layer.map_shape_ for _, layer in layers])
         task.end()
         return self
 
-    def _plan(self, image_shape):
-        """Return the shape of the maps of images of a shape, before learning."""
+    def _fitted_layer(self, dtype):
+        layers = [layer._fitted_layer(dtype) for _, layer in self.layers_]
+        if self.arrangement == "parallel":
+            return Parallel(layers, dtype)
+        return Stack(layers, dtype, self._output_layers())
+
+    def _output_shape(self, image_shape):
         shapes = []
         for name, layer in self.layers:
             try:
-                shapes.append(layer._plan(check_maps(image_shape, layer)))
+                shapes.append(layer._output_shape(check_map_shape(image_shape, layer)))
             except ValueError as error:
                 raise ValueError(f"Layer {name!r}: {error}") from error
             if self.arrangement == "stack":
                 image_shape = shapes[-1]
+        return self._combine(shapes)
+
+    def _combine(self, shapes):
+        """Return the shape of the output, given the map shapes of all layers."""
         if self.arrangement == "parallel":
-            return joined(shapes)[1]
-        collected = self._collected()
-        if collected:
-            return (sum(int(np.prod(shapes[i])) for i in collected),)
+            return concatenated_shape(shapes)[1]
+        outputs = self._output_layers()
+        if outputs:
+            return (sum(int(np.prod(shapes[i])) for i in outputs),)
         return shapes[-1]
 
-    def _layer(self, dtype):
-        layers = [layer._layer(dtype) for _, layer in self.layers_]
-        if self.arrangement == "parallel":
-            return SideBySide(layers, dtype)
-        return Stack(layers, dtype, self._collected())
-
-    def _collected(self):
+    def _output_layers(self):
+        """Return the indices of the layers whose maps are returned; [] for the last."""
         if self.outputs == "last":
             return []
         return [
@@ -350,33 +344,27 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
             if not isinstance(layer, ConvSparseCoder)
         ]
 
-    def _names(self, prefix, shape):
-        """Return the names of maps in the order of flat rows."""
+    def _feature_names(self, prefix):
+        prefix = f"{prefix}_" if prefix else ""
+        layers = self.layers_
         if self.arrangement == "stack":
-            chosen = self._collected() or [len(self.layers_) - 1]
-            parts = [self.layers_[i] for i in chosen]
-        else:
-            parts = self.layers_
-        names = [_layer_names(f"{prefix}{name}", layer) for name, layer in parts]
-        if len(parts) > 1 and len(shape) == 3:  # joined along the channels
-            rows = [np.array(part, dtype=object) for part in names]
-            by_place = [row.reshape(shape[0] * shape[1], -1) for row in rows]
-            return list(np.concatenate(by_place, axis=1).ravel())
-        return [name for part in names for name in part]
+            outputs = self._output_layers() or [len(layers) - 1]
+            layers = [layers[i] for i in outputs]
+        names = [layer._feature_names(prefix + name) for name, layer in layers]
+        if len(layers) > 1 and len(self.map_shape_) == 3:
+            # Maps are concatenated along the channels.
+            n_positions = self.map_shape_[0] * self.map_shape_[1]
+            names = [np.reshape(own, (n_positions, -1)) for own in names]
+            return np.concatenate(names, axis=1).ravel().tolist()
+        return [name for own in names for name in own]
 
-    def _report(self, images, prefix):
+    def _report_rows(self, images, prefix):
         rows = []
         for name, layer in self.layers_:
             if isinstance(layer, SparseCodingNetwork):
-                rows += layer._report(images, f"{prefix}{name}__")
+                rows += layer._report_rows(images, f"{prefix}{name}__")
             elif isinstance(layer, ConvSparseCoder):
-                rows.append({"layer": prefix + name, **layer._activity(images)})
+                rows.append({"layer": prefix + name, **layer._report(images)})
             if self.arrangement == "stack":
-                images = layer._mapped(images)
+                images = layer._compute_maps(images)
         return rows
-
-
-def _layer_names(prefix, layer):
-    if isinstance(layer, SparseCodingNetwork):
-        return layer._names(f"{prefix}_", layer.map_shape_)
-    return map_names(prefix, layer.map_shape_)

@@ -1,4 +1,4 @@
-"""Spatial pooling: neighbouring places of a map made one."""
+"""Spatial pooling: maps are reduced over neighboring positions."""
 
 from numbers import Integral, Real
 from typing import ClassVar
@@ -13,21 +13,19 @@ from skscn._data.sklearn_compat import (
     atomic_fit,
 )
 from skscn._images.base import BaseImageTransformer
-from skscn._images.layers.base import Pooling
-from skscn._images.layers.pooling_axes import grid_axis, window_axis
+from skscn._images.layers.pooling import Pooling, grid_pooling, window_pooling
 from skscn._images.validation import check_pair
 
 
 class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
-    """Pooling of maps over neighbouring places.
+    """Pooling of maps over neighboring positions.
 
-    Every map is reduced on its own, over windows of one size or over a grid of so many
-    cells an image::
+    Each map is reduced over windows of one size, or over the cells of a grid::
 
-        pooled = sign(r) |r|^power,    r = Σ_i w_i v_i    (or the largest v_i)
+        pooled = sign(r) |r|^power,    r = Σ_i w_i v_i    (or the maximum of v_i)
 
     for the values v_i of a window or cell. The cells of a Gaussian grid overlap: the
-    weights w_i fall off with the distance from the centre of the cell.
+    weights w_i fall off with the distance from the center of the cell.
 
     Read more in the :ref:`user guide <networks>`.
 
@@ -37,24 +35,24 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         The mean, the maximum or the sum over windows or cells, or a Gaussian mean
         around the cells of a `grid`.
     window : int or tuple of int, default=2
-        Height and width of a window. One number stands for both, and in signals (maps
+        Height and width of a window. One number is used for both, and in signals (maps
         of one row) for the width. Not used with `grid`.
     stride : int or tuple of int, default=None
-        Steps from one window to the next. None takes the window, so that windows do not
-        overlap. Places that no window reaches are left out.
+        Steps between neighboring windows. None uses the window, so that windows do not
+        overlap. Positions outside all windows are not used.
     grid : int or tuple of int, default=None
         Number of cells, down and to the right. Cells are of equal size and cover all
-        places; where they do not come out even they overlap by one place.
+        positions. If their size is no integer, they overlap by one position.
     sigma : float, default=0.5
         Standard deviation of a Gaussian cell, as a fraction of its height and width.
     power : float, default=1.0
-        Of the pooled values, their sign kept: 0.5 is a square root.
+        Power of the pooled values, which keep their sign: 0.5 is a square root.
     flatten : bool, default=False
-        Whether to return rows for images too, as a classifier in a Pipeline needs them.
-        Inside a network it changes nothing.
+        Whether to return rows for images, too, for a classifier in a Pipeline. It has
+        no effect in a network.
     image_shape : tuple of int, default=None
-        (height, width) or (height, width, channels) of the maps in flat rows. None
-        takes a flat row for a signal, a map of one row.
+        (height, width) or (height, width, channels) of the maps in flat rows. With None
+        a flat row is a signal, a map of one row.
     n_jobs : int, default=None
         Number of workers. The result has the same bits for every number. None means 1,
         -1 means all cores.
@@ -64,21 +62,21 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
     image_shape_ : tuple of int
         (height, width, channels) of the maps that are pooled.
     map_shape_ : tuple of int
-        (height, width, channels) of pooled maps.
+        (height, width, channels) of the pooled maps.
     n_features_in_ : int
-        How many numbers the maps of an image are.
+        Number of values in the maps of an image.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen in `fit`, where X had string column names.
+        Names of features seen in `fit`, if X had string column names.
 
     Raises
     ------
     ValueError
-        On `fit`, if windows are larger than maps, if a Gaussian is asked for without a
-        grid, or if X or a parameter has a wrong shape or value.
+        On `fit`, if windows are larger than maps, if `mode` is "gaussian" without a
+        `grid`, or if X or a parameter has a wrong shape or value.
 
     See Also
     --------
-    ConvSparseCoder : What usually comes before.
+    ConvSparseCoder : The layer that usually comes before.
 
     Examples
     --------
@@ -128,7 +126,7 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
 
     @atomic_fit
     def fit(self, X, y=None):
-        """Take note of the shape of the maps.
+        """Learn the shape of the maps.
 
         Parameters
         ----------
@@ -141,21 +139,18 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         Returns
         -------
         self : object
-            The pool.
+            The fitted pool.
 
         Raises
         ------
         ValueError
             If X is empty, not finite or complex, or if windows are larger than maps.
         """
-        task = FitCallbacks(self, None, 0)
-        self.map_shape_ = self._plan(self._source(X).image_shape)
-        task.end()
-        return self
+        return self._learn(self._image_source(X, reset=True))
 
     @atomic_fit
     def partial_fit(self, X, y=None):
-        """Do as `fit`; of later chunks the shape is checked.
+        """Learn the shape of the maps, or check that of a later mini-batch.
 
         Parameters
         ----------
@@ -167,54 +162,63 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         Returns
         -------
         self : object
-            The pool.
+            The fitted pool.
 
         Raises
         ------
         ValueError
             As `fit`, and if the shape of the maps changes.
         TypeError
-            If X is a dask array: a chunk is at hand.
+            If X is a dask array: mini-batches must be in memory.
         """
-        source = self._chunk(X, reset=not hasattr(self, "map_shape_"))
-        self.map_shape_ = self._plan(source.image_shape)
+        is_first = not hasattr(self, "map_shape_")
+        return self._learn(self._mini_batch_source(X, reset=is_first))
+
+    def _learn(self, source):
+        task = FitCallbacks(self, None, 0)
+        self._fitted = self._pooling(source.image_shape)
+        self.map_shape_ = self._fitted.out_shape
+        task.end()
         return self
 
     @property
-    def _flattens(self):
+    def _returns_rows(self):
         return self.flatten
 
-    def _plan(self, image_shape):
-        rows, columns = self._axes(image_shape)
-        return (rows.n_out, columns.n_out, image_shape[2])
+    def _fitted_layer(self, dtype):
+        return self._fitted  # it computes in the dtype of its input
 
-    def _layer(self, dtype):
-        rows, columns = self._axes(self.image_shape_)
-        return Pooling(self.image_shape_, rows, columns, self.power)
+    def _output_shape(self, image_shape):
+        return self._pooling(image_shape).out_shape
+
+    def _pooling(self, shape):
+        """Return the layer that pools maps of a shape."""
+        rows, columns = self._axes(shape)
+        return Pooling(shape, rows, columns, self.power)
 
     def _axes(self, shape):
-        """Return how the rows and the columns of maps of a shape are pooled."""
+        """Return the reductions of the rows and of the columns of maps of a shape."""
         if self.grid is not None:
-            grid = check_pair(self.grid, "grid", shape, 1)
+            grid = check_pair(self.grid, "grid", image_height=shape[0])
             return [
-                grid_axis(*axis, self.mode, self.sigma)
+                grid_pooling(*axis, self.mode, self.sigma)
                 for axis in zip(shape[:2], grid, strict=True)
             ]
         if self.mode == "gaussian":
             raise ValueError(
-                "mode='gaussian' pools over the cells of a grid: give their number, "
-                "for instance grid=4."
+                "mode='gaussian' pools over the cells of a grid. Give the number of "
+                "cells, for instance grid=4."
             )
-        window = check_pair(self.window, "window", shape, 1)
+        window = check_pair(self.window, "window", image_height=shape[0])
         stride = window
         if self.stride is not None:
-            stride = check_pair(self.stride, "stride", shape, 1)
+            stride = check_pair(self.stride, "stride", image_height=shape[0])
         if window[0] > shape[0] or window[1] > shape[1]:
             raise ValueError(
                 f"window={window} does not fit in maps of height and width {shape[:2]} "
                 f"(n_features={np.prod(shape)}). Use a smaller window, or a grid."
             )
         return [
-            window_axis(*axis, self.mode)
+            window_pooling(*axis, self.mode)
             for axis in zip(shape[:2], window, stride, strict=True)
         ]

@@ -1,4 +1,6 @@
-"""The hierarchical model as a Pipeline, and networks known by name."""
+"""A network, a scaler and a classifier as a Pipeline, and networks by name."""
+
+from dataclasses import dataclass
 
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -10,32 +12,61 @@ from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
 
-# Patch sizes and atoms of the branches, what all of them share, the deep branch, and
-# the inverse strength of the penalty on a logistic regression that reads them. The deep
-# branch is two layers: patches of the first size with so many atoms and, on every map
-# of theirs alone, patches of the second.
-PRESETS: dict = {
-    "digits": {
-        "sizes": {3: 8, 5: 16, 7: 24, 9: 32},
-        "layer": {"padding": "same", "contrast": 0.1, "alpha": 0.5},
-        "grid": 4,
-        "deep": {"sizes": [(5, 8), (5, 8)], "stride": 1, "grid": 3},
-        "C": 0.01,
-    },
-    "natural": {
-        "sizes": {4: 32, 6: 56, 8: 72, 12: 96},
-        "layer": {"padding": "valid", "contrast": 0.05, "alpha": 0.4},
-        "grid": 3,
-        "deep": {"sizes": [(6, 12), (5, 8)], "stride": 2, "grid": 2},
-        "C": 0.01,
-    },
-    "signals": {
-        "sizes": {5: 4, 9: 6, 15: 8, 23: 8},
-        "layer": {"padding": "same", "center_patches": False, "alpha": 0.5},
-        "grid": 8,
-        "deep": None,
-        "C": 0.3,
-    },
+
+@dataclass(frozen=True)
+class Preset:
+    """A network of parallel branches, each a convolution and a pool.
+
+    Parameters
+    ----------
+    n_components : dict of int to int
+        Number of atoms for the kernel size of each branch.
+    convolution : dict
+        Parameters of all convolutions.
+    grid : int
+        Number of cells of the pools, down and to the right.
+    C : float
+        Inverse penalty of the logistic regression.
+    deep : tuple of tuple of int, default=()
+        (kernel_size, n_components) of two convolutions in one more branch, of which the
+        second codes every map of the first by itself.
+    deep_stride, deep_grid : int, default=1
+        The stride of the pool after the first of them, and the grid after the second.
+    """
+
+    n_components: dict
+    convolution: dict
+    grid: int
+    C: float
+    deep: tuple = ()
+    deep_stride: int = 1
+    deep_grid: int = 1
+
+
+PRESETS = {
+    "digits": Preset(
+        n_components={3: 8, 5: 16, 7: 24, 9: 32},
+        convolution={"padding": "same", "contrast": 0.1, "alpha": 0.5},
+        grid=4,
+        C=0.01,
+        deep=((5, 8), (5, 8)),
+        deep_grid=3,
+    ),
+    "natural": Preset(
+        n_components={4: 32, 6: 56, 8: 72, 12: 96},
+        convolution={"padding": "valid", "contrast": 0.05, "alpha": 0.4},
+        grid=3,
+        C=0.01,
+        deep=((6, 12), (5, 8)),
+        deep_stride=2,
+        deep_grid=2,
+    ),
+    "signals": Preset(
+        n_components={5: 4, 9: 6, 15: 8, 23: 8},
+        convolution={"padding": "same", "center_patches": False, "alpha": 0.5},
+        grid=8,
+        C=0.3,
+    ),
 }
 
 
@@ -48,10 +79,10 @@ def make_sparse_coding_network(
     random_state=None,
     memory=None,
 ):
-    """Return a network, a scaler and a classifier as a Pipeline.
+    """Make a Pipeline of a network, a scaler and a classifier.
 
-    The network learns without labels, and every feature is standardised with a floor
-    before the classifier reads it: a convolutional network without backpropagation.
+    The network learns without labels, its features are standardized, and the classifier
+    learns from them: a convolutional network without backpropagation.
 
     Read more in the :ref:`user guide <networks>`.
 
@@ -59,27 +90,27 @@ def make_sparse_coding_network(
     ----------
     layers : {"digits", "natural", "signals"}, list of (str, layer) or \
             SparseCodingNetwork, default="digits"
-        The network, or the layers of a stack. "digits" are patches of 3 to 9 pixels
-        side by side, on a Gaussian grid of 4 × 4, for small images of lines; "natural"
-        are patches of 4 to 12 pixels on a grid of 3 × 3, for photographs of at least
-        12 × 12 in colour. Beside them both have a deep branch, of two layers. "signals"
-        are windows of 5 to 23 samples on a grid of 8, for rows. The square root is
-        taken of all pooled codes.
+        The network, or the layers of a stack. "digits" has parallel patches of 3 to 9
+        pixels, pooled on a Gaussian grid of 4 × 4, for small images of lines. "natural"
+        has patches of 4 to 12 pixels, pooled on a grid of 3 × 3, for color photographs
+        of at least 12 × 12 pixels. Both have one more branch of two layers. "signals"
+        has windows of 5 to 23 samples, pooled on a grid of 8, for rows. All pooled
+        codes are square roots.
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels) of the images in flat rows. Image
         arrays need none.
     classifier : estimator, default=None
-        What reads the features. None takes
+        Classifier of the features. None uses
         :class:`~sklearn.linear_model.LogisticRegression` with ``C=0.01``, for "signals"
-        with ``C=0.3``. :class:`StreamingRidgeClassifier` is faster where there are many
-        images, and :class:`~sklearn.svm.SVC` often better where there are few.
+        with ``C=0.3``. :class:`StreamingRidgeClassifier` is faster for many images,
+        and :class:`~sklearn.svm.SVC` is often more accurate for few.
     n_jobs : int, default=None
         Number of workers of the network. None means 1, -1 means all cores.
     random_state : int, RandomState instance or None, default=None
-        For the layers of a network by name, and for given ones that have none.
+        Seed for the layers of a network by name, and for given layers that have none.
     memory : str or object with the joblib.Memory interface, default=None
-        Where the Pipeline keeps fitted steps, so that a grid search over the classifier
-        learns the network once.
+        Cache of the Pipeline for fitted steps, with which a grid search over the
+        classifier fits the network once.
 
     Returns
     -------
@@ -89,11 +120,11 @@ def make_sparse_coding_network(
     Raises
     ------
     ValueError
-        If `layers` is a name that there is not.
+        If `layers` is an unknown name.
 
     See Also
     --------
-    SparseCodingNetwork : The network alone.
+    SparseCodingNetwork : The network without a classifier.
     FlooredScaler : The scaler.
 
     Examples
@@ -108,21 +139,22 @@ def make_sparse_coding_network(
     >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.98
     True
     """
-    if isinstance(layers, str):
-        network = _named(layers, random_state)
+    preset = _check_preset(layers) if isinstance(layers, str) else None
+    if preset is not None:
+        network = _preset_network(preset, check_random_state(random_state))
     else:
         if not isinstance(layers, SparseCodingNetwork):
             layers = SparseCodingNetwork(layers)
         network = clone(layers)
         if random_state is not None:
-            _seed(network, check_random_state(random_state))
+            _set_random_states(network, check_random_state(random_state))
     if image_shape is not None:
         network.set_params(image_shape=image_shape)
     if n_jobs is not None:
         network.set_params(n_jobs=n_jobs)
     if classifier is None:
-        named = PRESETS[layers if isinstance(layers, str) else "digits"]
-        classifier = LogisticRegression(C=named["C"], max_iter=300)
+        C = (preset or PRESETS["digits"]).C
+        classifier = LogisticRegression(C=C, max_iter=300)
     steps = [
         ("network", network),
         ("scale", FlooredScaler()),
@@ -131,8 +163,8 @@ def make_sparse_coding_network(
     return Pipeline(steps, memory=memory)
 
 
-def _seed(network, rng):
-    """Give every layer that has no random state one of its own."""
+def _set_random_states(network, rng):
+    """Set the random state of every layer that has none."""
     unset = {
         name: rng.randint(2**31 - 1)
         for name, value in network.get_params().items()
@@ -141,38 +173,38 @@ def _seed(network, rng):
     network.set_params(**unset)
 
 
-def _named(name, random_state):
+def _check_preset(name):
     if name not in PRESETS:
         raise ValueError(
             f"layers={name!r} is none of {sorted(PRESETS)}. Give one of these names, "
             "or a list of (name, layer)."
         )
-    preset = PRESETS[name]
-    rng = check_random_state(random_state)
+    return PRESETS[name]
 
-    def conv(size, n_components, **options):
+
+def _preset_network(preset, rng):
+    def conv(kernel_size, n_components, **parameters):
         return ConvSparseCoder(
             n_components,
-            kernel_size=size,
+            kernel_size=kernel_size,
             random_state=rng.randint(2**31 - 1),
-            **{**preset["layer"], **options},
+            **{**preset.convolution, **parameters},
         )
 
     branches = []
-    for size, n_components in preset["sizes"].items():
-        pool = SpatialPool("gaussian", grid=preset["grid"], power=0.5)
-        branch = SparseCodingNetwork(
-            [("conv", conv(size, n_components)), ("pool", pool)]
-        )
-        branches.append((f"size{size}", branch))
-    deep = preset["deep"]
-    if deep is not None:
-        first, second = deep["sizes"]
+    for kernel_size, n_components in preset.n_components.items():
+        layers = [
+            ("conv", conv(kernel_size, n_components)),
+            ("pool", SpatialPool("gaussian", grid=preset.grid, power=0.5)),
+        ]
+        branches.append((f"size{kernel_size}", SparseCodingNetwork(layers)))
+    if preset.deep:
+        first, second = preset.deep
         layers = [
             ("conv1", conv(*first)),
-            ("pool1", SpatialPool("average", window=2, stride=deep["stride"])),
+            ("pool1", SpatialPool("average", window=2, stride=preset.deep_stride)),
             ("conv2", conv(*second, padding="same", contrast=0.1, depthwise=True)),
-            ("pool2", SpatialPool("gaussian", grid=deep["grid"], power=0.5)),
+            ("pool2", SpatialPool("gaussian", grid=preset.deep_grid, power=0.5)),
         ]
         branches.append(("deep", SparseCodingNetwork(layers)))
     return SparseCodingNetwork(branches, arrangement="parallel")

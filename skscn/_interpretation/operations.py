@@ -13,7 +13,7 @@ import numpy as np
 
 from skscn._core.workspace import Workspace
 from skscn._images.layers.correlation import Correlation
-from skscn._images.layers.patches import Geometry, padded, windows
+from skscn._images.layers.patches import PatchGrid, extract_patches, pad_images
 
 BLOCK_NUMBERS = 2**21  # in the patches that are looked at together
 
@@ -82,19 +82,19 @@ class Units(Operation):
 
     def geometry(self, shape):
         """Return where the patches of maps of a shape are."""
-        return Geometry(shape, self.kernel, self.stride, self.padding)
+        return PatchGrid(shape, self.kernel, self.stride, self.padding)
 
     def out_shape(self, shape):
         self._check(shape)
         if self.kernel is None:
             return (len(self.bias),)
         geometry = self.geometry(shape)
-        if min(geometry.places) < 1:
+        if min(geometry.grid_shape) < 1:
             raise ValueError(
                 f"{self.name}: its kernel of {self.kernel} does not fit in maps of "
                 f"height and width {geometry.padded_shape[:2]}, padding included."
             )
-        return (*geometry.places, len(self.bias))
+        return (*geometry.grid_shape, len(self.bias))
 
     def _check(self, shape):
         wanted = 1 if self.kernel is None else 3
@@ -120,8 +120,8 @@ class Units(Operation):
         if self.kernel is None:
             return samples
         geometry = self.geometry(samples.shape[1:])
-        images = padded(samples, geometry, samples.dtype, Workspace())
-        return windows(images, geometry).reshape(-1, self.weight.shape[1])
+        images = pad_images(samples, geometry, samples.dtype, Workspace())
+        return extract_patches(images, geometry).reshape(-1, self.weight.shape[1])
 
     def projections(self, samples):
         """Return the pre-activations, without a ReLU."""
@@ -129,7 +129,7 @@ class Units(Operation):
             return samples @ self.weight.T + self.bias
         geometry = self.geometry(samples.shape[1:])
         scratch = Workspace()
-        images = padded(samples, geometry, samples.dtype, scratch)
+        images = pad_images(samples, geometry, samples.dtype, scratch)
         filters = self.weight.reshape(-1, *self.patch_shape)
         return Correlation(filters, geometry)(images, scratch) + self.bias
 
@@ -171,12 +171,12 @@ class Pool(Operation):
     def _geometry(self, shape):
         window = self.window or shape[:2]
         padding = tuple((p, p) for p in self.padding)
-        return Geometry(shape, window, self.stride or window, padding)
+        return PatchGrid(shape, window, self.stride or window, padding)
 
     def out_shape(self, shape):
         if len(shape) != 3:
             raise ValueError(f"A pool needs maps, but gets samples of shape {shape}.")
-        places = self._geometry(shape).places
+        places = self._geometry(shape).grid_shape
         if min(places) < 1:
             raise ValueError(
                 f"A pool with windows of {self.window} does not fit in maps of height "
@@ -190,7 +190,7 @@ class Pool(Operation):
         outside = -np.inf if self.largest else 0.0
         if any(self.padding):
             samples = np.pad(samples, pads, constant_values=outside)
-        patches = windows(samples, geometry)
+        patches = extract_patches(samples, geometry)
         reduce = np.max if self.largest else np.mean
         return reduce(patches, axis=(3, 4))
 

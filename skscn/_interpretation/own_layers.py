@@ -7,7 +7,7 @@ import numpy as np
 from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._core.workspace import WorkspacePool
 from skscn._images.convolution import ConvSparseCoder
-from skscn._images.layers.base import Layer, run
+from skscn._images.layers.base import Layer, compute_maps
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
 from skscn._interpretation.operations import Operation, Units
@@ -27,12 +27,12 @@ class Pooled(Operation):
     layer: Layer
 
     def __call__(self, samples):
-        return run(
+        return compute_maps(
             samples,
             None,
             layer=self.layer,
             dtype=samples.dtype,
-            scratches=WorkspacePool(),
+            workspaces=WorkspacePool(),
         )
 
     def out_shape(self, shape):
@@ -66,7 +66,7 @@ def _coder(model):
 
 def _layers(name, layer):
     if isinstance(layer, SpatialPool):
-        yield Pooled(layer._layer(np.float64))
+        yield Pooled(layer._fitted_layer(np.float64))
     elif isinstance(layer, ConvSparseCoder):
         yield _convolution(name, layer)
     elif layer.arrangement == "stack" and layer.outputs == "last":
@@ -87,14 +87,14 @@ def _convolution(name, layer):
             f"contrast={layer.contrast}: its code is no ReLU of one product with "
             "filters. With 'exponential', False and None it is."
         )
-    geometry = layer._geometry(layer.image_shape_)
+    grid = layer._fitted.settings.grid
     return Units(
         weight=layer.filters_.reshape(len(layer.filters_), -1),
         bias=layer.bias_,
         name=name,
         rectified=True,
-        kernel=geometry.kernel,
-        stride=geometry.stride,
-        padding=geometry.padding,
+        kernel=grid.kernel,
+        stride=grid.stride,
+        padding=grid.padding,
         source=name,
     )

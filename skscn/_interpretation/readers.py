@@ -274,7 +274,7 @@ def _read_own(model):
 
 
 def _images(model, X):
-    images, _ = model._images(X, reset=False)
+    images, _ = model._validate_images(X, reset=False)
     return images if images.dtype in FLOAT_DTYPES else images.astype(np.float32)
 
 

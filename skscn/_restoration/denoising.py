@@ -7,12 +7,12 @@ from sklearn.utils import check_random_state
 
 from skscn._data.parallel import single_blas_thread
 from skscn._data.validation import check_integers
+from skscn._images.layers.base import compute_dtype
 from skscn._restoration.noise_estimation import noise_level
 from skscn._restoration.passes import Coded
 from skscn._restoration.patch_coding import check_coder, patch_code
 from skscn._restoration.tiled_passes import (
     averaged,
-    computed_in,
     kernel_of,
     kernel_to_learn,
     random_patches,
@@ -172,7 +172,7 @@ def denoise_image(
     spans = np.array(
         [float(x.max()) - float(x.min()) for x in np.moveaxis(pixels, -1, 0)]
     )
-    least = np.finfo(computed_in(pixels.dtype)).eps * spans
+    least = np.finfo(compute_dtype(pixels.dtype)).eps * spans
     if sigma is None:
         sigma = noise_of(pixels, rng)
         _warn_of_no_noise(sigma <= least, spans)

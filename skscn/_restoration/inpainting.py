@@ -8,9 +8,9 @@ from sklearn.utils import check_random_state
 
 from skscn._data.parallel import single_blas_thread
 from skscn._data.validation import check_integers
+from skscn._images.layers.base import compute_dtype
 from skscn._restoration.tiled_passes import (
     averaged,
-    computed_in,
     kernel_of,
     refined,
     units_of,
@@ -204,7 +204,7 @@ def first_fill(pixels, missing):
     spread : ndarray of shape (channels,)
         Standard deviation of the known pixels; 1 where that is zero.
     """
-    dtype = computed_in(pixels.dtype)
+    dtype = compute_dtype(pixels.dtype)
     filled = np.empty(pixels.shape, dtype=dtype)
     spread = np.ones(pixels.shape[2])
     for channel in range(pixels.shape[2]):

@@ -5,7 +5,8 @@ from functools import partial
 import numpy as np
 
 from skscn._data.parallel import worker_pool
-from skscn._images.layers.patches import Geometry, windows
+from skscn._images.layers.base import compute_dtype
+from skscn._images.layers.patches import PatchGrid, extract_patches
 from skscn._restoration.channels import Units
 from skscn._restoration.passes import Refined, run_tile
 from skscn._restoration.patch_classes import Classes
@@ -42,14 +43,13 @@ def random_patches(pixels, kernel, n_patches, rng):
     -------
     patches : ndarray of shape (at most n_patches, *kernel, channels)
     """
-    geometry = Geometry(pixels.shape, kernel, (1, 1), ((0, 0), (0, 0)))
-    n_down, n_right = geometry.places
-    n_places = n_down * n_right
-    if n_places <= n_patches:
-        chosen = np.arange(n_places)
+    grid = PatchGrid(pixels.shape, kernel)
+    if grid.n_positions <= n_patches:
+        positions = np.arange(grid.n_positions)
     else:  # those drawn twice are few, and do no harm
-        chosen = np.sort(rng.randint(n_places, size=n_patches))
-    return windows(pixels[None], geometry)[0][np.divmod(chosen, n_right)]
+        positions = np.sort(rng.randint(grid.n_positions, size=n_patches))
+    patches = extract_patches(pixels[None], grid)[0]
+    return patches[np.unravel_index(positions, grid.grid_shape)]
 
 
 def averaged(pixels, guide, steps, units, *, stride, n_jobs, wanted=None):
@@ -102,17 +102,11 @@ def _in(tile):
     return (slice(None), *tile.region)
 
 
-def computed_in(dtype):
-    """Return the dtype that an image is computed in: of small numbers float32."""
-    whole = dtype.kind in "ui"
-    return np.dtype(np.float32 if dtype.itemsize <= (2 if whole else 4) else np.float64)
-
-
 def units_of(pixels, sigma, rng):
     """Return the units of planes, learned from random pixels."""
     sample = random_patches(pixels, (1, 1), SAMPLED_PIXELS, rng)
     sample = sample.reshape(-1, pixels.shape[2]).astype(np.float64)
-    return Units.of(sample, sigma, computed_in(pixels.dtype))
+    return Units.of(sample, sigma, compute_dtype(pixels.dtype))
 
 
 def refined(estimate, kernel, n_classes, max_patches, rng):

@@ -46,7 +46,7 @@ def test_free_filters_have_nearest_orthonormal_atoms(digits, labels):
     network = train(to_torch(model), X, y)
     back = from_torch(network, orthonormal=True)
     for name in ("conv1", "conv2"):
-        for _, coder in back[0].named_layers_[name]._groups:
+        for _, coder in back[0].named_layers_[name]._channel_groups:
             assert gap(coder.components_) < 1e-10
     outputs = evaluate(network, X)
     free = from_torch(network)

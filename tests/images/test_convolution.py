@@ -1,4 +1,6 @@
-"""The convolutional layer: a coder at every place, and nothing but a convolution."""
+"""The convolutional layer is a coder at every position, and one convolution."""
+
+import pickle
 
 import numpy as np
 import pytest
@@ -11,14 +13,14 @@ from skscn import ConvSparseCoder, NonNegativeSparseCoder, OrthogonalSparseCoder
 
 @pytest.fixture(scope="module")
 def images():
-    """Return smooth random images of two channels."""
+    """Return smooth random images with two channels."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(30, 12, 15, 2))
     return noise + np.roll(noise, 1, axis=1) + np.roll(noise, 1, axis=2)
 
 
-def normalised_patches(conv, images):
-    """Return every normalised patch of images without padding, a patch a row."""
+def normalized_patches(conv, images):
+    """Return all normalized patches of images without padding, as rows."""
     kernel = conv.atoms_.shape[1:3]
     views = np.lib.stride_tricks.sliding_window_view(images, kernel, axis=(1, 2))
     rows = np.moveaxis(views, 3, -1).reshape(-1, np.prod(conv.atoms_.shape[1:]))
@@ -31,15 +33,15 @@ def normalised_patches(conv, images):
 
 @pytest.mark.parametrize("split_sign", [True, False])
 @pytest.mark.parametrize("padding", ["same", "valid", 1])
-def test_maps_are_relu_of_correlation_plus_bias(images, split_sign, padding):
+def test_maps_are_the_relu_of_a_correlation_plus_a_bias(images, split_sign, padding):
     conv = ConvSparseCoder(
         7, kernel_size=(3, 4), padding=padding, split_sign=split_sign, random_state=0
     ).fit(images)
     maps = conv.transform(images[:2])
     pads = {"same": ((1, 1), (1, 2)), "valid": ((0, 0), (0, 0)), 1: ((1, 1), (1, 1))}
-    wide = np.pad(images[:2], ((0, 0), *pads[padding], (0, 0)))
+    padded = np.pad(images[:2], ((0, 0), *pads[padding], (0, 0)))
     for k, (kernel, bias) in enumerate(zip(conv.filters_, conv.bias_, strict=True)):
-        for image, found in zip(wide, maps, strict=True):
+        for image, found in zip(padded, maps, strict=True):
             expected = correlate(image, kernel, mode="valid")[..., 0] + bias
             np.testing.assert_allclose(
                 found[..., k], np.maximum(expected, 0), atol=1e-9
@@ -48,7 +50,7 @@ def test_maps_are_relu_of_correlation_plus_bias(images, split_sign, padding):
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("depthwise", [False, True])
-def test_torch_agrees(images, stride, depthwise):
+def test_maps_are_those_of_a_convolution_in_torch(images, stride, depthwise):
     torch = pytest.importorskip("torch")
     X = images.astype(np.float32)
     conv = ConvSparseCoder(
@@ -68,8 +70,8 @@ def test_torch_agrees(images, stride, depthwise):
 
 @pytest.mark.parametrize("prior", ["exponential", "spike_slab"])
 @pytest.mark.parametrize("split_sign", [True, False])
-def test_stride_of_a_patch_codes_tiles(prior, split_sign, rng):
-    # Without normalisation and whitening the layer is the coder of the tiles' rows.
+def test_with_the_stride_of_a_patch_a_layer_codes_tiles(prior, split_sign, rng):
+    # Without normalization and whitening the layer is a coder of the rows of tiles.
     images = rng.normal(size=(40, 8, 8, 1)) @ np.ones((1, 1))
     tiles = images.reshape(40, 2, 4, 2, 4).transpose(0, 1, 3, 2, 4).reshape(-1, 16)
     conv = ConvSparseCoder(
@@ -96,10 +98,10 @@ def test_stride_of_a_patch_codes_tiles(prior, split_sign, rng):
 
 @pytest.mark.parametrize("contrast", [None, 0.1])
 @pytest.mark.parametrize("center_patches", [True, False])
-def test_filters_and_biases_hold_all_that_comes_before(
+def test_filters_and_biases_contain_normalization_and_whitening(
     images, contrast, center_patches
 ):
-    # The unfolded computation: normalise, whiten, project, threshold.
+    # The computation step by step: normalize, whiten, project, threshold.
     conv = ConvSparseCoder(
         6,
         kernel_size=3,
@@ -108,28 +110,29 @@ def test_filters_and_biases_hold_all_that_comes_before(
         center_patches=center_patches,
         random_state=0,
     ).fit(images)
-    rows = normalised_patches(conv, images[:3]) - conv.mean_.ravel()
+    rows = normalized_patches(conv, images[:3]) - conv.mean_.ravel()
     atoms = conv.atoms_.reshape(6, -1)
-    # The atoms are D B and the whitening W B⁺: projections come by pseudo-inverse.
-    ((whitening, coder),) = conv._groups
-    codes = coder.transform(rows @ whitening.forward.T)
+    ((whitening, coder),) = conv._channel_groups
+    codes = coder.transform(rows @ whitening.matrix.T)
     maps = conv.transform(images[:3]).reshape(len(rows), 12)
     np.testing.assert_allclose(maps[:, :6] - maps[:, 6:], codes, atol=1e-9)
     np.testing.assert_allclose(
-        atoms, coder.components_ @ whitening.backward, atol=1e-12
+        atoms, coder.components_ @ whitening.dewhitening_matrix, atol=1e-12
     )
 
 
 @pytest.mark.parametrize("contrast", [None, 0.1])
 @pytest.mark.parametrize("depthwise", [False, True])
-def test_all_atoms_without_threshold_rebuild_images(images, contrast, depthwise):
+def test_all_atoms_without_threshold_reconstruct_images_exactly(
+    images, contrast, depthwise
+):
     conv = ConvSparseCoder(
         kernel_size=3, alpha=0.0, contrast=contrast, depthwise=depthwise, random_state=0
     ).fit(images)
     np.testing.assert_allclose(conv.reconstruct(images), images, atol=1e-9)
 
 
-def test_inverse_transform_undoes_what_keeps_the_means(images):
+def test_inverse_transform_is_exact_if_patches_keep_their_means(images):
     conv = ConvSparseCoder(kernel_size=3, alpha=0.0, center_patches=False).fit(images)
     maps = conv.transform(images)
     np.testing.assert_allclose(conv.inverse_transform(maps), images, atol=1e-9)
@@ -137,7 +140,7 @@ def test_inverse_transform_undoes_what_keeps_the_means(images):
     np.testing.assert_allclose(rows, images.reshape(len(images), -1), atol=1e-9)
 
 
-def test_sparser_codes_rebuild_less(images):
+def test_the_reconstruction_error_grows_with_alpha(images):
     errors = []
     for alpha in (0.0, 0.5, 1.0, 2.0):
         conv = ConvSparseCoder(8, kernel_size=3, alpha=alpha, random_state=0)
@@ -145,23 +148,23 @@ def test_sparser_codes_rebuild_less(images):
     assert errors == sorted(errors)
 
 
-def test_depthwise_is_a_layer_for_every_channel(images):
+def test_depthwise_is_one_layer_for_every_channel(images):
     parameters = {"kernel_size": 3, "contrast": None, "max_patches": 10**6}
     both = ConvSparseCoder(4, depthwise=True, **parameters).fit_transform(images)
-    alone = [
+    separate = [
         ConvSparseCoder(4, **parameters).fit_transform(images[..., [c]]) for c in (0, 1)
     ]
-    np.testing.assert_allclose(both, np.concatenate(alone, axis=-1), atol=1e-9)
+    np.testing.assert_allclose(both, np.concatenate(separate, axis=-1), atol=1e-9)
 
 
-def test_priors_are_in_units_of_whitened_projections(images):
+def test_whitened_projections_have_unit_variance(images):
     conv = ConvSparseCoder(8, kernel_size=3, alpha=0.0, whiten=0.0, random_state=0)
     maps = conv.set_params(padding="valid", max_patches=10**6).fit_transform(images)
     codes = maps[..., :8] - maps[..., 8:]
     np.testing.assert_allclose(codes.std(axis=(0, 1, 2)), 1.0, rtol=1e-6)
 
 
-def test_one_prior_per_filter_keeps_its_place(images):
+def test_an_array_of_alpha_gives_every_atom_its_threshold(images):
     alpha = np.linspace(0.1, 2.0, 6)
     conv = ConvSparseCoder(6, kernel_size=3, alpha=alpha, random_state=0).fit(images)
     shift = (conv.bias_[:6] - conv.bias_[6:]) / 2
@@ -171,18 +174,18 @@ def test_one_prior_per_filter_keeps_its_place(images):
     assert active[0] > active[5]
 
 
-def test_flat_rows_images_and_channels_are_the_same(images):
-    grey = images[..., 0]
+def test_flat_rows_and_images_with_and_without_a_channel_axis_give_equal_maps(images):
+    gray = images[..., 0]
     conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
-    maps = conv.fit_transform(grey)
-    np.testing.assert_array_equal(clone(conv).fit_transform(grey[..., None]), maps)
-    rows = grey.reshape(len(grey), -1)
+    maps = conv.fit_transform(gray)
+    np.testing.assert_array_equal(clone(conv).fit_transform(gray[..., None]), maps)
+    rows = gray.reshape(len(gray), -1)
     flat = clone(conv).set_params(image_shape=(12, 15)).fit(rows)
     np.testing.assert_array_equal(flat.transform(rows), maps.reshape(len(maps), -1))
-    np.testing.assert_array_equal(flat.transform(grey), maps)
+    np.testing.assert_array_equal(flat.transform(gray), maps)
 
 
-def test_names_tell_map_and_place(images):
+def test_feature_names_hold_map_and_position(images):
     rows = images.reshape(30, -1)
     conv = ConvSparseCoder(4, image_shape=(12, 15, 2), stride=5, random_state=0)
     codes = conv.fit_transform(rows)
@@ -202,16 +205,16 @@ def test_a_signal_is_an_image_of_one_row(rng):
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
 @pytest.mark.parametrize("contrast", [None, 0.1])
-def test_the_same_bits_for_every_n_jobs(n_jobs, contrast):
+def test_filters_and_maps_have_the_same_bits_for_every_n_jobs(n_jobs, contrast):
     images = np.random.default_rng(0).random((3000, 8, 8), dtype=np.float32)
     conv = ConvSparseCoder(8, contrast=contrast, random_state=0)
-    alone = conv.fit(images).transform(images)
-    together = clone(conv).set_params(n_jobs=n_jobs).fit(images)
-    np.testing.assert_array_equal(together.filters_, conv.filters_)
-    np.testing.assert_array_equal(together.transform(images), alone)
+    one_worker = conv.fit(images).transform(images)
+    several_workers = clone(conv).set_params(n_jobs=n_jobs).fit(images)
+    np.testing.assert_array_equal(several_workers.filters_, conv.filters_)
+    np.testing.assert_array_equal(several_workers.transform(images), one_worker)
 
 
-def test_an_image_is_coded_by_itself(images):
+def test_maps_of_an_image_do_not_depend_on_other_images(images):
     conv = ConvSparseCoder(8, contrast=0.1, random_state=0).fit(images)
     one_by_one = [conv.transform(image[None])[0] for image in images]
     np.testing.assert_allclose(conv.transform(images), one_by_one, atol=1e-12)
@@ -233,7 +236,7 @@ def test_float32_and_bytes_are_computed_in_float32(contrast):
 
 
 @pytest.mark.parametrize("init", ["pca", "random", "patches"])
-def test_without_iterations_the_start_is_the_dictionary(images, init):
+def test_without_iterations_the_dictionary_is_the_initial_one(images, init):
     conv = ConvSparseCoder(
         6, kernel_size=3, init=init, max_iter=0, whiten=None, random_state=0
     ).fit(images)
@@ -244,25 +247,22 @@ def test_without_iterations_the_start_is_the_dictionary(images, init):
     assert learned.objective_path_[-1] < conv.objective_path_[0]
 
 
-def test_learning_takes_a_bounded_sample(images):
-    few = ConvSparseCoder(4, kernel_size=3, max_patches=80, random_state=0)
-    few._learn(
-        few._source(images.view(np.ndarray)), np.random.RandomState(0), fresh=True
-    )
-    assert few._groups[0][1].components_.shape == (4, 4)
-    assert few.objective_path_[-1] <= few.objective_path_[0]
+def test_a_layer_learns_from_a_small_sample_of_patches(images):
+    conv = ConvSparseCoder(4, kernel_size=3, max_patches=80, random_state=0).fit(images)
+    assert conv._channel_groups[0][1].components_.shape == (4, 4)
+    assert conv.objective_path_[-1] <= conv.objective_path_[0]
 
 
-def test_a_stream_goes_where_fit_goes():
+def test_partial_fit_converges_to_the_objective_of_fit():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(400, 12, 12))
     images = noise + np.roll(noise, 1, axis=1) + 0.5 * np.roll(noise, 1, axis=2) ** 2
     stream = ConvSparseCoder(6, kernel_size=3, random_state=0)
     for _ in range(3):
-        for chunk in np.split(images, 4):
-            stream = stream.partial_fit(chunk)
-    ((whitening, coder),) = stream._groups
-    rows = whitening(normalised_patches(stream, images[..., None]))
+        for batch in np.split(images, 4):
+            stream = stream.partial_fit(batch)
+    ((whitening, coder),) = stream._channel_groups
+    rows = whitening(normalized_patches(stream, images[..., None]))
     best = OrthogonalSparseCoder(alpha=0.5, center=False).fit(rows)
     codes = coder.transform(rows)
     error = np.square(rows - coder.inverse_transform(codes)).sum(axis=1)
@@ -270,10 +270,10 @@ def test_a_stream_goes_where_fit_goes():
     assert reached < 1.01 * best.objective_path_[-1]
 
 
-def test_partial_fit_begins_as_fit(images):
+def test_the_first_partial_fit_is_fit(images):
     conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
-    chunk = clone(conv).partial_fit(images)
-    np.testing.assert_array_equal(chunk.filters_, conv.fit(images).filters_)
+    stream = clone(conv).partial_fit(images)
+    np.testing.assert_array_equal(stream.filters_, conv.fit(images).filters_)
 
 
 def test_a_failed_fit_changes_nothing(images):
@@ -286,6 +286,17 @@ def test_a_failed_fit_changes_nothing(images):
             method(bad)
         assert vars(conv).keys() == before.keys()
         assert all(vars(conv)[name] is value for name, value in before.items())
+
+
+def test_a_fitted_layer_is_built_once_and_is_not_pickled(images):
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0).fit(images)
+    size, before = len(pickle.dumps(conv)), dict(vars(conv))
+    maps = conv.transform(images)
+    assert conv._fitted_layer(images.dtype) is conv._fitted_layer(images.dtype)
+    assert vars(conv) == before
+    assert len(pickle.dumps(conv)) == size
+    loaded = pickle.loads(pickle.dumps(conv))
+    np.testing.assert_array_equal(loaded.transform(images), maps)
 
 
 def test_constant_images_have_zero_codes():
@@ -317,19 +328,19 @@ def test_errors_name_the_numbers(images, parameters, message):
     assert not hasattr(conv, "filters_")
 
 
-def test_rows_of_images_without_their_shape(images):
+def test_errors_for_rows_without_image_shape_name_the_remedy(images):
     rows = images[..., 0].reshape(len(images), -1)
     with pytest.raises(ValueError, match=r"at most 2.*give their image_shape"):
         ConvSparseCoder(8, kernel_size=3).fit(rows)
 
 
 @pytest.mark.parametrize(("dtype", "factor"), [(np.float32, 1e30), (float, 1e200)])
-def test_patches_whose_squares_overflow(images, dtype, factor):
+def test_patches_with_overflowing_squares_raise(images, dtype, factor):
     with pytest.raises(ValueError, match=r"overflow float.*Scale X"):
         ConvSparseCoder(4, kernel_size=3).fit(images.astype(dtype) * dtype(factor))
 
 
-def test_images_of_another_shape_are_refused(images):
+def test_images_of_another_shape_raise(images):
     conv = ConvSparseCoder(4, kernel_size=3).fit(images)
     with pytest.raises(ValueError, match=r"fitted to images of shape \(12, 15, 2\)"):
         conv.transform(images[:, :8])
@@ -339,8 +350,11 @@ def test_images_of_another_shape_are_refused(images):
         conv.fit(images[None])
 
 
-def test_warnings_speak_of_parameters_of_the_layer(images):
+def test_warnings_name_parameters_of_the_layer(images):
     with pytest.warns(ConvergenceWarning, match=r"max_iter=1 .* Increase max_iter\.$"):
         ConvSparseCoder(8, kernel_size=3, max_iter=1, random_state=0).fit(images)
-    with pytest.warns(UserWarning, match="alpha=9.0 is above .* whitened patches"):
+    message = (
+        r"alpha=9\.0 is above .* projected on the atoms have root mean square 0\.\d+"
+    )
+    with pytest.warns(UserWarning, match=message):
         ConvSparseCoder(4, kernel_size=3, alpha=9.0, random_state=0).fit(images)

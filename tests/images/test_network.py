@@ -1,4 +1,4 @@
-"""Networks: the same as their layers by hand, streamed, named, learned in order."""
+"""Networks equal their layers applied one by one, and stream images through them."""
 
 import pickle
 import tracemalloc
@@ -49,7 +49,7 @@ def images():
     return load_digits().images[:200]
 
 
-def test_a_stack_is_its_layers_in_a_pipeline(images):
+def test_a_stack_equals_a_pipeline_of_its_layers(images):
     network = two_layers().fit(images)
     steps = [(name, clone(layer)) for name, layer in network.layers]
     expected = Pipeline(steps).fit_transform(images)
@@ -58,7 +58,7 @@ def test_a_stack_is_its_layers_in_a_pipeline(images):
     np.testing.assert_allclose(found, expected.reshape(200, -1), atol=1e-9)
 
 
-def test_branches_are_a_feature_union(images):
+def test_parallel_layers_equal_a_feature_union(images):
     network = branches(image_shape=(8, 8))
     rows = images.reshape(200, -1)
     union = FeatureUnion(
@@ -73,7 +73,7 @@ def test_branches_are_a_feature_union(images):
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_maps_of_several_sizes_are_rows(images):
+def test_maps_of_several_sizes_are_concatenated_as_rows(images):
     layers = [("fine", SpatialPool(grid=4)), ("coarse", SpatialPool(grid=2))]
     network = SparseCodingNetwork(layers, arrangement="parallel").fit(images)
     assert network.map_shape_ == (20,)
@@ -86,7 +86,7 @@ def test_maps_of_several_sizes_are_rows(images):
         after.fit(images)
 
 
-def test_a_stack_of_branches_and_a_pool(images):
+def test_a_pool_reads_the_maps_of_parallel_layers(images):
     both = SparseCodingNetwork(
         [("a", conv(3)), ("b", conv(5, depthwise=True))], arrangement="parallel"
     )
@@ -102,7 +102,7 @@ def test_a_stack_of_branches_and_a_pool(images):
     np.testing.assert_allclose(found, expected.reshape(200, -1), atol=1e-9)
 
 
-def test_all_pools_can_be_returned(images):
+def test_outputs_pools_returns_the_maps_of_all_pools(images):
     network = two_layers(outputs="pools").fit(images)
     both = network.transform(images)
     first = SparseCodingNetwork(network.layers[:2]).fit_transform(images)
@@ -112,7 +112,7 @@ def test_all_pools_can_be_returned(images):
 
 @pytest.mark.parametrize("make", [two_layers, branches])
 @pytest.mark.parametrize("outputs", ["last", "pools"])
-def test_names_tell_layer_map_and_place(images, make, outputs):
+def test_feature_names_hold_layer_map_and_position(images, make, outputs):
     network = make(outputs=outputs).fit(images)
     features = network.transform(images)
     names = list(network.get_feature_names_out())
@@ -127,16 +127,16 @@ def test_names_tell_layer_map_and_place(images, make, outputs):
 
 
 @pytest.mark.parametrize("make", [two_layers, branches])
-def test_the_same_bits_for_every_n_jobs(make):
+def test_maps_have_the_same_bits_for_every_n_jobs(make):
     images = np.random.default_rng(0).random((2500, 8, 8), dtype=np.float32)
-    alone = make(n_jobs=1).fit(images).transform(images)
-    assert alone.dtype == np.float32
+    one_worker = make(n_jobs=1).fit(images).transform(images)
+    assert one_worker.dtype == np.float32
     for n_jobs in (2, 3):
-        together = make(n_jobs=n_jobs).fit(images).transform(images)
-        np.testing.assert_array_equal(together, alone)
+        several_workers = make(n_jobs=n_jobs).fit(images).transform(images)
+        np.testing.assert_array_equal(several_workers, one_worker)
 
 
-def test_memory_does_not_grow_with_the_images():
+def test_memory_does_not_grow_with_the_number_of_images():
     network = two_layers().fit(np.random.default_rng(0).random((100, 24, 24)))
     peaks = []
     for n_images in (1000, 3000):
@@ -145,12 +145,12 @@ def test_memory_does_not_grow_with_the_images():
         features = network.transform(images)
         peaks.append(tracemalloc.get_traced_memory()[1] - features.nbytes)
         tracemalloc.stop()
-    # The maps of one image of the first layer alone are 18 kB, of all of them 55 MB.
+    # The maps of the first layer take 18 kB for one image, and 55 MB for all images.
     assert peaks[1] < peaks[0] + 2**20
     assert peaks[1] < 2**25
 
 
-def test_nested_parameters(images):
+def test_parameters_of_nested_layers_are_set_by_name(images):
     network = SparseCodingNetwork(
         [("deep", two_layers()), ("pool", SpatialPool(grid=1))]
     )
@@ -161,13 +161,13 @@ def test_nested_parameters(images):
     assert network.layers[0][1].layers[2][1].alpha == 0.5
 
 
-def test_fitting_leaves_the_layers_that_were_given(images):
+def test_fit_does_not_change_the_given_layers(images):
     network = two_layers().fit(images)
     assert not any(vars(layer).keys() & {"map_shape_"} for _, layer in network.layers)
     assert network.named_layers_.conv1.map_shape_ == (8, 8, 8)
 
 
-def test_grid_search_over_priors():
+def test_grid_search_over_alpha():
     X, y = load_digits(return_X_y=True)
     model = Pipeline(
         [
@@ -181,17 +181,17 @@ def test_grid_search_over_priors():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-def test_layers_are_learned_from_the_codes_below(images):
+def test_a_layer_learns_from_the_maps_of_the_layers_before(images):
     network = two_layers().fit(images)
     below = SparseCodingNetwork(network.layers[:2]).fit(images)
     maps = below.transform(images).reshape(200, 4, 4, 8)
-    alone = clone(network.layers[2][1]).fit(maps)
+    expected = clone(network.layers[2][1]).fit(maps)
     np.testing.assert_allclose(
-        network.named_layers_.conv2.filters_, alone.filters_, atol=1e-7
+        network.named_layers_.conv2.filters_, expected.filters_, atol=1e-7
     )
 
 
-def test_what_pools_keep_is_rebuilt(images):
+def test_lossless_networks_reconstruct_images_exactly_and_others_approximately(images):
     lossless = SparseCodingNetwork(
         [
             ("conv", ConvSparseCoder(kernel_size=3, alpha=0.0)),
@@ -214,7 +214,7 @@ def test_what_pools_keep_is_rebuilt(images):
     ).all()
 
 
-def test_a_report_tells_of_every_convolution(images):
+def test_a_report_has_one_row_for_every_convolution(images):
     network = SparseCodingNetwork(
         [("deep", two_layers()), ("conv3", conv(2, alpha=50.0))]
     )
@@ -223,13 +223,14 @@ def test_a_report_tells_of_every_convolution(images):
     rows = network.report(images)
     assert [row["layer"] for row in rows] == ["deep__conv1", "deep__conv2", "conv3"]
     maps = conv(4).fit_transform(images)
-    assert rows[0]["active"] == pytest.approx((maps > 0).mean())
-    assert rows[0]["objective"] < rows[0]["objective_start"]
-    assert rows[0]["dead"] == 0
-    assert rows[2] == {**rows[2], "active": 0.0, "dead": 4, "map_shape": (2, 2, 4)}
+    assert rows[0]["active_fraction"] == pytest.approx((maps > 0).mean())
+    assert rows[0]["objective"] < rows[0]["initial_objective"]
+    assert rows[0]["n_dead_maps"] == 0
+    expected = {"active_fraction": 0.0, "n_dead_maps": 4, "map_shape": (2, 2, 4)}
+    assert rows[2] == {**rows[2], **expected}
 
 
-def test_a_stream_begins_as_fit_and_goes_on(images):
+def test_the_first_partial_fit_is_fit_and_later_ones_update_copies(images):
     network = two_layers().fit(images)
     stream = two_layers().partial_fit(images)
     np.testing.assert_array_equal(stream.transform(images), network.transform(images))
@@ -256,7 +257,7 @@ def test_a_failed_fit_changes_nothing(images):
         assert vars(network) == before
 
 
-def test_it_can_be_pickled(images):
+def test_a_pickled_network_gives_the_same_maps(images):
     network = branches().fit(images)
     again = pickle.loads(pickle.dumps(network))
     np.testing.assert_array_equal(again.transform(images), network.transform(images))
@@ -277,7 +278,7 @@ def test_it_can_be_pickled(images):
         ),
     ],
 )
-def test_errors_come_before_any_work(images, layers, error, message):
+def test_wrong_layers_raise_before_any_layer_is_fitted(images, layers, error, message):
     with pytest.raises(error, match=message):
         SparseCodingNetwork(layers).fit(images)
 
@@ -288,7 +289,7 @@ def test_errors_name_the_layer(images):
         SparseCodingNetwork([("stack", inner)]).fit(images)
 
 
-def test_shapes_of_images_belong_to_the_network(images):
+def test_image_shape_of_a_layer_raises(images):
     layer = ConvSparseCoder(4, image_shape=(8, 8))
     with pytest.raises(ValueError, match="give image_shape to the network"):
         SparseCodingNetwork([("conv", layer)]).fit(images)

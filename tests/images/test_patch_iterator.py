@@ -1,4 +1,4 @@
-"""Patches of streams of images, as rows."""
+"""The patch iterator returns the patches of images as mini-batches of rows."""
 
 import numpy as np
 import pytest
@@ -8,43 +8,43 @@ from sklearn.feature_extraction.image import extract_patches_2d
 from skscn import OrthogonalSparseCoder, denoise_image, iter_patches
 
 
-def images_of(rng, dtype=np.float64):
+def make_images(rng, dtype=np.float64):
     shapes = [(12, 9), (6, 20), (5, 5), (30, 7)]
     return [rng.integers(0, 256, size=shape).astype(dtype) for shape in shapes]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 10_000])
-def test_blocks_hold_every_patch_once_in_order(batch_size, rng):
-    images = images_of(rng)
-    blocks = list(iter_patches(iter(images), (5, 4), batch_size=batch_size))
+def test_mini_batches_hold_every_patch_once_in_order(batch_size, rng):
+    images = make_images(rng)
+    batches = list(iter_patches(iter(images), (5, 4), batch_size=batch_size))
     expected = np.concatenate([extract_patches_2d(x, (5, 4)) for x in images])
-    np.testing.assert_array_equal(np.concatenate(blocks), expected.reshape(-1, 20))
-    assert {len(block) for block in blocks[:-1]} <= {batch_size}
-    assert len(blocks[-1]) <= batch_size
+    np.testing.assert_array_equal(np.concatenate(batches), expected.reshape(-1, 20))
+    assert {len(batch) for batch in batches[:-1]} <= {batch_size}
+    assert len(batches[-1]) <= batch_size
 
 
-def test_strides_leave_patches_out(rng):
+def test_patches_are_taken_at_every_stride(rng):
     image = rng.normal(size=(11, 13, 3))
     (rows,) = iter_patches([image], 4, stride=(2, 3))
     corners = image[::2, ::3][:4, :4].reshape(-1, 3)
     np.testing.assert_array_equal(rows[:, :3], corners)
 
 
-def test_a_sample_is_of_patches_that_are_there(rng):
-    images = images_of(rng)
+def test_a_sample_has_max_patches_patches_of_each_image(rng):
+    images = make_images(rng)
     kwargs = {"max_patches": 10, "random_state": 0}
     rows = np.concatenate(list(iter_patches(images, 5, **kwargs)))
     assert len(rows) == 10 + 10 + 1 + 10
-    every = np.concatenate(list(iter_patches(images, 5)))
-    there = {row.tobytes() for row in every}
-    assert {row.tobytes() for row in rows} <= there
+    patches = np.concatenate(list(iter_patches(images, 5)))
+    expected = {row.tobytes() for row in patches}
+    assert {row.tobytes() for row in rows} <= expected
     again = np.concatenate(list(iter_patches(images, 5, **kwargs)))
     np.testing.assert_array_equal(rows, again)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_rows_are_of_the_dtype_that_is_asked_for(dtype, rng):
-    images = images_of(rng, dtype)
+def test_rows_have_the_requested_dtype(dtype, rng):
+    images = make_images(rng, dtype)
     (rows,) = iter_patches(images, 5)
     assert rows.dtype == dtype
     (rows,) = iter_patches(images, 5, center=True)
@@ -64,7 +64,7 @@ def test_a_memory_map_is_read_image_by_image(tmp_path, rng):
     )
 
 
-def test_only_as_many_images_are_read_as_a_block_needs(rng):
+def test_no_more_images_are_read_than_a_mini_batch_needs(rng):
     read = []
 
     def stream():
@@ -76,7 +76,7 @@ def test_only_as_many_images_are_read_as_a_block_needs(rng):
     assert len(read) == 2
 
 
-def test_what_was_learned_from_a_stream_denoises(rng):
+def test_a_dictionary_learned_from_mini_batches_denoises(rng):
     y, x = np.mgrid[:60, :60]
     images = [
         100 * np.sin(x * np.cos(angle) + y * np.sin(angle))
@@ -108,6 +108,6 @@ def test_what_was_learned_from_a_stream_denoises(rng):
         ([np.ones((9, 9, 3))[0]], {}, "given as"),
     ],
 )
-def test_wrong_input_is_told(images, options, words):
+def test_wrong_input_raises(images, options, words):
     with pytest.raises(ValueError, match=words):
         list(iter_patches(images, 5, **options))

@@ -1,4 +1,4 @@
-"""Pools against plain definitions, torch, and their own inverses."""
+"""Pools agree with their definitions, with torch, and with their inverses."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def maps():
 @pytest.mark.parametrize("stride", [None, 1, (2, 3)])
 @pytest.mark.parametrize("window", [1, 2, (3, 4)])
 @pytest.mark.parametrize("mode", ["average", "max", "sum"])
-def test_windows_are_reduced(maps, mode, window, stride):
+def test_pooled_values_are_reductions_over_windows(maps, mode, window, stride):
     size = (window, window) if isinstance(window, int) else window
     step = {None: size, 1: (1, 1)}.get(stride, stride)
     views = np.lib.stride_tricks.sliding_window_view(maps, size, axis=(1, 2))
@@ -27,7 +27,7 @@ def test_windows_are_reduced(maps, mode, window, stride):
 
 @pytest.mark.parametrize("mode", ["average", "max"])
 @pytest.mark.parametrize("grid", [1, 2, 4, (9, 12), (10, 5)])
-def test_grids_are_those_of_torch(maps, mode, grid):
+def test_grids_are_the_adaptive_pools_of_torch(maps, mode, grid):
     torch = pytest.importorskip("torch")
     pool = {
         "average": torch.nn.functional.adaptive_avg_pool2d,
@@ -39,14 +39,14 @@ def test_grids_are_those_of_torch(maps, mode, grid):
 
 
 @pytest.mark.parametrize("mode", ["average", "max", "sum"])
-def test_a_grid_that_comes_out_even_is_a_window(maps, mode):
+def test_a_grid_of_equal_cells_equals_windows(maps, mode):
     by_grid = SpatialPool(mode, grid=(3, 4)).fit_transform(maps)
     by_window = SpatialPool(mode, window=3).fit_transform(maps)
     np.testing.assert_allclose(by_grid, by_window, atol=1e-12)
 
 
 @pytest.mark.parametrize("sigma", [0.25, 0.5, 1.0])
-def test_a_gaussian_grid_weighs_by_distance_from_the_centre(maps, sigma):
+def test_gaussian_weights_fall_off_with_the_distance_from_the_center(maps, sigma):
     rows, columns = (
         np.exp(-0.5 * ((np.arange(n) + 0.5 - np.c_[c]) / (sigma * n / 3)) ** 2)
         for n, c in ((9, [1.5, 4.5, 7.5]), (12, [2.0, 6.0, 10.0]))
@@ -58,7 +58,7 @@ def test_a_gaussian_grid_weighs_by_distance_from_the_centre(maps, sigma):
     np.testing.assert_allclose(pooled, expected, atol=1e-12)
 
 
-def test_a_narrow_gaussian_takes_the_nearest_place(maps):
+def test_a_narrow_gaussian_takes_the_nearest_position(maps):
     pooled = SpatialPool("gaussian", grid=(3, 4), sigma=1e-3).fit_transform(maps)
     np.testing.assert_allclose(pooled, maps[:, 1::3, 1::3], rtol=0.5)
     assert np.isfinite(pooled).all()
@@ -89,21 +89,21 @@ def test_the_power_keeps_the_sign(maps, power):
     ],
     ids=str,
 )
-def test_what_is_spread_pools_to_the_same(maps, parameters, power):
+def test_pooling_of_the_inverse_returns_the_pooled_values(maps, parameters, power):
     pool = SpatialPool(**parameters, power=power).fit(maps)
     pooled = pool.transform(maps)
     again = pool.transform(pool.inverse_transform(pooled))
     np.testing.assert_allclose(again, pooled, atol=1e-9)
 
 
-def test_windows_that_do_not_overlap_are_spread_evenly(maps):
+def test_the_inverse_repeats_values_over_windows_without_overlap(maps):
     pool = SpatialPool("max", window=3).fit(maps)
     pooled = pool.transform(maps)
     expected = pooled.repeat(3, axis=1).repeat(3, axis=2)
     np.testing.assert_allclose(pool.inverse_transform(pooled), expected, atol=1e-12)
 
 
-def test_rows_names_and_float32(maps):
+def test_flat_rows_have_names_and_keep_float32(maps):
     rows = maps.astype(np.float32).reshape(5, -1)
     pool = SpatialPool(window=3, image_shape=(9, 12, 3)).fit(rows)
     pooled = pool.transform(rows)
@@ -139,7 +139,7 @@ def test_errors_name_the_numbers(maps, parameters, message):
         SpatialPool(**parameters).fit(maps)
 
 
-def test_later_chunks_must_have_the_shape_of_the_first(maps):
+def test_later_mini_batches_of_another_shape_raise(maps):
     pool = SpatialPool().partial_fit(maps)
     with pytest.raises(ValueError, match=r"fitted to images of shape \(9, 12, 3\)"):
         pool.partial_fit(maps[:, :5])

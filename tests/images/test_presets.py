@@ -1,4 +1,4 @@
-"""The hierarchical model as a Pipeline."""
+"""The Pipeline of a network, a scaler and a classifier."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def split():
     return train_test_split(X, y, random_state=0, stratify=y)
 
 
-def test_it_reads_digits(split):
+def test_the_digits_network_classifies_digits(split):
     X_train, X_test, y_train, y_test = split
     model = make_sparse_coding_network(image_shape=(8, 8), random_state=0)
     assert isinstance(model[-1], LogisticRegression)
@@ -34,7 +34,7 @@ def test_it_reads_digits(split):
     )
 
 
-def test_photographs_in_colour():
+def test_the_natural_network_reads_color_photographs():
     images = np.random.default_rng(0).random((40, 16, 20, 3), dtype=np.float32)
     model = make_sparse_coding_network(
         "natural", classifier=StreamingRidgeClassifier(), random_state=0
@@ -46,7 +46,7 @@ def test_photographs_in_colour():
     assert features.dtype == np.float32
 
 
-def test_signals_are_rows():
+def test_the_signals_network_reads_rows():
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
     bumps = np.exp(-((np.linspace(-4, 4, 80) - rng.uniform(-1, 1, (90, 1))) ** 2))
@@ -68,7 +68,7 @@ def test_a_list_is_a_stack_and_a_network_is_cloned(split):
     assert by_list.fit(X_train, y_train).score(X_test, y_test) > 0.85
 
 
-def test_random_state_tells_the_layers(split):
+def test_random_state_determines_all_layers(split):
     X_train, _, y_train, _ = (part[:500] for part in split)
     first, again, other = (
         make_sparse_coding_network(image_shape=(8, 8), random_state=seed)
@@ -80,7 +80,7 @@ def test_random_state_tells_the_layers(split):
     assert not np.array_equal(first, other)
 
 
-def test_random_state_tells_given_layers_that_have_none(split):
+def test_random_state_is_set_in_given_layers_that_have_none(split):
     layers = [
         ("conv1", ConvSparseCoder(4)),
         ("conv2", ConvSparseCoder(4, random_state=5)),
@@ -96,7 +96,7 @@ def test_random_state_tells_given_layers_that_have_none(split):
     assert layers[0][1].random_state is None
 
 
-def test_the_classifier_leaves_features_as_they_are(split):
+def test_scaler_and_classifier_do_not_change_features(split):
     X_train, X_test, y_train, y_test = split
     layers = [("conv", ConvSparseCoder(4)), ("pool", SpatialPool(grid=2))]
     model = make_sparse_coding_network(layers, image_shape=(8, 8), random_state=0)
@@ -106,6 +106,6 @@ def test_the_classifier_leaves_features_as_they_are(split):
     np.testing.assert_array_equal(features, before)
 
 
-def test_an_unknown_name_is_answered_by_the_known_ones():
+def test_the_error_for_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"\['digits', 'natural', 'signals'\]"):
         make_sparse_coding_network("imagenet")

@@ -39,7 +39,7 @@ def input_dtype(operator):
 def returns_rows(operator):
     """Return whether a layer of images returns rows for this input."""
     has_rows = len(operator.inputs[0].type.shape) == 2
-    return has_rows or operator.raw_operator._flattens
+    return has_rows or operator.raw_operator._returns_rows
 
 
 def set_output_shape(operator, index, *shape):

@@ -33,7 +33,7 @@ def image_layer(graph, x, layer):
         if layer.arrangement == "stack":
             x = outputs[-1]
     if layer.arrangement == "stack":
-        indices = layer._collected()
+        indices = layer._output_layers()
         if not indices:
             return x
     elif len({each.map_shape_[:-1] for each in layers}) == 1:

@@ -19,6 +19,7 @@ from skscn._export.torch.weights import (
     trained_array,
     trained_atoms,
 )
+from skscn._images.layers.convolution import FittedConvolution
 
 
 def contrast_conv2d(x, weight, bias, stride, groups, contrast):
@@ -168,7 +169,7 @@ def restore_convolution(name, layer, module, orthonormal):
 
 def _whitened_atoms(layer):
     """Return the atoms of whitened patches, for every group."""
-    return np.array([coder.components_ for _, coder in layer._groups])
+    return np.array([coder.components_ for _, coder in layer._channel_groups])
 
 
 def _conv2d(weight, bias, conv):
@@ -188,10 +189,10 @@ def _atoms_and_whitening(layer):
     """Return the arrays of `WhitenedConv2d`, whose products are the filters."""
     shape = layer.filters_.shape[1:]
     whitenings, whitened_means = [], []
-    for whitening, _ in layer._groups:
-        rows = whitening.forward
+    for whitening, _ in layer._channel_groups:
+        rows = whitening.matrix
         whitened_means.append(rows @ whitening.mean)
-        if layer.center_patches:
+        if layer._fitted.settings.center:
             rows = rows - rows.mean(axis=1, keepdims=True)
         rows = np.moveaxis(rows.reshape(-1, *shape), -1, 1)
         whitenings.append(rows.reshape(len(rows), -1))
@@ -210,16 +211,18 @@ def _restore_filters(layer, project, alpha, orthonormal):
     filters = np.moveaxis(filters, 2, -1)
     rows = filters.reshape(*filters.shape[:2], -1).astype(np.float64)
     atoms = [
-        polar_factor(group @ whitening.backward.T)
-        for group, (whitening, _) in zip(rows, layer._groups, strict=True)
+        polar_factor(group @ whitening.dewhitening_matrix.T)
+        for group, (whitening, _) in zip(rows, layer._channel_groups, strict=True)
     ]
     if orthonormal or is_unchanged:
         _set_atoms(layer, _whitened_atoms(layer) if is_unchanged else atoms, alpha)
     else:
         _set_free_filters(layer, filters, bias.reshape(filters.shape[:2]), alpha)
-        layer._groups = [
+        layer._channel_groups = [
             (whitening, _with_atoms(coder, rows))
-            for (whitening, coder), rows in zip(layer._groups, atoms, strict=True)
+            for (whitening, coder), rows in zip(
+                layer._channel_groups, atoms, strict=True
+            )
         ]
 
 
@@ -236,16 +239,17 @@ def _set_free_filters(layer, filters, bias, alpha):
     mean = layer.mean_.reshape(n_groups, -1).astype(np.float64)
     bias_error = -bias - np.einsum("gkp,gp->gk", rows, mean)
     mean = mean + np.einsum("gpk,gk->gp", atoms, bias_error)
-    signs = (1, -1) if layer.split_sign else (1,)
-    dtype = layer.filters_.dtype
-    split_filters = np.concatenate([sign * filters for sign in signs], axis=1)
-    split_bias = np.concatenate([sign * bias - alpha for sign in signs], axis=1)
-    atoms = atoms.swapaxes(1, 2).reshape(layer.atoms_.shape)
-    layer.filters_ = split_filters.reshape(layer.filters_.shape).astype(dtype)
-    layer.bias_ = split_bias.ravel().astype(dtype)
-    layer.atoms_ = atoms.astype(dtype)
-    layer.mean_ = mean.reshape(layer.mean_.shape).astype(dtype)
-    layer.alpha_ = alpha
+    layer._store_convolution(
+        FittedConvolution.from_filters(
+            layer._fitted.settings,
+            filters,
+            bias,
+            atoms.swapaxes(1, 2),
+            mean,
+            alpha,
+            layer.filters_.dtype,
+        )
+    )
 
 
 def _set_atoms(layer, atoms, alpha):
@@ -253,14 +257,13 @@ def _set_atoms(layer, atoms, alpha):
 
     A coder whose atoms are unchanged keeps its stream.
     """
-    layer._groups = [
+    groups = [
         (whitening, coder)
         if np.array_equal(rows, coder.components_.astype(rows.dtype))
         else (whitening, _with_atoms(coder, rows))
-        for (whitening, coder), rows in zip(layer._groups, atoms, strict=True)
+        for (whitening, coder), rows in zip(layer._channel_groups, atoms, strict=True)
     ]
-    geometry = layer._geometry(layer.image_shape_)
-    layer._set_attributes(geometry, alpha, layer.filters_.dtype)
+    layer._store_groups(groups, layer._fitted.settings, alpha, layer.filters_.dtype)
 
 
 def _with_atoms(coder, components):

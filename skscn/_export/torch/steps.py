@@ -141,7 +141,7 @@ def _union_module(name, union, options):
 def _image_module(name, layer, options):
     """Return a layer of images, or a network, with the channels of images last."""
     module = _map_module(name, layer, options)
-    return ChannelsLast(module, layer.image_shape_, layer._flattens)
+    return ChannelsLast(module, layer.image_shape_, layer._returns_rows)
 
 
 def _map_module(name, layer, options):
@@ -153,7 +153,7 @@ def _map_module(name, layer, options):
     layers = step_modules(layer.layers_, options, _map_module)
     if layer.arrangement == "parallel":
         return Parallel(layers)
-    output_indices = layer._collected()
+    output_indices = layer._output_layers()
     if output_indices:
         return MultiOutputSequential(layers, output_indices)
     return nn.Sequential(layers)

@@ -1,89 +1,91 @@
-"""Layers made of layers: one after another, or side by side on the same images."""
+"""Layers of layers: one after the other, or in parallel on the same images."""
 
 import numpy as np
 
 from skscn._core.workspace import Workspace
-from skscn._images.layers.base import Convolution, Layer
+from skscn._images.layers.base import Layer
+from skscn._images.layers.convolution import Convolution
 
 
 class Stack(Layer):
-    """Layers one after another.
+    """Layers one after the other.
 
-    Where what follows a convolution works map by map, the codes go into it piece by
-    piece, and its maps are never stored side by side.
+    A convolution and a channelwise layer after it are fused: the second layer reads
+    the codes of one group at a time, and all maps of the first never exist together.
 
     Parameters
     ----------
     layers : list of Layer
     dtype : dtype of the maps
-    collected : sequence of int, default=()
-        Whose outputs are returned as rows, side by side; empty for that of the last.
+    outputs : sequence of int, default=()
+        Indices of the layers whose maps are returned as rows, concatenated. If empty,
+        the maps of the last layer are returned.
     """
 
-    def __init__(self, layers, dtype, collected=()):
+    def __init__(self, layers, dtype, outputs=()):
         self.layers, self.dtype = layers, dtype
         self.in_shape, self.out_shape = layers[0].in_shape, layers[-1].out_shape
         self.columns = {}
-        if collected:
-            sizes = [int(np.prod(layers[i].out_shape)) for i in collected]
-            self.columns = dict(zip(collected, _slices(sizes), strict=True))
+        if outputs:
+            sizes = [int(np.prod(layers[i].out_shape)) for i in outputs]
+            self.columns = dict(zip(outputs, _consecutive_slices(sizes), strict=True))
             self.out_shape = (sum(sizes),)
-        self.image_size = max(layer.image_size for layer in layers)
+        self.values_per_image = max(layer.values_per_image for layer in layers)
 
-    def __call__(self, images, out, scratch):
-        """Write the maps of the last layer, or of those collected, into out."""
-        parts = None
+    def __call__(self, images, out, workspace):
+        """Write the maps of the last layer, or of the output layers, to `out`."""
+        codes_of_groups = None
         for i, layer in enumerate(self.layers):
-            own = scratch.child(i)
-            if self._in_parts(i):
-                parts = layer.parts(images, own)
+            own = workspace.child(i)
+            if self._is_fused_with_next(i):
+                codes_of_groups = layer.iter_codes(images, own)
                 continue
             if i == len(self.layers) - 1 and not self.columns:
                 maps = out
             else:
                 maps = own.array("out", (len(images), *layer.out_shape), self.dtype)
-            if parts is None:
+            if codes_of_groups is None:
                 layer(images, maps, own)
             else:
-                for part, codes in parts:
-                    layer(codes, maps[..., part], own)
-                parts = None
+                for channels, codes in codes_of_groups:
+                    layer(codes, maps[..., channels], own)
+                codes_of_groups = None
             if i in self.columns:
                 out[:, self.columns[i]] = maps.reshape(len(images), -1)
             images = maps
 
-    def invert(self, maps, images=None):
-        """Return what the maps say of the images, through all layers."""
-        last = len(self.layers)
+    def reconstruct(self, maps, images=None):
+        """Return images reconstructed from maps, layer by layer from the last."""
+        n_layers = len(self.layers)
         if self.columns:
             last, columns = list(self.columns.items())[-1]
             maps = maps[:, columns].reshape(-1, *self.layers[last].out_shape)
-            last += 1
-        below = [images]
+            n_layers = last + 1
+        inputs = [images] * n_layers
         if images is not None:
-            for layer in self.layers[: last - 1]:
-                above = np.empty((len(images), *layer.out_shape), dtype=self.dtype)
-                layer(below[-1], above, Workspace())
-                below.append(above)
-        else:
-            below *= last
-        for layer, known in zip(self.layers[last - 1 :: -1], below[::-1], strict=True):
-            maps = layer.invert(maps, known)
+            for i, layer in enumerate(self.layers[: n_layers - 1]):
+                inputs[i + 1] = np.empty((len(images), *layer.out_shape), self.dtype)
+                layer(inputs[i], inputs[i + 1], Workspace())
+        for layer, layer_input in zip(
+            self.layers[n_layers - 1 :: -1], inputs[::-1], strict=True
+        ):
+            maps = layer.reconstruct(maps, layer_input)
         return maps
 
-    def _in_parts(self, i):
-        layer, after = self.layers[i], self.layers[i + 1 : i + 2]
+    def _is_fused_with_next(self, i):
+        layer, following = self.layers[i], self.layers[i + 1 : i + 2]
         return (
             isinstance(layer, Convolution)
-            and any(layer.map_by_map for layer in after)
+            and any(layer.is_channelwise for layer in following)
             and i not in self.columns
         )
 
 
-class SideBySide(Layer):
+class Parallel(Layer):
     """Layers that read the same images.
 
-    Their maps are joined along the channels where all are of one size, else as rows.
+    Their maps are concatenated along the channels if all have one height and width,
+    and as rows otherwise.
 
     Parameters
     ----------
@@ -94,35 +96,36 @@ class SideBySide(Layer):
     def __init__(self, layers, dtype):
         self.layers, self.dtype = layers, dtype
         self.in_shape = layers[0].in_shape
-        self.sizes, self.out_shape = joined([layer.out_shape for layer in layers])
-        self.as_maps = self.out_shape[:-1] == layers[0].out_shape[:-1]
-        self.places = _slices(self.sizes)
-        self.image_size = max(layer.image_size for layer in layers)
+        shapes = [layer.out_shape for layer in layers]
+        sizes, self.out_shape = concatenated_shape(shapes)
+        self.returns_maps = self.out_shape[:-1] == shapes[0][:-1]
+        self.slices = _consecutive_slices(sizes)
+        self.values_per_image = max(layer.values_per_image for layer in layers)
 
-    def __call__(self, images, out, scratch):
-        """Write the maps of all layers into out."""
-        for i, (layer, place) in enumerate(zip(self.layers, self.places, strict=True)):
-            own = scratch.child(i)
-            if self.as_maps:
-                layer(images, out[..., place], own)
+    def __call__(self, images, out, workspace):
+        """Write the maps of all layers to `out`."""
+        for i, (layer, part) in enumerate(zip(self.layers, self.slices, strict=True)):
+            own = workspace.child(i)
+            if self.returns_maps:
+                layer(images, out[..., part], own)
             else:
                 maps = own.array("out", (len(images), *layer.out_shape), self.dtype)
                 layer(images, maps, own)
-                out[:, place] = maps.reshape(len(images), -1)
+                out[:, part] = maps.reshape(len(images), -1)
 
-    def invert(self, maps, images=None):
-        """Return the mean of what the maps of each layer say of the images."""
+    def reconstruct(self, maps, images=None):
+        """Return the mean of the images that are reconstructed by each layer."""
         total = 0
-        for layer, place in zip(self.layers, self.places, strict=True):
-            own = maps[..., place].reshape(len(maps), *layer.out_shape)
-            total = total + layer.invert(own, images)
+        for layer, part in zip(self.layers, self.slices, strict=True):
+            own = maps[..., part].reshape(len(maps), *layer.out_shape)
+            total = total + layer.reconstruct(own, images)
         return total / maps.dtype.type(len(self.layers))
 
 
-def joined(shapes):
-    """Return how long pieces of these shapes are along the last axis of all, joined.
+def concatenated_shape(shapes):
+    """Return the sizes of maps along the axis of concatenation, and the joint shape.
 
-    Maps of one height and width are joined along their channels, others as rows.
+    Maps of one height and width are concatenated along the channels, others as rows.
     """
     if len({shape[:-1] for shape in shapes}) == 1:
         sizes = [shape[-1] for shape in shapes]
@@ -131,6 +134,6 @@ def joined(shapes):
     return sizes, (sum(sizes),)
 
 
-def _slices(sizes):
+def _consecutive_slices(sizes):
     ends = np.cumsum(sizes).tolist()
     return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]

@@ -1,170 +1,162 @@
-"""Products of patches with filters, and contrasts, without storing the patches."""
+"""Products of all patches with filters, and contrasts, without storing patches."""
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-MOST_TILES = 16  # patches side by side in a run, at most
-COPY_COST = 24.0  # time of copying one number, in multiply-adds of a matrix product
-RUN_COST = 8.0  # numbers that could be copied in the time that a run of them takes
+MAX_SEGMENT_PATCHES = 16  # neighboring patches that are copied as one segment
+COPY_COST = 24.0  # multiply-adds that take as long as the copy of one value
+ROW_COPY_COST = 8.0  # values that take as long to copy as the start of a row's copy
 
 
 class Correlation:
-    """Products of every patch of images with every filter, by few large products.
+    """Products of all patches of images with all filters, by few large products.
 
-    Patches side by side share most of their numbers. A run of `tile` of them is copied
-    once, and multiplied by a banded matrix that holds the filters at their places in
-    it: some more multiplications by zero, and several times less copying than with
-    patches in full.
+    Neighboring patches share most of their values. A segment of `segment_patches`
+    neighboring patches is copied once, and multiplied by a banded matrix that holds
+    the filters at each of their positions in the segment. This adds multiplications by
+    zero, and copies several times fewer values than patches one by one.
 
     Parameters
     ----------
     filters : ndarray of shape (n_filters, *patch_shape)
-    geometry : Geometry
+    grid : PatchGrid
     """
 
-    def __init__(self, filters, geometry):
-        self.geometry = geometry
-        n_filters = len(filters)
-        height, width = geometry.kernel
-        step = geometry.stride[1]
-        self.tile = _best_tile(geometry, n_filters)
-        self.run = (self.tile - 1) * step + width
-        channels = geometry.image_shape[2]
-        bands = np.zeros(
-            (height, self.run, channels, self.tile, n_filters), dtype=filters.dtype
+    def __init__(self, filters, grid):
+        self.grid = grid
+        self.n_filters = len(filters)
+        height, width = grid.kernel
+        step, channels = grid.stride[1], grid.image_shape[2]
+        n_patches = self.segment_patches = _choose_segment_patches(grid, len(filters))
+        self.segment_width = (n_patches - 1) * step + width
+        banded = np.zeros(
+            (height, self.segment_width, channels, n_patches, self.n_filters),
+            dtype=filters.dtype,
         )
-        for i in range(self.tile):
-            at = slice(i * step, i * step + width)
-            bands[:, at, :, i] = np.moveaxis(filters, 0, -1)
-        self.bands = bands.reshape(-1, self.tile * n_filters)
-        self.n_filters = n_filters
-        n_tiles = geometry.places[0] * -(-geometry.places[1] // self.tile)
-        self.image_size = n_tiles * sum(self.bands.shape)
+        for i in range(n_patches):
+            columns = slice(i * step, i * step + width)
+            banded[:, columns, :, i] = np.moveaxis(filters, 0, -1)
+        self.banded_filters = banded.reshape(-1, n_patches * self.n_filters)
+        n_segments = grid.grid_shape[0] * -(-grid.grid_shape[1] // n_patches)
+        self.values_per_image = n_segments * sum(self.banded_filters.shape)
 
-    def __call__(self, images, scratch):
+    def __call__(self, images, workspace):
         """Return the products.
 
         Parameters
         ----------
         images : ndarray of shape (n_images, *padded_shape)
-        scratch : Scratch
+        workspace : Workspace
 
         Returns
         -------
-        products : ndarray of shape (n_images, n_down, n_right, n_filters)
-            In working memory.
+        products : ndarray of shape (n_images, *grid_shape, n_filters)
+            In the memory of the workspace.
         """
-        n_down, n_right = self.geometry.places
-        shape = (len(images), n_down, n_right, self.n_filters)
-        products = scratch.array("products", shape, self.bands.dtype)
-        n_whole = n_right // self.tile
-        rest = n_right - n_whole * self.tile
-        if rest == 0:
-            self._multiply(images, n_whole, products, scratch)
-            return products
-        parts = scratch.array("parts", shape, self.bands.dtype)
-        tiled = n_whole * self.tile
-        part = parts.reshape(-1)[: products[:, :, :tiled].size]
-        part = part.reshape(products[:, :, :tiled].shape)
-        self._multiply(images, n_whole, part, scratch)
-        products[:, :, :tiled] = part
-        # The last run starts earlier, and its first products are known already.
-        start = (n_right - self.tile) * self.geometry.stride[1]
-        part = parts.reshape(-1)[: products[:, :, : self.tile].size]
-        part = part.reshape(products[:, :, : self.tile].shape)
-        self._multiply(images[:, :, start:], 1, part, scratch)
-        products[:, :, tiled:] = part[:, :, -rest:]
+        grid_height, grid_width = self.grid.grid_shape
+        n_segments, n_remaining = divmod(grid_width, self.segment_patches)
+        if n_remaining == 0:
+            return self._multiply(images, n_segments, workspace)
+        shape = (len(images), grid_height, grid_width, self.n_filters)
+        products = workspace.array("products", shape, self.banded_filters.dtype)
+        n_covered = n_segments * self.segment_patches
+        products[:, :, :n_covered] = self._multiply(images, n_segments, workspace)
+        # The last segment ends at the last patch, so it overlaps the one before.
+        start = (grid_width - self.segment_patches) * self.grid.stride[1]
+        last = self._multiply(images[:, :, start:], 1, workspace)
+        products[:, :, n_covered:] = last[:, :, -n_remaining:]
         return products
 
-    def _multiply(self, images, n_tiles, out, scratch):
-        """Write the products of so many runs from the left edge of images."""
+    def _multiply(self, images, n_segments, workspace):
+        """Return the products of the first segments of every row of the grid."""
         n_images, _, _, channels = images.shape
-        (down, right), n_down = self.geometry.stride, self.geometry.places[0]
+        grid_height, height = self.grid.grid_shape[0], self.grid.kernel[0]
+        down, right = self.grid.stride
         by_image, by_row, by_column, _ = images.strides
-        runs = as_strided(
+        by_segment = self.segment_patches * right * by_column
+        width = self.segment_width * channels
+        segments = as_strided(
             images,
-            (n_images, n_down, n_tiles, self.geometry.kernel[0], self.run * channels),
-            (
-                by_image,
-                down * by_row,
-                self.tile * right * by_column,
-                by_row,
-                by_column // channels,
-            ),
+            (n_images, grid_height, n_segments, height, width),
+            (by_image, down * by_row, by_segment, by_row, by_column // channels),
             writeable=False,
         )
-        n_rows = n_images * n_down * n_tiles
-        copied = scratch.array("runs", (n_rows, len(self.bands)), self.bands.dtype)
-        np.copyto(copied.reshape(runs.shape), runs)
-        np.matmul(copied, self.bands, out=out.reshape(n_rows, -1))
+        n_rows, dtype = n_images * grid_height * n_segments, self.banded_filters.dtype
+        copied = workspace.array("segments", (n_rows, len(self.banded_filters)), dtype)
+        np.copyto(copied.reshape(segments.shape), segments)
+        shape = (n_rows, self.banded_filters.shape[1])
+        products = workspace.array("segment products", shape, dtype)
+        np.matmul(copied, self.banded_filters, out=products)
+        return products.reshape(n_images, grid_height, -1, self.n_filters)
 
 
-def _best_tile(geometry, n_filters):
-    """Return how many patches side by side are copied as one run."""
-    height, width = geometry.kernel
-    channels = geometry.image_shape[2]
-    n_right = geometry.places[1]
-    best, least = 1, np.inf
-    for tile in range(1, min(n_right, MOST_TILES) + 1):
-        run = (tile - 1) * geometry.stride[1] + width
-        n_tiles = -(-n_right // tile)
-        # A run of kernel height rows; the products of the run with all filters.
-        copied = height * (run * channels + RUN_COST)
-        multiplied = height * run * channels * tile * max(n_filters, 4)
-        cost = n_tiles * (COPY_COST * copied + multiplied)
-        if cost < least * 0.98:
-            best, least = tile, cost
+def _choose_segment_patches(grid, n_filters):
+    """Return the number of patches in a segment with the lowest estimated cost."""
+    height, width = grid.kernel
+    channels = grid.image_shape[2]
+    grid_width = grid.grid_shape[1]
+    best, min_cost = 1, np.inf
+    for n_patches in range(1, min(grid_width, MAX_SEGMENT_PATCHES) + 1):
+        segment_width = (n_patches - 1) * grid.stride[1] + width
+        n_segments = -(-grid_width // n_patches)
+        n_copied = height * (segment_width * channels + ROW_COPY_COST)
+        n_multiplied = height * segment_width * channels * n_patches * max(n_filters, 4)
+        cost = n_segments * (COPY_COST * n_copied + n_multiplied)
+        if cost < min_cost * 0.98:
+            best, min_cost = n_patches, cost
     return best
 
 
-class Contrast:
-    """The standard deviation of every patch, from sums over boxes.
+class InverseContrast:
+    """1 / √(variance + eps) of all patches, from sums over boxes.
 
     Parameters
     ----------
-    geometry : Geometry
+    grid : PatchGrid
     eps : float
         Added to the variance.
-    centre : float
-        A number that the entries of patches are near to: sums of squares about it lose
-        no digits.
+    pixel_mean : float
+        A value near the mean of the pixels. It is subtracted before pixels are squared,
+        so that the difference of mean squares and squared means keeps its digits.
     """
 
-    def __init__(self, geometry, eps, centre):
-        self.eps, self.centre = eps, centre
-        self.size = int(np.prod(geometry.patch_shape))
-        self.boxes = [
-            _box(size, kernel, stride, n_places)
-            for size, kernel, stride, n_places in zip(
-                geometry.padded_shape,
-                geometry.kernel,
-                geometry.stride,
-                geometry.places,
-                strict=False,
+    def __init__(self, grid, eps, pixel_mean):
+        self.eps, self.pixel_mean = eps, pixel_mean
+        self.patch_size = int(np.prod(grid.patch_shape))
+        self.box_sums = [
+            _box_sum_matrix(size, kernel, stride, n_positions)
+            for size, kernel, stride, n_positions in zip(
+                grid.padded_shape[:2],
+                grid.kernel,
+                grid.stride,
+                grid.grid_shape,
+                strict=True,
             )
         ]
 
     def __call__(self, images):
-        """Return 1 / √(variance + eps) of shape (n_images, n_down, n_right)."""
-        centred = images - images.dtype.type(self.centre)
-        rows, columns = (box.astype(images.dtype, copy=False) for box in self.boxes)
-        mean, square = (
-            np.matmul(rows, part @ columns.T) / images.dtype.type(self.size)
-            for part in (
-                centred.sum(axis=3),
-                np.einsum("ijkl,ijkl->ijk", centred, centred),
+        """Return an array of shape (n_images, *grid_shape) for padded images."""
+        centered = images - images.dtype.type(self.pixel_mean)
+        rows, columns = (
+            matrix.astype(images.dtype, copy=False) for matrix in self.box_sums
+        )
+        mean, variance = (
+            np.matmul(rows, plane @ columns.T) / images.dtype.type(self.patch_size)
+            for plane in (
+                centered.sum(axis=3),
+                np.einsum("ijkl,ijkl->ijk", centered, centered),
             )
         )
-        square -= mean * mean
-        np.maximum(square, 0, out=square)
-        square += images.dtype.type(self.eps)
-        np.sqrt(square, out=square)
-        return np.reciprocal(square, out=square)
+        variance -= mean * mean
+        np.maximum(variance, 0, out=variance)
+        variance += images.dtype.type(self.eps)
+        np.sqrt(variance, out=variance)
+        return np.reciprocal(variance, out=variance)
 
 
-def _box(size, kernel, stride, n_places):
-    """Return the matrix that sums over the kernel at every place."""
-    box = np.zeros((n_places, size))
-    for place in range(n_places):
-        box[place, place * stride : place * stride + kernel] = 1.0
-    return box
+def _box_sum_matrix(size, kernel, stride, n_positions):
+    """Return the matrix of shape (n_positions, size) that sums over every kernel."""
+    matrix = np.zeros((n_positions, size))
+    for i in range(n_positions):
+        matrix[i, i * stride : i * stride + kernel] = 1.0
+    return matrix
