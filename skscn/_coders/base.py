@@ -18,6 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.likelihood import LikelihoodMixin
 from skscn._core.fitting import fit_dictionary, start_dictionary
+from skscn._core.missing_values import (
+    encode_to_csr_with_missing,
+    encode_with_missing,
+)
 from skscn._core.online import OnlineState, RowBuffer, buffer_rows, update
 from skscn._core.problems import MapProblem, MarginalLikelihoodProblem
 from skscn._core.procrustes import polar_factor
@@ -255,16 +259,18 @@ class BaseCoder(
         work *= 1 if is_fast else SLOW_ENCODING_FACTOR
         with worker_pool(X.shape[0], self.n_jobs, work=work) as pool:
             if self.sparse_output:
+                encode = model.encode_to_csr
                 if contains_missing(X):
-                    X = self._imputed(X, model)
-                slices = list(map_rows(pool, model.encode_to_csr, X))
+                    encode = partial(encode_to_csr_with_missing, model=model)
+                slices = list(map_rows(pool, encode, X))
                 return to_sparse_interface(sparse.vstack(slices, format="csr"))
             out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
             codes = map_rows_into(pool, model.encode, X, out)
         missing = np.flatnonzero(np.isnan(codes[:, 0]))
         if len(missing):
             rows = check_only_missing(X[missing], self)
-            codes[missing] = model.encode(self._imputed(rows, model))
+            function = partial(encode_with_missing, model=model)
+            codes[missing] = self._map_rows(function, rows, codes[missing])
         return codes
 
     @blockwise

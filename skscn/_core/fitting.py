@@ -167,7 +167,9 @@ def fit_dictionary(
     rounding_error = MAX_ROUNDING_UNITS * np.finfo(data.rows.dtype).eps
     min_improvement = max(tol, rounding_error)
     scale = step.evaluation.objective_scale
+    # With missing values, the objective changes with their imputation, too.
     stalled = step.expected_improvement > min_improvement * scale
+    stalled &= not data.rows.has_missing
     return solution(iterate, moments, code_moments, converged, stalled)
 
 

@@ -1,20 +1,23 @@
-"""Missing values: every sample is completed by the model's own reconstruction.
+"""Missing values: imputed in learning, integrated over in likelihoods.
 
 With entries missing, coefficients no longer separate, because D Dᵀ = I holds for
-complete samples only. Instead the missing entries are imputed: x̂ = mean + aD where
-nothing was measured, with a the code of x̂, repeatedly. This is an EM algorithm for the
-posterior mode and the posterior mean, and a gradient step on the objective of x̂ alone,
-so that Nesterov's momentum accelerates it. For the posterior mode the result is the
-code of smallest objective on the measured entries. For a log-concave prior there is
-only one such point.
+complete samples only. The posterior mode is found by imputation: x̂ = mean + aD where
+nothing was measured, with a the code of x̂, repeatedly. This is a gradient step on the
+objective of x̂ alone, so that Nesterov's momentum and Newton's method accelerate it. The
+result is the code of smallest objective on the measured entries; for a log-concave
+prior there is only one. Likelihoods and posterior means are those of expectation
+propagation (`skscn._core.expectation_propagation`).
 """
 
 import warnings
 
 import numpy as np
+from scipy import sparse
+
+from skscn._core.encoders import MapEncoder
+from skscn._core.expectation_propagation import approximate_posterior
 
 BLOCK_ENTRIES = 2**15  # imputed at once
-MIN_EIGENVALUE = 1e-4  # of the Hessian by missing entries, in units of 1/σ²
 MAX_LEARNING_SWEEPS = 500  # of one pass; the next pass goes on
 N_FIRST_SWEEPS = 20  # before Newton's method, which converges near the fixed point
 MAX_NEWTON_STEPS = 30
@@ -173,87 +176,63 @@ class _Imputation:
         return step / (1.0 + damping[:, None]).astype(u.dtype)
 
 
-def log_likelihood_with_missing(rows, out=None, *, model):
-    """Return log p of rows, with missing entries integrated over by Laplace's method.
+def encode_with_missing(rows, out=None, *, model):
+    """Return the codes of rows with missing entries, written into `out`.
 
-    The integral is that of the Gaussian with the same second derivative at the imputed
-    sample.
+    The posterior mode is the code of smallest objective on the measured entries. The
+    posterior mean is that of expectation propagation.
+    """
+    if isinstance(model.encoder, MapEncoder):
+        return model.encode(impute_rows(rows, model=model), out)
+    if out is None:
+        out = np.empty((len(rows), len(model.components)), rows.dtype)
+    out[:] = approximate_posterior(rows, model.astype(np.float64))[1]
+    return out
+
+
+def encode_to_csr_with_missing(rows, _=None, *, model):
+    """Return the codes of rows, some of which have missing entries, as CSR."""
+    codes = model.encode(rows)
+    which = np.flatnonzero(np.isnan(codes[:, 0]))
+    if len(which):
+        codes[which] = encode_with_missing(rows[which], model=model)
+    return sparse.csr_array(codes)
+
+
+def reconstruct_missing(rows, out=None, *, model):
+    """Return rows whose missing entries are those of their reconstruction."""
+    out = rows.copy() if out is None else out
+    which = np.flatnonzero(np.isnan(rows).any(axis=1))
+    if len(which):
+        codes = encode_with_missing(rows[which], model=model)
+        reconstruction = codes @ model.components
+        if model.mean is not None:
+            reconstruction += model.mean
+        missing = np.isnan(rows[which])
+        out[which] = np.where(missing, reconstruction, rows[which])
+    return out
+
+
+def log_likelihood_with_missing(rows, out=None, *, model):
+    """Return log p of the measured entries of rows.
+
+    It is exact for complete rows, and that of expectation propagation for others.
     """
     log_likelihood = model.log_likelihood(rows, out)
-    missing = np.flatnonzero(np.isnan(log_likelihood))
-    if len(missing):
-        imputed, log_volume = integrate_missing(rows[missing], model)
-        log_likelihood[missing] = model.log_likelihood(imputed) + log_volume
+    which = np.flatnonzero(np.isnan(log_likelihood))
+    if len(which):
+        log_likelihood[which] = approximate_posterior(rows[which], model)[0]
     return log_likelihood
-
-
-def integrate_missing(rows, model):
-    """Return imputed rows, and the log of the integral over their missing entries.
-
-    The integral is relative to the density of the imputed row.
-    """
-    rows = rows.astype(np.float64, copy=False)
-    imputed, variances = _imputed_variances(rows, model)
-    missing = np.isnan(rows)
-    log_volume = missing.sum(axis=1) / 2 * np.log(2 * np.pi * _noise_variance(model))
-    for i, (eigenvalues, _) in enumerate(
-        missing_hessian_eigh(variances, missing, model.components)
-    ):
-        log_volume[i] -= np.log(eigenvalues).sum() / 2
-    return imputed, log_volume
 
 
 def posterior_std_with_missing(rows, out=None, *, model):
     """Return posterior standard deviations; missing entries widen them."""
     std = model.posterior_std(rows, out)
     which = np.flatnonzero(np.isnan(std[:, 0]))
-    if not len(which):
-        return std
-    rows = rows[which]
-    _, derivatives = _imputed_variances(rows, model)
-    variances = derivatives.copy()
-    pairs = missing_hessian_eigh(derivatives, np.isnan(rows), model.components)
-    for i, (eigenvalues, vectors) in enumerate(pairs):
-        variances[i] *= 1.0 + (vectors**2 / eigenvalues).sum(axis=1)
-    std[which] = np.sqrt(_noise_variance(model) * variances)
+    if len(which):
+        model = model.astype(np.float64)
+        std[which] = np.sqrt(approximate_posterior(rows[which], model)[2])
     return std
-
-
-def missing_hessian_eigh(derivatives, missing, components):
-    """Yield the Hessian of −log p by the missing entries of each sample.
-
-    At the imputed sample, −log p has the Hessian (I − Dᵀ S D) / σ² with the derivatives
-    S of the codes. Its block of the missing entries is (I − Vᵀ V) / σ².
-
-    Parameters
-    ----------
-    derivatives : ndarray of shape (n_samples, n_components)
-    missing : ndarray of bool of shape (n_samples, n_features)
-    components : ndarray of shape (n_components, n_features)
-
-    Yields
-    ------
-    eigenvalues : ndarray of shape (n_missing,)
-        Of I − Vᵀ V.
-    vectors : ndarray of shape (n_components, n_missing)
-        V times its eigenvectors.
-    """
-    for derivative, is_missing in zip(derivatives, missing, strict=True):
-        V = np.sqrt(derivative)[:, None] * components[:, is_missing]
-        values, vectors = np.linalg.eigh(V.T @ V)
-        yield np.maximum(1.0 - values, MIN_EIGENVALUE), V @ vectors
-
-
-def _imputed_variances(rows, model):
-    """Return imputed rows and the posterior variances of their codes by σ²."""
-    imputed = impute_rows(rows, model=model)
-    centered = imputed if model.mean is None else imputed - model.mean
-    variance = model.encoder.posterior_variance(centered @ model.components.T)
-    return imputed, variance / _noise_variance(model)
-
-
-def _noise_variance(model):
-    return model.encoder.noise_variance
 
 
 def impute_means(X, weights, *, allow_empty=False):

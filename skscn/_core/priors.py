@@ -157,6 +157,10 @@ class Prior(ABC):
         """Return the mean of every coefficient."""
 
     @abstractmethod
+    def variance(self, parameters):
+        """Return the variance of every coefficient."""
+
+    @abstractmethod
     def map_rule(self, parameters, noise_variance):
         """Return the threshold λ of the posterior mode, and its shrinkage κ or None."""
 
@@ -247,6 +251,9 @@ class Laplace(_RatePrior):
     def mean(self, parameters):
         return np.zeros(parameters.shape[1])
 
+    def variance(self, parameters):
+        return 2.0 / parameters[0] ** 2
+
     def sample(self, parameters, n_samples, rng):
         shape = n_samples, parameters.shape[1]
         return rng.laplace(scale=1.0 / parameters[0], size=shape)
@@ -282,6 +289,9 @@ class Exponential(_RatePrior):
 
     def mean(self, parameters):
         return 1.0 / parameters[0]
+
+    def variance(self, parameters):
+        return 1.0 / parameters[0] ** 2
 
     def sample(self, parameters, n_samples, rng):
         shape = n_samples, parameters.shape[1]
@@ -396,6 +406,10 @@ class SpikeSlab(Prior):
         if not self.one_sided:
             return np.zeros(len(weight))
         return weight * np.sqrt(2 * slab_variance / np.pi)
+
+    def variance(self, parameters):
+        weight, slab_variance = parameters
+        return weight * slab_variance - self.mean(parameters) ** 2
 
     def map_rule(self, parameters, noise_variance):
         (wiener_gain, _, log_odds), _ = self.standardized_parameters(

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from skscn._core.missing_values import (
-    integrate_missing,
     log_likelihood_with_missing,
+    reconstruct_missing,
 )
 from skscn._data.parallel import map_rows_into, sum_over_rows, worker_pool
 from skscn._detection.explanation import Explanation, costs, terms
@@ -130,7 +130,10 @@ class TableModel:
         reader, gaps = self._reader(), np.isnan(coded).any(axis=1)
         volumes = np.zeros(len(z))
         if gaps.any():
-            coded[gaps], volumes[gaps] = integrate_missing(coded[gaps], reader)
+            imputed = reconstruct_missing(coded[gaps], model=reader)
+            volumes[gaps] = log_likelihood_with_missing(coded[gaps], model=reader)
+            volumes[gaps] -= reader.log_likelihood(imputed)
+            coded[gaps] = imputed
         coefficients, rest = terms(coded, reader)
         rest += volumes
         score = coefficients.sum(axis=1) + rest + masses.sum(axis=1)
