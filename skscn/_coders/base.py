@@ -31,6 +31,7 @@ from skscn._data.inputs import (
     check_codes,
     check_rows,
     check_weights,
+    drop_weightless,
     load_minibatch,
     to_input_namespace,
 )
@@ -125,7 +126,7 @@ class BaseCoder(
         """
         is_warm = self.warm_start and hasattr(self, "components_")
         X = self._validate(X, reset=True)
-        weights = check_weights(sample_weight, X)
+        X, weights = drop_weightless(X, check_weights(sample_weight, X))
         init = as_numpy(self.components_ if is_warm else self.init)
         init = check_initial_dictionary(init, X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], init)
@@ -191,7 +192,7 @@ class BaseCoder(
         """
         is_first = not hasattr(self, "components_")
         X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
-        weights = check_weights(sample_weight, X)
+        X, weights = drop_weightless(X, check_weights(sample_weight, X))
         if not is_first:
             with np.errstate(over="ignore"):  # check_squares raises after it
                 X = X.astype(self.components_.dtype, copy=False)

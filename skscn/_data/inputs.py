@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
@@ -59,6 +60,7 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     **checks
         More arguments of `check_array`.
     """
+    X = fill_masked(X)
     if not reset:
         check_same_device(estimator, X, method)
     on_device = _to_device_rows(
@@ -124,6 +126,27 @@ def check_weights(sample_weight, X):
     if hasattr(X, "check_weights"):
         return X.check_weights(sample_weight)
     return check_sample_weight(sample_weight, X)
+
+
+def drop_weightless(X, weights):
+    """Return the rows of positive weight, and their weights.
+
+    A row of weight zero does not count, whatever its values are. Remote rows stay.
+    """
+    if weights is None or not isinstance(weights, np.ndarray) or weights.all():
+        return X, weights
+    if not isinstance(X, np.ndarray) and not issparse(X):
+        return X, weights
+    return X[weights > 0], weights[weights > 0]
+
+
+def fill_masked(X):
+    """Return a masked array as an array whose masked values are NaN."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    if X.dtype.kind not in "f":
+        X = X.astype(np.float64)
+    return X.filled(np.nan)
 
 
 def load_in_memory(X):

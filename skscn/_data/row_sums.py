@@ -11,7 +11,7 @@ from skscn._core.row_sums import RowSums
 from skscn._data.dask_arrays import DaskRows, DaskRowSums
 from skscn._data.device_arrays import DeviceRows, DeviceRowSums
 from skscn._data.parallel import (
-    map_rows_into,
+    map_rows,
     row_slices,
     rows_per_slice,
     sum_over_rows,
@@ -97,7 +97,15 @@ class IncompleteRowSums(ArrayRowSums):
 
     def impute(self, model):
         """Impute missing values by a `SparseModel`, for all sums that follow."""
+        # Imputation continues from where it was, in other processes from a copy.
         function = partial(
-            impute_rows, model=model.astype(self.dtype), tol=IMPUTATION_TOL
+            _impute_copy, model=model.astype(self.dtype), tol=IMPUTATION_TOL
         )
-        map_rows_into(self.pool, function, self._incomplete, self.X)
+        size = rows_per_slice(self.X)
+        imputed = map_rows(self.pool, function, self._incomplete, self.X, size)
+        for part, rows in zip(row_slices(len(self.X), size), imputed, strict=True):
+            self.X[part] = rows
+
+
+def _impute_copy(rows, imputed, **options):
+    return impute_rows(rows, imputed.copy(), **options)
