@@ -1,8 +1,8 @@
 """Validate the docstrings of the public API against the numpydoc standard.
 
-The public API is what `skscn.__all__` names: functions, classes, and the public methods
-and properties that classes define or inherit within skscn. The checks stand in
-`[tool.numpydoc_validation]` of pyproject.toml.
+The public API consists of the functions and classes in `skscn.__all__`, and of the
+public methods and properties that the classes define or inherit within skscn. The
+checks are those of `[tool.numpydoc_validation]` in pyproject.toml.
 """
 
 import inspect
@@ -14,17 +14,17 @@ from numpydoc.validate import validate
 
 import skscn
 
-NOT_OF_METHODS = {"EX01", "SA01"}
+NOT_FOR_METHODS = {"EX01", "SA01"}  # no examples, no section "See Also"
 
 
-def is_ours(value):
-    """Whether skscn wrote it; scikit-learn adds methods such as set_fit_request."""
+def is_defined_in_skscn(value):
+    """Whether skscn defines a method; scikit-learn adds others at run time."""
     function = getattr(value, "fget", value)
     return getattr(function, "__module__", "").partition(".")[0] == "skscn"
 
 
 def public_names():
-    """Yield the dotted name of everything public, and whether it is a method."""
+    """Yield the dotted names of the public API, and whether each is a method."""
     for name in skscn.__all__:
         value = getattr(skscn, name)
         if callable(value):
@@ -33,8 +33,8 @@ def public_names():
             for member in sorted(
                 member
                 for base in inspect.getmro(value)
-                for member, defined in vars(base).items()
-                if not member.startswith("_") and is_ours(defined)
+                for member, attribute in vars(base).items()
+                if not member.startswith("_") and is_defined_in_skscn(attribute)
             ):
                 yield f"skscn.{name}.{member}", True
 
@@ -46,7 +46,7 @@ def main():
         f"{name}: {code} {text}"
         for name, is_method in names.items()
         for code, text in validate(name)["errors"]
-        if code in (checks - NOT_OF_METHODS if is_method else checks)
+        if code in (checks - NOT_FOR_METHODS if is_method else checks)
     ]
     print(*errors, f"{len(names)} docstrings, {len(errors)} errors", sep="\n")
     return bool(errors)

@@ -1,15 +1,16 @@
 """
-Why is this digit strange?
-==========================
+Which part of an image is anomalous?
+====================================
 
-An anomaly is a sample that a model of the others finds unlikely. A score alone does not
-help whoever has to act on it: which part of the sample is it? The score of a
-:class:`~skscn.SparseCodingDetector` is a sum, so it can be asked.
+An anomaly is a sample with a low likelihood under a model of normal samples. A score
+alone does not say which part of the sample is unusual. The score of a
+:class:`~skscn.SparseCodingDetector` is a sum over the parts of a sample, and
+:meth:`~skscn.SparseCodingDetector.explain` returns its terms.
 """
 
 # %%
-# Eights are normal here. The detector reads them through a layer of sparse codes,
-# pooled on a grid of 8 × 8 cells, and never sees another digit.
+# Images of the digit eight are normal here. The detector models the codes of a
+# convolutional layer, pooled on a grid of 8 × 8 cells. It is trained on eights only.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,8 +38,8 @@ network = SparseCodingNetwork(
 detector = SparseCodingDetector(network).fit(train)
 
 # %%
-# Other digits have lower scores. How often is one of them below an eight that the
-# detector did not see either?
+# Other digits get lower scores than eights that were not in the training data. The
+# AUROC is the probability that an eight has the higher score.
 
 others = images[labels != 8]
 scores = np.concatenate([detector.score_samples(x) for x in (test, others)])
@@ -46,32 +47,34 @@ normal = np.arange(len(scores)) < len(test)
 f"AUROC {roc_auc_score(normal, scores):.3f}"
 
 # %%
-# Now eights with a blot: four pixels are inked. The map of an image has its size and
-# adds up to its score. Less the median map of normal images, it shows where the score
-# is lost.
+# Now four pixels of each eight are set to black. The explanation of an image is a map
+# of the same size, whose entries add up to the score. Its difference from the median
+# map of normal images shows which pixels lower the score.
 
-usual = np.median(detector.explain(train).maps, axis=0)
-clean, blotted = test[:6], test[:6].copy()
-places = [(2, 0), (4, 6), (1, 6), (5, 0), (3, 0), (6, 6)]
-for image, (row, column) in zip(blotted, places, strict=True):
+median_map = np.median(detector.explain(train).maps, axis=0)
+clean, corrupted = test[:6], test[:6].copy()
+corners = [(2, 0), (4, 6), (1, 6), (5, 0), (3, 0), (6, 6)]
+for image, (row, column) in zip(corrupted, corners, strict=True):
     image[row : row + 2, column : column + 2] = 16
 
 # %%
-# The redder, the less likely. Frames are around the blots.
+# Red pixels lower the score. Frames mark the pixels that were changed.
 
-explanations = [detector.explain(part) for part in (clean, blotted)]
-losses = [usual - parts.maps for parts in explanations]
-most = np.quantile(losses, 0.99)
+explanations = [detector.explain(images) for images in (clean, corrupted)]
+decreases = [median_map - explanation.maps for explanation in explanations]
+max_decrease = np.quantile(decreases, 0.99)
 figure, axes = plt.subplots(2, 6, figsize=(9, 3.6), layout="constrained")
-for row, (parts, part) in enumerate(zip(explanations, (clean, blotted), strict=True)):
-    for ax, loss, score, image in zip(
-        axes[row], losses[row], parts.score, part, strict=True
+for row_of_axes, images, explanation, maps in zip(
+    axes, (clean, corrupted), explanations, decreases, strict=True
+):
+    for ax, image, score, decrease in zip(
+        row_of_axes, images, explanation.score, maps, strict=True
     ):
-        display = ExplanationDisplay(-loss.ravel(), score=score, image=image)
-        display.plot(ax=ax, vmin=0, vmax=most)
-for ax, (row, column) in zip(axes[1], places, strict=True):
+        display = ExplanationDisplay(-decrease.ravel(), score=score, image=image)
+        display.plot(ax=ax, vmin=0, vmax=max_decrease)
+for ax, (row, column) in zip(axes[1], corners, strict=True):
     ax.add_patch(plt.Rectangle((column - 0.5, row - 0.5), 2, 2, fill=False))
 axes[0, 0].set_ylabel("eights")
-axes[1, 0].set_ylabel("with a blot")
-figure.suptitle("Where the score of an image is lost")
+axes[1, 0].set_ylabel("four pixels changed")
+figure.suptitle("Pixels that lower the score")
 plt.show()

@@ -1,10 +1,11 @@
 """
-Can sparse codes clean a noisy photograph?
-==========================================
+How well do sparse codes denoise a photograph?
+==============================================
 
-:func:`~skscn.denoise_image` learns an orthonormal dictionary on the noisy photograph
-itself, codes every overlapping patch by a few of its atoms, and averages what they
-rebuild. Noise has no sparse code in any dictionary, and is lost on the way.
+:func:`~skscn.denoise_image` learns an orthonormal dictionary from the noisy photograph
+itself, reconstructs every patch from a sparse code, and averages the overlapping
+reconstructions. White noise has no sparse code in any orthonormal dictionary, so that
+thresholds remove it.
 """
 
 import matplotlib.pyplot as plt
@@ -18,29 +19,31 @@ noise = np.random.default_rng(0).normal(scale=25, size=photograph.shape)
 noisy = np.clip(photograph + noise, 0, 255).astype(np.uint8)
 
 # %%
-# The noise is estimated where the photograph has least content. Values were clipped,
-# and so there is a little less of it than was added.
+# The standard deviation of the noise is estimated from the patches with the least
+# energy at low frequencies.
 
 denoised = denoise_image(noisy, channel_axis=-1)
 denoised.dtype, denoised.shape
 
 # %%
-# The first pass can be done by hand: patches of the noisy photograph are what a coder
-# learns from, with the threshold at 2.7 times the noise. Atoms that it finds are edges
-# and textures of this photograph; those of the residual's kind come last.
+# A coder can do the same for a single pass. It learns from patches of the noisy
+# photograph with a threshold of 2.7 standard deviations of the noise. Its atoms are
+# edges and textures of this photograph. They are sorted by the energy of their codes:
+# the last ones resemble noise.
 
-grey = noisy.mean(axis=2)
-sigma = 25 / np.sqrt(3)  # of the mean of three channels
-(rows,) = iter_patches([grey], 8, stride=2, center=True, batch_size=10**6)
+gray = noisy.mean(axis=2)
+sigma = 25 / np.sqrt(3)  # standard deviation of the mean of three channels
+(rows,) = iter_patches([gray], 8, stride=2, center=True, batch_size=10**6)
 coder = OrthogonalSparseCoder(
     63, prior="spike_slab", alpha=2.7 * sigma, center=False, init="dct", tol=1e-3
 ).fit(rows)
 codes = coder.transform(rows)
-print(f"{(codes != 0).sum(axis=1).mean():.1f} of 63 atoms for a patch in the mean")
+n_active = (codes != 0).sum(axis=1).mean()
+print(f"A patch is coded by {n_active:.1f} of 63 atoms on average.")
 
 # %%
-# What was taken away should look like noise: where it shows the temple, it took
-# something of the temple.
+# The difference between the noisy and the denoised photograph should look like noise.
+# Where it shows the temple, denoising has removed details of the temple.
 
 
 def psnr(image):
@@ -48,16 +51,16 @@ def psnr(image):
     return 10 * np.log10(255**2 / error)
 
 
-residual = noisy.astype(float) - denoised
+removed = noisy.astype(float) - denoised
 figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
 axes[0, 0].imshow(noisy)
 axes[0, 0].set_title(f"noisy, {psnr(noisy):.1f} dB")
 axes[0, 1].imshow(denoised)
 axes[0, 1].set_title(f"denoised, {psnr(denoised):.1f} dB")
-axes[1, 0].imshow(np.clip(128 + 1.5 * residual, 0, 255).astype(np.uint8))
-axes[1, 0].set_title("what was taken away, × 1.5")
+axes[1, 0].imshow(np.clip(128 + 1.5 * removed, 0, 255).astype(np.uint8))
+axes[1, 0].set_title("noisy minus denoised, × 1.5")
 DictionaryDisplay.from_estimator(coder, ax=axes[1, 1])
-axes[1, 1].set_title("atoms, the most used first")
+axes[1, 1].set_title("atoms, sorted by the energy of their codes")
 for ax in axes.flat:
     ax.axis("off")
 plt.show()

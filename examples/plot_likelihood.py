@@ -1,17 +1,17 @@
 """
-Which prior do natural images have?
-===================================
+Which prior fits natural images best?
+=====================================
 
-A prior is a guess at how coefficients are distributed. With orthonormal atoms the
-likelihood of a sample is known exactly, so the guess can be put to the test: the
-better prior makes patches that nobody saw more probable. There are no labels, and no
-threshold to choose.
+A prior is an assumption about the distribution of the coefficients. With orthonormal
+atoms the likelihood of a sample has a closed form, so that priors can be compared by
+the log-likelihood of patches that were not in the training data. This needs neither
+labels nor a threshold.
 """
 
 # %%
-# Patches of 8×8 pixels from one photograph to learn from, and from another to be judged
-# by. The mean of every patch is removed, and with it one dimension: in a basis of the
-# others there are 63 features.
+# The training set has patches of 8×8 pixels of one photograph, the test set patches of
+# another. The mean of every patch is removed. The patches then lie in a space of 63
+# dimensions, and are given in an orthonormal basis of it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,26 +33,27 @@ train, test = (
 train, test = (patches.reshape(N_PATCHES, -1) @ basis.T for patches in (train, test))
 
 # %%
-# Two priors, and for comparison none: principal components with Gaussian codes, which
-# scikit-learn scores in the same nats. All learn as many atoms as they are given.
+# Two sparse priors are compared with a Gaussian prior: scikit-learn's PCA computes the
+# log-likelihood of that model, also in nats.
 
-SIZES = [1, 4, 8, 16, 32, 48, 62]
+N_ATOMS = [1, 4, 8, 16, 32, 48, 62]
 models = {
     "spike and slab": OrthogonalSparseCoder(prior="spike_slab", alpha="auto", tol=1e-3),
     "Laplace": OrthogonalSparseCoder(prior="laplace", alpha="auto", tol=1e-3),
     "Gaussian (PCA)": PCA(),
 }
 scores = {
-    name: [model.set_params(n_components=n).fit(train).score(test) for n in SIZES]
+    name: [model.set_params(n_components=n).fit(train).score(test) for n in N_ATOMS]
     for name, model in models.items()
 }
 {name: f"{max(values):.0f} nats" for name, values in scores.items()}
 
 # %%
-# The projections of training patches on one atom show why. On a logarithmic scale a
-# Gaussian is a parabola, a Laplace density a tent. Most coefficients of most patches
-# are nearly zero, and a few are large: more of both than a tent allows. The spike and
-# the slab take one each.
+# The distribution of the projections of the training patches on one atom explains the
+# difference. On a logarithmic scale a Gaussian density is a parabola, and a Laplace
+# density consists of two straight lines. The data have more projections near zero, and
+# more large projections, than both densities. A spike-and-slab prior has a component
+# for each: the spike for projections near zero, the slab for large ones.
 
 coder = models["spike and slab"].set_params(n_components=32).fit(train)
 laplace = models["Laplace"].set_params(init=coder.components_, max_iter=0)
@@ -62,18 +63,18 @@ u = (train - coder.mean_) @ atom
 grid = np.linspace(-2.5, 2.5, 501)
 
 
-def density(model, place):
-    """Return the density of one projection, the others held where they are."""
-    logs = model.score_samples(model.mean_ + np.outer(place, atom))
-    density = np.exp(logs - logs.max())
-    return density / (density.sum() * (place[1] - place[0]))
+def density(model, grid):
+    """Return the density of the projection on the atom, at equidistant points."""
+    log_density = model.score_samples(model.mean_ + np.outer(grid, atom))
+    density = np.exp(log_density - log_density.max())
+    return density / (density.sum() * (grid[1] - grid[0]))
 
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
 colors = {"spike and slab": "#c4501b", "Laplace": "#1f5fa8", "Gaussian (PCA)": "0.5"}
 for name, values in scores.items():
-    left.plot(SIZES, values, "o-", ms=4, color=colors[name], label=name)
-left.set(xlabel="atoms", ylabel="log-likelihood of a held-out patch, nats")
+    left.plot(N_ATOMS, values, "o-", ms=4, color=colors[name], label=name)
+left.set(xlabel="number of atoms", ylabel="mean log-likelihood of test patches, nats")
 left.legend(loc="lower right", frameon=False)
 right.hist(u, np.linspace(-2.5, 2.5, 101), density=True, color="0.85")
 right.plot(grid, density(coder, grid), color=colors["spike and slab"], lw=2)
@@ -85,7 +86,8 @@ right.set(xlim=(-2.5, 2.5), ylim=(1e-3, 20))
 plt.show()
 
 # %%
-# The gap is large. A nat is a factor of e for every patch, and the priors differ by
-# tens of them. It grows with the atoms: each brings a coefficient whose shape is far
-# from Gaussian. Any question that likelihood can answer is asked in the same way, also
-# by ``GridSearchCV``, since ``score`` needs no labels; see :ref:`likelihood`.
+# The priors differ by tens of nats per patch, where one nat is a factor of e in the
+# likelihood. The difference grows with the number of atoms, because each atom adds a
+# coefficient whose distribution is far from Gaussian. ``score`` needs no labels, so
+# that ``GridSearchCV`` can select the prior and other parameters in the same way; see
+# :ref:`likelihood`.

@@ -1,29 +1,30 @@
 """
-What does a layer see in a photograph?
-======================================
+Which filters does a layer learn from photographs?
+==================================================
 
-Patches of photographs are mostly edges, and sparse atoms for them are edges too:
-Olshausen and Field showed it in 1996, and today it takes a second. A layer learns
-filters in colour from two photographs, beside layers that do not learn. Then we look at
-where in a photograph its filters fire.
+Sparse atoms of patches of photographs are edges, as Olshausen and Field showed in 1996.
+This example learns color filters from two photographs in about a second, and compares
+them with principal axes and random atoms. It then shows where in a photograph the
+filters are active.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from skscn import ConvSparseCoder, SparseCodingNetwork, SpatialPool
+from skscn import ConvSparseCoder, DictionaryDisplay, SparseCodingNetwork, SpatialPool
 
 # %%
 # Learning
 # --------
-# The photographs are cut into tiles, for a layer draws a few patches from each of many
-# images. Every patch loses its mean and is divided by its contrast, so that sky and
-# leaves count alike, and is whitened to 60 principal components.
+# A layer samples a few patches from each image, so the photographs are cut into many
+# tiles. Three operations are applied to every patch: its mean is subtracted, it is
+# divided by its standard deviation, so that sky and leaves have equal weight, and it is
+# whitened to 60 principal components.
 
 photographs = np.stack(load_sample_images().images)[:, :416, :640]
 tiles = photographs.reshape(2, 13, 32, 20, 32, 3).swapaxes(2, 3).reshape(-1, 32, 32, 3)
-print(f"{len(tiles)} tiles of {tiles.shape[1:]}, {tiles.dtype}")
+print(f"{len(tiles)} tiles of shape {tiles.shape[1:]}, {tiles.dtype}")
 
 options = {
     "n_components": 60,
@@ -38,39 +39,30 @@ layers = {
     "random": ConvSparseCoder(init="random", max_iter=0, **options),
 }
 for name, conv in layers.items():
-    active = np.mean(conv.fit_transform(tiles[::4]) > 0)
+    active_fraction = np.mean(conv.fit_transform(tiles[::4]) > 0)
     objective = conv.objective_path_[-1]
-    print(f"{name:15} objective {objective:5.2f}, {active:5.1%} of the codes active")
+    print(
+        f"{name:15} objective {objective:5.2f}, {active_fraction:5.1%} of codes active"
+    )
 
 # %%
-# All three span the same 60 components, so that without a prior they would be equally
-# good. It is sparsity that tells them apart. Principal axes are waves without a place;
-# learned atoms are edges and bars, at a place and of an orientation, with a few blobs
-# of colour; random atoms are mixtures of everything.
-
-
-def tile(ax, atoms, title):
-    """Show atoms of shape (6, 10, height, width, channels)."""
-    atoms = 0.5 + 0.5 * atoms / np.abs(atoms).max(axis=(2, 3, 4), keepdims=True)
-    gaps = [(0, 0), (0, 0), (0, 1), (0, 1), (0, 0)]
-    atoms = np.pad(atoms, gaps, constant_values=1).swapaxes(1, 2)
-    ax.imshow(atoms.reshape(6 * 11, 10 * 11, 3)[:-1, :-1])
-    ax.set_title(title)
-    ax.axis("off")
-
+# All three sets of atoms span the same space of 60 dimensions: without a prior their
+# objectives would be equal, so the objectives differ only by the sparsity of the codes.
+# Principal axes are waves over the whole patch. Learned atoms are edges and bars with a
+# position and an orientation, and a few spots of color. Random atoms have no structure.
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 2.9), layout="constrained")
 for ax, (name, conv) in zip(axes, layers.items(), strict=True):
-    title = f"{name}, objective {conv.objective_path_[-1]:.1f}"
-    tile(ax, conv.atoms_.reshape(6, 10, 10, 10, 3), title)
+    DictionaryDisplay.from_estimator(conv, ax=ax, n_columns=10)
+    ax.set_title(f"{name}, objective {conv.objective_path_[-1]:.1f}")
 
 # %%
-# Where filters fire
-# ------------------
-# The same layer with a pool of 8 × 8 is a small network. It is fitted to the
-# photographs as they are, and pooled maps say which edges are about where: this is what
-# a layer above would get. Of the filters that fire in a tenth of the cells or more,
-# these fire least evenly.
+# Where filters are active
+# ------------------------
+# The same layer, followed by average pooling over windows of 8 × 8, is a small network.
+# It is fitted to the two photographs. Its pooled maps show how strongly each filter is
+# active in each part of a photograph. The maps below belong to filters that are active
+# in more than a tenth of the windows, and vary strongly between windows.
 
 network = SparseCodingNetwork(
     [
@@ -79,19 +71,20 @@ network = SparseCodingNetwork(
     ]
 ).fit(photographs)
 pooled = network.transform(photographs[:1]).reshape(network.map_shape_)
-often = np.flatnonzero((pooled > 0).mean(axis=(0, 1)) > 0.1)
-uneven = pooled[:, :, often].std(axis=(0, 1)) / pooled[:, :, often].mean(axis=(0, 1))
-chosen = often[np.argsort(uneven)[::-1]][:12:4]
+candidates = np.flatnonzero((pooled > 0).mean(axis=(0, 1)) > 0.1)
+maps = pooled[:, :, candidates]
+variation = maps.std(axis=(0, 1)) / maps.mean(axis=(0, 1))
+chosen = candidates[np.argsort(variation)[::-1]][:12:4]
 filters = network.named_layers_["conv"].filters_
 figure, axes = plt.subplots(1, 4, figsize=(12, 2.3), layout="constrained")
 axes[0].imshow(photographs[0])
 axes[0].set_title("photograph")
 for ax, index in zip(axes[1:], chosen, strict=True):
     ax.imshow(pooled[:, :, index], cmap="magma", interpolation="nearest")
-    ax.set_title(f"map {index}, and its filter")
-    corner = ax.inset_axes((0.0, 0.62, 0.25, 0.38))
-    corner.imshow(0.5 + 0.5 * filters[index] / np.abs(filters[index]).max())
-    corner.axis("off")
+    ax.set_title(f"map {index} and its filter")
+    inset = ax.inset_axes((0.0, 0.62, 0.25, 0.38))
+    inset.imshow(0.5 + 0.5 * filters[index] / np.abs(filters[index]).max())
+    inset.axis("off")
 for ax in axes:
     ax.axis("off")
 plt.show()

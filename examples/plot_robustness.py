@@ -1,15 +1,15 @@
 """
-What do sparse codes withstand?
-===============================
+Are sparse codes robust to corrupted images?
+============================================
 
-A threshold below which a code is zero should keep small disturbances out. Bowren (2021)
-conjectures that sparse priors, and non-linearities stronger than the ReLU, make
-networks more robust. Layers of sparse codes with and without a prior are learned on
-clean digits, and read spoiled ones.
+A threshold sets small coefficients to zero, and should therefore suppress small
+perturbations. Bowren (2021) conjectures that sparse priors, and non-linearities
+stronger than the ReLU, make networks more robust. Layers of sparse codes with and
+without a prior are trained on clean digits, and tested on corrupted ones.
 """
 
 # %%
-# Five ways to spoil an image, each at five severities.
+# There are five corruptions, each with five severities.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,22 +32,22 @@ def noise(images, severity):
 
 
 def salt_and_pepper(images, severity):
-    draw = rng.random(images.shape)
-    spoiled = np.where(draw < 0.04 * severity, 0, images)
-    return np.where(draw > 1 - 0.04 * severity, 1, spoiled)
+    uniform = rng.random(images.shape)
+    corrupted = np.where(uniform < 0.04 * severity, 0, images)
+    return np.where(uniform > 1 - 0.04 * severity, 1, corrupted)
 
 
 def blur(images, severity):
-    width = 0.2 * severity
-    return gaussian_filter(images, (0, width, width), mode="nearest")
+    std = 0.2 * severity
+    return gaussian_filter(images, (0, std, std), mode="nearest")
 
 
 def occlusion(images, severity):
-    spoiled, size = images.copy(), severity
-    for image in spoiled:
-        row, column = rng.integers(8 - size + 1, size=2)
-        image[row : row + size, column : column + size] = 0
-    return spoiled
+    corrupted, side = images.copy(), severity
+    for image in corrupted:
+        row, column = rng.integers(8 - side + 1, size=2)
+        image[row : row + side, column : column + side] = 0
+    return corrupted
 
 
 def contrast(images, severity):
@@ -58,58 +58,62 @@ def contrast(images, severity):
 corruptions = [noise, salt_and_pepper, blur, occlusion, contrast]
 
 # %%
-# The layer of codes, a pool and a linear classifier; what differs is the prior, and
-# whether every patch is divided by its own contrast. Beside them a multilayer
-# perceptron.
+# A network consists of a layer of sparse codes, a pooling layer and a linear
+# classifier. The networks differ in the prior, and in whether every patch is divided by
+# its standard deviation. They are compared with a multilayer perceptron.
 
 
-def network(**options):
+def sparse_coding_classifier(**options):
     layers = [
         ("conv", ConvSparseCoder(16, split_sign=False, random_state=0, **options)),
         ("pool", SpatialPool("average", window=2)),
     ]
-    flat = SparseCodingNetwork(layers, image_shape=(8, 8))
+    network = SparseCodingNetwork(layers, image_shape=(8, 8))
     classifier = LogisticRegression(C=0.1, max_iter=500)
-    return make_pipeline(flat, FlooredScaler(), classifier)
+    return make_pipeline(network, FlooredScaler(), classifier)
 
 
 models = {
-    "ReLU, sparse prior": network(alpha=0.5),
-    "ReLU, no prior": network(alpha=0.0),
-    "hard threshold": network(alpha=0.5, prior="spike_slab"),
-    "ReLU, sparse prior, contrast": network(alpha=0.5, contrast=0.1),
+    "ReLU, sparse prior": sparse_coding_classifier(alpha=0.5),
+    "ReLU, no prior": sparse_coding_classifier(alpha=0.0),
+    "hard threshold": sparse_coding_classifier(alpha=0.5, prior="spike_slab"),
+    "ReLU, sparse prior, contrast": sparse_coding_classifier(alpha=0.5, contrast=0.1),
     "multilayer perceptron": MLPClassifier((64,), max_iter=1000, random_state=0),
 }
 X_train, X_test, y_train, y_test = train_test_split(
     images, digits.target, test_size=0.3, random_state=0
 )
-spoiled = {
-    spoil.__name__: [X_test, *(spoil(X_test, severity) for severity in range(1, 6))]
-    for spoil in corruptions
+corrupted_images = {
+    corrupt.__name__: [X_test, *(corrupt(X_test, severity) for severity in range(1, 6))]
+    for corrupt in corruptions
 }
 curves = {}
 for name, model in models.items():
     model.fit(X_train.reshape(-1, 64), y_train)
-    for kind, levels in spoiled.items():
-        curves[name, kind] = [
-            model.score(x.reshape(-1, 64).astype(np.float32), y_test) for x in levels
+    for corruption, severities in corrupted_images.items():
+        curves[name, corruption] = [
+            model.score(images.reshape(-1, 64).astype(np.float32), y_test)
+            for images in severities
         ]
 
 # %%
-# A sparse prior withstands what is local and random: noise, salt and pepper, and a part
-# of the image that is missing. It costs where the image fades as a whole, for its
-# threshold does not fade with it; a hard threshold, which leaves what it keeps as large
-# as it was, loses less there, and dividing patches by their contrast gives most back.
-# The conjecture holds for disturbances that thresholds were made for. The user guide
-# has the same on more data, over several seeds, and against attacks.
+# A sparse prior makes the network more robust to local and random corruptions: noise,
+# salt and pepper, and occlusion. It makes the network less robust to lower contrast,
+# because the coefficients become smaller and the threshold does not. A hard threshold
+# does not shrink the coefficients that it keeps, and loses less accuracy. Dividing
+# patches by their standard deviation restores most of it. The conjecture therefore
+# holds for some corruptions. The user guide has the same comparison on more data, with
+# several seeds and with adversarial attacks.
 
 figure, axes = plt.subplots(2, 5, figsize=(11, 4.6), layout="constrained")
-for (kind, levels), top, bottom in zip(spoiled.items(), *axes, strict=True):
-    top.imshow(levels[3][1], cmap="gray_r", vmin=0, vmax=1)
-    top.set(title=kind.replace("_", " "), xticks=[], yticks=[])
+for (corruption, severities), top, bottom in zip(
+    corrupted_images.items(), *axes, strict=True
+):
+    top.imshow(severities[3][1], cmap="gray_r", vmin=0, vmax=1)
+    top.set(title=corruption.replace("_", " "), xticks=[], yticks=[])
     for name in models:
         style = "--" if name == "multilayer perceptron" else "-"
-        bottom.plot(curves[name, kind], style, label=name)
+        bottom.plot(curves[name, corruption], style, label=name)
     bottom.set(ylim=(0, 1), xlabel="severity")
 axes[1, 0].set_ylabel("accuracy")
 figure.legend(

@@ -1,4 +1,4 @@
-"""What tests build: estimators, orthonormal atoms and planted data."""
+"""Helpers of all tests: estimators, orthonormal atoms and data of known atoms."""
 
 import inspect
 
@@ -15,8 +15,8 @@ ESTIMATORS = [
 ]
 
 
-def instance(Estimator):
-    """Return an estimator with what it cannot do without."""
+def make_estimator(Estimator):
+    """Return an estimator with its defaults and the arguments that it requires."""
     if Estimator is skscn.SparseCodingNetwork:
         layers = [
             ("conv", skscn.ConvSparseCoder(kernel_size=3)),
@@ -26,25 +26,31 @@ def instance(Estimator):
     return Estimator()
 
 
-def orthonormal(n_components, n_features, seed=0):
+def random_orthonormal(n_components, n_features, seed=0):
+    """Return an array of shape (n_components, n_features) with orthonormal rows."""
     normal = np.random.default_rng(seed).normal(size=(n_features, n_components))
     return np.linalg.qr(normal)[0].T
 
 
-def planted(n_samples, *, density, noise, seed, n_components=64, n_features=64):
-    """Return Laplace codes of some density times orthonormal atoms, and the atoms."""
+def make_planted_data(
+    n_samples, *, density, noise, seed, n_components=64, n_features=64
+):
+    """Return noisy samples with sparse Laplace codes, and the orthonormal atoms.
+
+    A coefficient is not zero with probability `density`.
+    """
     rng = np.random.default_rng(seed)
-    atoms = orthonormal(n_components, n_features, seed)
+    atoms = random_orthonormal(n_components, n_features, seed)
     codes = rng.laplace(size=(n_samples, n_components))
     codes *= rng.random(codes.shape) < density
     return codes @ atoms + noise * rng.normal(size=(n_samples, n_features)), atoms
 
 
-def recovered(components, atoms):
-    """Return the fraction of atoms found with a cosine beyond 0.99."""
+def recovered_fraction(components, atoms):
+    """Return the fraction of atoms whose best cosine with a component exceeds 0.99."""
     return np.mean(np.abs(components @ atoms.T).max(axis=0) > 0.99)
 
 
-def gap(components):
-    """Return how far the rows are from orthonormal."""
+def orthonormality_error(components):
+    """Return the largest absolute entry of D Dᵀ − I."""
     return np.abs(components @ components.T - np.eye(len(components))).max()

@@ -1,4 +1,4 @@
-"""Data that tests share."""
+"""Fixtures of all tests."""
 
 import os
 
@@ -7,14 +7,14 @@ import pytest
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
-# Not to be imported where nothing is dispatched: test_array_api runs it.
-DISPATCHES = os.environ.get("SCIPY_ARRAY_API") == "1"
-collect_ignore = [] if DISPATCHES else ["data/array_api.py"]
+# array_api.py needs array API dispatch: test_array_api.py runs it in another process.
+HAS_DISPATCH = os.environ.get("SCIPY_ARRAY_API") == "1"
+collect_ignore = [] if HAS_DISPATCH else ["data/array_api.py"]
 
 
 @pytest.fixture
 def short_slices(monkeypatch):
-    """Cut rows into slices of the least length, however narrow they are."""
+    """Cut rows into slices of the minimum length, and return that length."""
     from skscn._data import parallel
 
     monkeypatch.setattr(parallel, "MAX_SLICE_ROWS", parallel.MIN_SLICE_ROWS)
@@ -23,14 +23,14 @@ def short_slices(monkeypatch):
 
 @pytest.fixture(scope="session", autouse=True)
 def single_blas_thread():
-    """Hold BLAS to one thread: its threads cost more than they do on small matrices."""
+    """Limit BLAS to one thread: more threads make products of small matrices slower."""
     with threadpool_limits(1, user_api="blas"):
         yield
 
 
 @pytest.fixture(scope="session")
 def digits():
-    """Return handwritten digits as rows of 64 pixels from 0 to 16."""
+    """Return handwritten digits of shape (1797, 64), with pixels from 0 to 16."""
     return load_digits(return_X_y=True)[0]
 
 

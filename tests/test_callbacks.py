@@ -1,4 +1,4 @@
-"""The callbacks of scikit-learn 1.9; before, fitting goes on without them."""
+"""Callbacks of scikit-learn 1.9 or later; earlier versions fit without them."""
 
 import io
 
@@ -17,12 +17,12 @@ from skscn import (
 from skscn._data.sklearn_compat import HAS_CALLBACKS
 
 with_callbacks = pytest.mark.skipif(
-    not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on"
+    not HAS_CALLBACKS, reason="callbacks need scikit-learn 1.9 or later"
 )
 
 
 class Recorder:
-    """Note what happens; stop after some iterations."""
+    """Record the events of a fit, and stop it after `stop_after` iterations."""
 
     def __init__(self, stop_after=None):
         self.stop_after, self.objectives, self.events = stop_after, [], []
@@ -49,18 +49,18 @@ class Recorder:
 @with_callbacks
 @pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
 @pytest.mark.parametrize("alpha", [3.0, "auto"])
-def test_callbacks_see_every_iteration(Coder, alpha, digits):
+def test_callbacks_are_called_at_every_iteration(Coder, alpha, digits):
     recorder = Recorder()
     recorder.X = digits[:5]
     coder = Coder(3, alpha=alpha).set_callbacks(recorder).fit(digits)
     assert recorder.objectives == coder.objective_path_[1:]
-    each = ["begin iteration", "end iteration"] * coder.n_iter_
-    assert recorder.events == ["setup", "begin fit", *each, "end fit", "teardown"]
+    iterations = ["begin iteration", "end iteration"] * coder.n_iter_
+    assert recorder.events == ["setup", "begin fit", *iterations, "end fit", "teardown"]
 
 
 @with_callbacks
-def test_a_callback_stops_the_fit(digits):
-    """Without a warning, and with the state that the callback saw."""
+def test_a_callback_can_stop_the_fit(digits):
+    """There is no warning, and the coder is the one that the callback was given."""
     recorder = Recorder(stop_after=4)
     recorder.X = digits[:5]
     coder = OrthogonalSparseCoder(alpha=3.0, tol=0).set_callbacks(recorder).fit(digits)
@@ -71,22 +71,22 @@ def test_a_callback_stops_the_fit(digits):
 
 
 @with_callbacks
-def test_a_callback_that_fails_is_torn_down_and_leaves_the_coder_as_it_was(digits):
-    class Failing(Recorder):
+def test_a_callback_that_raises_is_torn_down_and_the_coder_is_unchanged(digits):
+    class FailingCallback(Recorder):
         def on_fit_task_end(self, estimator, context):
             raise ZeroDivisionError
 
-    failing = Failing()
-    coder = OrthogonalSparseCoder(alpha=3.0).set_callbacks(failing)
+    callback = FailingCallback()
+    coder = OrthogonalSparseCoder(alpha=3.0).set_callbacks(callback)
     before = dict(vars(coder))
     with pytest.raises(ZeroDivisionError):
         coder.fit(digits)
-    assert failing.events[-1] == "teardown"
+    assert callback.events[-1] == "teardown"
     assert vars(coder) == before
 
 
 @with_callbacks
-def test_the_progress_bar_shows_the_iterations(digits, monkeypatch):
+def test_the_progress_bar_shows_the_fit_of_a_coder(digits, monkeypatch):
     pytest.importorskip("rich")
     from rich import progress
     from sklearn.callback import ProgressBar
@@ -102,7 +102,7 @@ def test_the_progress_bar_shows_the_iterations(digits, monkeypatch):
     assert "OrthogonalSparseCoder" in out.getvalue()
 
 
-def test_before_1_9_fitting_goes_on_without(digits, monkeypatch):
+def test_without_callbacks_a_fit_is_the_same(digits, monkeypatch):
     expected = OrthogonalSparseCoder(alpha=3.0).fit(digits)
     monkeypatch.setattr("skscn._data.sklearn_compat.HAS_CALLBACKS", False)
     coder = OrthogonalSparseCoder(alpha=3.0).fit(digits)
@@ -110,8 +110,8 @@ def test_before_1_9_fitting_goes_on_without(digits, monkeypatch):
 
 
 @with_callbacks
-def test_callbacks_follow_a_network_layer_by_layer(digits):
-    class Tasks(Recorder):
+def test_callbacks_of_a_network_see_the_fits_of_its_layers(digits):
+    class TaskRecorder(Recorder):
         max_propagation_depth = None
 
         def on_fit_task_begin(self, estimator, context):
@@ -128,14 +128,14 @@ def test_callbacks_follow_a_network_layer_by_layer(digits):
         ("pool1", SpatialPool()),
         ("conv2", ConvSparseCoder(2, kernel_size=3, depthwise=True, random_state=0)),
     ]
-    tasks = Tasks()
-    network = SparseCodingNetwork(layers).set_callbacks(tasks)
+    recorder = TaskRecorder()
+    network = SparseCodingNetwork(layers).set_callbacks(recorder)
     network.fit(digits.reshape(-1, 8, 8))
-    fits = [event for event in tasks.events if event[1] == "fit"]
+    fits = [event for event in recorder.events if event[1] == "fit"]
     names = [event[0] for event in fits]
     assert names.count("OrthogonalSparseCoder") == 1 + 8
     assert names.count("SparseCodingNetwork") == 1
-    iterations = [event for event in tasks.events if event[1] == "iteration"]
+    iterations = [event for event in recorder.events if event[1] == "iteration"]
     assert len(iterations) >= sum(
         layer.n_iter_ for _, layer in network.layers_ if hasattr(layer, "n_iter_")
     )

@@ -1,16 +1,15 @@
-"""scikit-learn's own checks, over every public estimator, with no expected failure."""
+"""Every public estimator passes all checks of scikit-learn."""
 
 import pytest
-from common import ESTIMATORS, instance
-from sklearn.exceptions import ConvergenceWarning
+from common import ESTIMATORS, make_estimator
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skscn
 
 CODERS = (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder)
-# `check_estimator` leaves these out.
-LEFT_OUT = [
+# Checks of scikit-learn that `check_estimator` does not run.
+ADDITIONAL_CHECKS = [
     "check_transformer_get_feature_names_out",
     "check_transformer_get_feature_names_out_pandas",
     "check_get_feature_names_out_error",
@@ -23,35 +22,29 @@ LEFT_OUT = [
     "check_inplace_ensure_writeable",
     "check_param_validation",
 ]
-FOR_ALL = [  # the others are about transformers
+CHECKS_WITHOUT_TRANSFORM = [  # the other additional checks are of transformers
     "check_dataframe_column_names_consistency",
     "check_inplace_ensure_writeable",
     "check_param_validation",
 ]
-# Checks fit for a few iterations only, and to data of any scale.
-few_iterations = [
-    pytest.mark.filterwarnings(
-        f"ignore::{ConvergenceWarning.__module__}.{ConvergenceWarning.__qualname__}"
-    ),
-    pytest.mark.filterwarnings("ignore:All codes of the training data are zero"),
-]
 
 
-def with_marks(test):
-    for mark in few_iterations:
-        test = mark(test)
-    return test
+# The checks fit for few iterations and to data of any scale, which warns.
+ignore_expected_warnings = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore:All codes of the training data are zero",
+)
 
 
-def variants():
-    """Yield every estimator as it comes, and with what changes its code paths."""
+def estimator_variants():
+    """Yield every estimator with its defaults, and with options that use other code."""
     for Estimator in ESTIMATORS:
-        yield instance(Estimator)
+        yield make_estimator(Estimator)
     for Coder in (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder):
         yield Coder(alpha=0.1, init="random", n_jobs=2)
         yield Coder(alpha=0.1, prior="spike_slab", init="dct", center=False)
-        # Few iterations: checks fit to fewer samples than features, whose likelihood
-        # has no maximum, and ask for the same digits from rounding errors that differ.
+        # Few iterations: some checks fit to fewer samples than features. Then the
+        # likelihood has no maximum, and rounding errors grow with every iteration.
         yield Coder(alpha="auto", inference="mean", max_iter=3)
         yield Coder(alpha="auto", prior="spike_slab", max_iter=3, n_jobs=2)
     yield skscn.ConvSparseCoder(kernel_size=3, contrast=0.1, depthwise=True, n_jobs=2)
@@ -70,7 +63,7 @@ def variants():
     )
 
 
-def test_every_public_estimator_is_found():
+def test_the_list_of_estimators_holds_every_kind():
     assert {Estimator.__name__ for Estimator in ESTIMATORS} >= {
         "OrthogonalSparseCoder",
         "NonNegativeSparseCoder",
@@ -83,28 +76,28 @@ def test_every_public_estimator_is_found():
     }
 
 
-@with_marks
-@parametrize_with_checks(list(variants()))
+@ignore_expected_warnings
+@parametrize_with_checks(list(estimator_variants()))
 def test_scikit_learn_checks(estimator, check):
     if getattr(check, "func", check).__name__.startswith("check_array_api"):
-        # Without SCIPY_ARRAY_API they do nothing but skip: array_api.py runs them.
+        # They need SCIPY_ARRAY_API: data/array_api.py runs them.
         supports = estimator.__sklearn_tags__().array_api_support
         assert supports == isinstance(estimator, CODERS)
         return
     check(estimator)
 
 
-@with_marks
-# The checks fit to a frame and transform an array, or the other way round.
+@ignore_expected_warnings
+# The checks fit to a data frame and transform an array, or the other way round.
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
 @pytest.mark.parametrize(
     ("Estimator", "name"),
     [
         (Estimator, name)
         for Estimator in ESTIMATORS
-        for name in LEFT_OUT
-        if hasattr(Estimator, "transform") or name in FOR_ALL
+        for name in ADDITIONAL_CHECKS
+        if hasattr(Estimator, "transform") or name in CHECKS_WITHOUT_TRANSFORM
     ],
 )
-def test_checks_that_check_estimator_leaves_out(Estimator, name):
-    getattr(estimator_checks, name)(Estimator.__name__, instance(Estimator))
+def test_additional_scikit_learn_checks(Estimator, name):
+    getattr(estimator_checks, name)(Estimator.__name__, make_estimator(Estimator))

@@ -1,11 +1,11 @@
-"""What the documentation says is what the code does."""
+"""The documentation agrees with the code."""
 
 import ast
 import inspect
 import re
 
 import pytest
-from common import ESTIMATORS, instance
+from common import ESTIMATORS, make_estimator
 
 import skscn
 
@@ -14,16 +14,16 @@ each_estimator = pytest.mark.parametrize(
 )
 
 
-def section(doc, title):
-    """Return the items of a numpydoc section as name: description."""
+def docstring_section(doc, title):
+    """Return the items of a numpydoc section as {name: description}."""
     match = re.search(rf"\n{title}\n-+\n(.*?)(?=\n\n\w[\w ]*\n-{{3,}}|\Z)", doc, re.S)
     items = re.split(r"\n(?=\w+ : )", "\n" + match.group(1))[1:]
     return dict(item.split(" : ", 1) for item in items)
 
 
 @each_estimator
-def test_documented_defaults_are_the_real_ones(Estimator):
-    documented = section(inspect.getdoc(Estimator), "Parameters")
+def test_documented_defaults_are_those_of_the_signature(Estimator):
+    documented = docstring_section(inspect.getdoc(Estimator), "Parameters")
     parameters = inspect.signature(Estimator).parameters
     assert list(documented) == list(parameters)
     for name, parameter in parameters.items():
@@ -35,9 +35,9 @@ def test_documented_defaults_are_the_real_ones(Estimator):
 
 
 @each_estimator
-def test_every_fitted_attribute_is_documented_and_there(Estimator, digits):
-    documented = set(section(inspect.getdoc(Estimator), "Attributes"))
-    fitted = instance(Estimator).fit(digits, digits[:, 20] > 0)
+def test_the_fitted_attributes_are_the_documented_ones(Estimator, digits):
+    documented = set(docstring_section(inspect.getdoc(Estimator), "Attributes"))
+    fitted = make_estimator(Estimator).fit(digits, digits[:, 20] > 0)
     properties = {
         name
         for base in Estimator.__mro__
@@ -45,21 +45,22 @@ def test_every_fitted_attribute_is_documented_and_there(Estimator, digits):
         for name, value in vars(base).items()
         if isinstance(value, property)
     }
-    there = {
+    present = {
         name
         for name in vars(fitted).keys() | properties
         if name.endswith("_") and not name.startswith("_")
     }
-    assert documented - {"feature_names_in_"} == there
+    assert documented - {"feature_names_in_"} == present
 
 
 @each_estimator
-def test_about_a_dozen_parameters(Estimator):
-    # A convolution has those of a coder, of patches, and of their normalisation.
-    most = 17 if Estimator is skscn.ConvSparseCoder else 13
-    assert len(inspect.signature(Estimator).parameters) <= most
+def test_an_estimator_has_few_parameters(Estimator):
+    # A convolutional layer has the parameters of a coder, of patches, and of their
+    # normalization.
+    max_parameters = 17 if Estimator is skscn.ConvSparseCoder else 13
+    assert len(inspect.signature(Estimator).parameters) <= max_parameters
 
 
-def test_the_front_door_lists_names_in_order():
+def test_public_names_are_sorted_and_the_version_is_well_formed():
     assert list(skscn.__all__) == sorted(skscn.__all__)
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", skscn.__version__)

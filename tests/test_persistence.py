@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_common import variants
+from test_common import estimator_variants
 
 import skscn
 from skscn import make_sparse_coding_network, skops_trusted_types
@@ -24,7 +24,7 @@ pytestmark = [
 
 def models():
     """Yield every public estimator, with several parameters and in Pipelines."""
-    yield from variants()
+    yield from estimator_variants()
     yield make_sparse_coding_network(
         [
             ("conv", skscn.ConvSparseCoder(3, kernel_size=3)),

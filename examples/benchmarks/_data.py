@@ -1,13 +1,14 @@
-"""The data sets of the benchmarks: from the folder SKSCN_DATA, or from OpenML."""
+"""Data sets of the benchmarks: in the folder SKSCN_DATA, from OpenML, or artificial."""
 
 import os
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import fetch_openml, load_digits
+from sklearn.datasets import fetch_openml, load_digits, load_sample_images
+from sklearn.feature_extraction.image import extract_patches_2d
 from sklearn.model_selection import train_test_split
 
-# Name at OpenML, shape of a row, whether channels come first, images to train with.
+# Name at OpenML, shape of a row, whether channels are first, size of the training set.
 OPENML = {
     "usps": ("USPS", (16, 16), False, 7_291),
     "mnist": ("mnist_784", (28, 28), False, 60_000),
@@ -16,60 +17,91 @@ OPENML = {
 FILES = {"usps": "usps", "mnist": "mnist", "cifar10": "cifar10_20k"}
 
 
-def folder():
+def data_folder():
     """Return the folder of data sets, or None."""
     return Path(os.environ["SKSCN_DATA"]) if "SKSCN_DATA" in os.environ else None
 
 
-def images(name):
-    """Return images and labels to train with, then to test with."""
+def load_images(name):
+    """Return training images and labels, then test images and labels."""
     if name == "digits":
         X, y = load_digits(return_X_y=True)
         X = X.reshape(-1, 8, 8).astype(np.float32)
-        return split(*train_test_split(X, y, test_size=0.2, stratify=y, random_state=0))
-    if name == "synthetic":  # for --quick: three channels, and labels in the contrast
+        X, X_test, y, y_test = train_test_split(
+            X, y, test_size=0.2, stratify=y, random_state=0
+        )
+        return X, y, X_test, y_test
+    if name == "synthetic":  # for --quick: color images whose label is their contrast
         rng = np.random.default_rng(0)
         y = np.arange(200) % 4
         X = rng.uniform(0, 50, size=(200, 16, 16, 3)) * (y[:, None, None, None] + 1)
         X = X.astype(np.uint8)
         return X[:150], y[:150], X[150:], y[150:]
-    if folder() is not None:
-        return archive(folder() / f"{FILES[name]}.npz")
+    if data_folder() is not None:
+        return _load_archive(data_folder() / f"{FILES[name]}.npz")
     title, shape, channels_first, n_train = OPENML[name]
     X, y = fetch_openml(title, version=1, return_X_y=True, as_frame=False)
-    X = (X - X.min()).astype(np.float32).reshape(-1, *shape)  # paper is zero
+    X = (X - X.min()).astype(np.float32).reshape(-1, *shape)  # the background is zero
     if channels_first:
         X = np.ascontiguousarray(np.moveaxis(X, 1, -1))
     y = np.unique(y, return_inverse=True)[1]
     return X[:n_train], y[:n_train], X[n_train:], y[n_train:]
 
 
-def classics():
-    """Return the five grey images of denoising papers by their names, or none."""
-    if folder() is None:
+def load_classic_images():
+    """Return the five gray images of denoising papers by name; empty without files."""
+    if data_folder() is None:
         return {}
-    with np.load(folder() / "classic5.npz") as data:
+    with np.load(data_folder() / "classic5.npz") as data:
         return {name: data[name] for name in data.files}
 
 
-def signals():
-    """Return the names of the signal sets of the folder `ucr`."""
-    if folder() is None:
+def load_patches(n_samples, side, seeds):
+    """Return patches of scikit-learn's two photographs, in gray, without their means.
+
+    Parameters
+    ----------
+    n_samples : int
+        Even: half of the patches are from each photograph.
+    side : int
+        Height and width of a patch.
+    seeds : (int, int)
+        Of the positions in each photograph.
+    """
+    patches = [
+        extract_patches_2d(
+            image.mean(axis=2) / 255,
+            (side, side),
+            max_patches=n_samples // 2,
+            random_state=seed,
+        )
+        for image, seed in zip(load_sample_images().images, seeds, strict=True)
+    ]
+    rows = np.concatenate(patches).reshape(n_samples, -1)
+    return rows - rows.mean(axis=1, keepdims=True)
+
+
+def signal_names():
+    """Return the names of the signal data sets in the folder `ucr`."""
+    if data_folder() is None:
         return []
-    return sorted(path.stem for path in (folder() / "ucr").glob("*.npz"))
+    return sorted(path.stem for path in (data_folder() / "ucr").glob("*.npz"))
 
 
-def signal(name):
-    """Return signals and labels to train with, then to test with."""
-    return archive(folder() / "ucr" / f"{name}.npz")
+def load_signals(name):
+    """Return training signals and labels, then test signals and labels."""
+    return _load_archive(data_folder() / "ucr" / f"{name}.npz")
 
 
-def archive(path):
-    """Return what an archive holds."""
+def make_signals(n_signals, rng, *, n_classes, noise_std):
+    """Return signals with one of several shapes at a random position, and labels."""
+    y = np.arange(n_signals) % n_classes
+    time = np.linspace(-4, 4, 60) - rng.uniform(-1, 1, (n_signals, 1))
+    shapes = [np.exp(-(time**2)), -time * np.exp(-(time**2)), np.tanh(time)]
+    noise = rng.normal(scale=noise_std, size=time.shape)
+    return np.choose(y[:, None], shapes[:n_classes]) + noise, y
+
+
+def _load_archive(path):
     with np.load(path) as data:
         return tuple(data[key] for key in ("X_train", "y_train", "X_test", "y_test"))
-
-
-def split(X, Z, y, z):
-    """Return what train_test_split does in the order of the others."""
-    return X, y, Z, z

@@ -1,5 +1,6 @@
-"""What the benchmarks share: interleaved timing, tables, budgets and the machine."""
+"""Shared by all benchmarks: options, timing, tables, budgets and environment."""
 
+import argparse
 import os
 import platform
 import textwrap
@@ -17,13 +18,25 @@ from threadpoolctl import ThreadpoolController
 
 import skscn
 
-BRIEF = 0.1  # seconds: what is faster runs several times a round
-REST = 0.05  # seconds in which threads that wait for more work of BLAS fall asleep
-MISSING = "not installed (pip install skscn[bench])"
+MIN_SECONDS = 0.1  # of one round: a faster method runs several times
+PAUSE_SECONDS = 0.05  # after which idle BLAS threads no longer use a processor
+NOT_INSTALLED = "not installed (pip install skscn[bench])"
 
 
-def optional(name):
-    """Return a package, or None where it is not installed."""
+def make_parser(docstring, *, repeats=None):
+    """Return a parser with the options --quick and, with a default, --repeats."""
+    parser = argparse.ArgumentParser(description=docstring.partition("\n\n")[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="use tiny data, to test that it runs"
+    )
+    if repeats is not None:
+        text = f"number of rounds whose median is printed (default: {repeats})"
+        parser.add_argument("--repeats", type=int, default=repeats, help=text)
+    return parser
+
+
+def import_optional(name):
+    """Return a package, or None if it is not installed."""
     try:
         return import_module(name)
     except ImportError:
@@ -31,38 +44,44 @@ def optional(name):
 
 
 @dataclass(frozen=True)
-class Contender:
-    """Something to time, without arguments; None is a package that is not installed."""
+class Method:
+    """A function without arguments to time; None if its package is not installed."""
 
     name: str
     run: Callable | None
     threads: int = 1  # of BLAS
-    share: float = 1.0  # of the rows that it gets: its time is scaled to all of them
+    row_fraction: float = 1.0  # of all rows; the time is scaled to all of them
 
 
-def measure(contenders, repeats):
-    """Run all in turn, `repeats` rounds; return median seconds and results by name."""
+def time_methods(methods, repeats):
+    """Run the methods in turn, `repeats` rounds; return median seconds and results."""
     blas = ThreadpoolController()
-    contenders = [c for c in contenders if c.run is not None]
-    seconds, results = {c.name: [] for c in contenders}, {}
+    methods = [m for m in methods if m.run is not None]
+    seconds, results = {m.name: [] for m in methods}, {}
     for _ in range(repeats):
-        for c in contenders:
-            spent = 0.0
-            time.sleep(REST)
-            with blas.limit(limits=c.threads, user_api="blas"):
-                while spent < BRIEF:
-                    start = time.perf_counter()
-                    results[c.name] = c.run()
-                    seconds[c.name].append(time.perf_counter() - start)
-                    spent += seconds[c.name][-1]
-    return {c.name: median(seconds[c.name]) / c.share for c in contenders}, results
+        for m in methods:
+            total = 0.0
+            time.sleep(PAUSE_SECONDS)
+            with blas.limit(limits=m.threads, user_api="blas"):
+                while total < MIN_SECONDS:
+                    results[m.name], duration = timed(m.run)
+                    seconds[m.name].append(duration)
+                    total += duration
+    return {m.name: median(seconds[m.name]) / m.row_fraction for m in methods}, results
+
+
+def timed(run, *arguments):
+    """Return the result of a call and its duration in seconds."""
+    start = time.perf_counter()
+    result = run(*arguments)
+    return result, time.perf_counter() - start
 
 
 def peak_memory():
-    """Return the most megabytes that this process ever had, or NaN.
+    """Return the largest memory of this process in megabytes; NaN if not on Linux.
 
-    Linux' own count for the process: `getrusage` counts what the process that started
-    it had before, too.
+    Linux counts it for the process. `getrusage` would also count the memory that the
+    parent process had before.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -72,15 +91,15 @@ def peak_memory():
     return np.nan
 
 
-def forget_peak():
-    """Let `peak_memory` begin anew from what is held now, where Linux allows it."""
+def reset_peak_memory():
+    """Let `peak_memory` start again from the present memory, where Linux allows it."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def table(title, columns, rows):
-    """Print rows of cells as Markdown; a row of one cell is a package not installed."""
-    rows = [row if len(row) > 1 else [*row, MISSING] for row in rows]
+def print_table(title, columns, rows):
+    """Print rows as Markdown; a row of one cell is a package that is not installed."""
+    rows = [row if len(row) > 1 else [*row, NOT_INSTALLED] for row in rows]
     rows = [[*row, *[""] * (len(columns) - len(row))] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     rules = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -91,24 +110,24 @@ def table(title, columns, rows):
     print()
 
 
-def note(text):
+def print_note(text):
     """Print a paragraph."""
-    print(textwrap.fill(text, 88) + "\n")
+    print(f"\n{textwrap.fill(text, 88)}\n")
 
 
-def at_least(limit, found, what):
-    """Print whether a figure keeps its budget; NaN is a package not installed."""
-    verdict = f"{found:.3g}, {'met' if found >= limit else 'missed'}"
-    print(f"- {what} ≥ {limit:g}: {MISSING if np.isnan(found) else verdict}")
+def print_at_least(limit, value, quantity):
+    """Print whether a value meets its budget; NaN is a package not installed."""
+    verdict = f"{value:.3g}, {'met' if value >= limit else 'missed'}"
+    print(f"- {quantity} ≥ {limit:g}: {NOT_INSTALLED if np.isnan(value) else verdict}")
 
 
-def at_most(limit, found, what):
-    """Print whether a figure keeps its budget; NaN is a package not installed."""
-    verdict = f"{found:.3g}, {'met' if found <= limit else 'missed'}"
-    print(f"- {what} ≤ {limit:g}: {MISSING if np.isnan(found) else verdict}")
+def print_at_most(limit, value, quantity):
+    """Print whether a value meets its budget; NaN is a package not installed."""
+    verdict = f"{value:.3g}, {'met' if value <= limit else 'missed'}"
+    print(f"- {quantity} ≤ {limit:g}: {NOT_INSTALLED if np.isnan(value) else verdict}")
 
 
-def print_machine(packages):
+def print_environment(packages):
     """Print the processor, the versions of packages, and the threads of BLAS."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
@@ -121,7 +140,7 @@ def print_machine(packages):
         try:
             print(f"- {name} {version(name)}")
         except PackageNotFoundError:
-            print(f"- {name} {MISSING}")
+            print(f"- {name} {NOT_INSTALLED}")
     for library in ThreadpoolController().select(user_api="blas").info():
         name = Path(library["filepath"]).name
         threads = library["num_threads"]

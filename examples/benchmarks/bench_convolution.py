@@ -1,39 +1,39 @@
 """How fast is a convolutional layer, and how much memory does it take?
 
-A layer without contrast normalisation and an average pool of 2 × 2, float32, beside
-torch with the same filters and as many threads.
+A layer without contrast normalization and average pooling over windows of 2 × 2, in
+float32, compared with torch with the same filters and the same number of threads.
 """
 
-import argparse
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from _measure import (
-    Contender,
-    at_least,
-    at_most,
-    forget_peak,
-    measure,
-    note,
-    optional,
+    Method,
+    import_optional,
+    make_parser,
     peak_memory,
-    print_machine,
-    table,
+    print_at_least,
+    print_at_most,
+    print_environment,
+    print_note,
+    print_table,
+    reset_peak_memory,
+    time_methods,
 )
 
 from skscn import ConvSparseCoder, SparseCodingNetwork, SpatialPool
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
-BATCH = 250  # images that torch gets at a time: its maps would not fit otherwise
+BATCH_SIZE = 250  # images in one call of torch, which limits the memory of its maps
 
-torch = optional("torch")
+torch = import_optional("torch")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer, the images it reads, and how many."""
+    """A layer, and the number and shape of its input images."""
 
     name: str
     n_images: int
@@ -52,21 +52,21 @@ LAYERS = (
 )
 
 
-def fitted(layer, n_jobs=1, contrast=None):
+def fit_network(layer, n_jobs=1, contrast=None):
     conv = ConvSparseCoder(
         layer.n_atoms, kernel_size=layer.kernel_size, contrast=contrast, random_state=0
     )
     layers = [("conv", conv), ("pool", SpatialPool("average", window=2))]
-    return SparseCodingNetwork(layers, n_jobs=n_jobs).fit(images(layer, 20))
+    return SparseCodingNetwork(layers, n_jobs=n_jobs).fit(make_images(layer, 20))
 
 
-def images(layer, n_images):
+def make_images(layer, n_images):
     rng = np.random.default_rng(0)
     return rng.random((n_images, *layer.image_shape), dtype=np.float32)
 
 
-def torch_layer(network, X):
-    """Return the same as a function of nothing, its result as a NumPy array."""
+def make_torch_function(network, X):
+    """Return a function of n_threads that computes the same maps of X with torch."""
     conv = network.named_layers_["conv"]
     weight = torch.from_numpy(conv.filters_.transpose(0, 3, 1, 2).copy())
     bias = torch.from_numpy(conv.bias_)
@@ -77,7 +77,7 @@ def torch_layer(network, X):
         torch.set_num_threads(n_threads)
         parts = []
         with torch.inference_mode():
-            for batch in X.split(BATCH):
+            for batch in X.split(BATCH_SIZE):
                 maps = functional.conv2d(batch, weight, bias, padding="same")
                 parts.append(functional.avg_pool2d(maps.relu_(), 2))
         return torch.cat(parts).numpy().transpose(0, 2, 3, 1)
@@ -86,71 +86,70 @@ def torch_layer(network, X):
 
 
 def compare(layer, n_images, repeats):
-    """Return the row of a layer, and times by those of torch and of 2 workers."""
-    X = images(layer, n_images)
-    one, two = fitted(layer, 1), fitted(layer, 2)
-    normalised = fitted(layer, 1, contrast=0.1)
-    peer = torch and torch_layer(one, X)
-    seconds, results = measure(
+    """Return the table row of a layer, its times relative to torch, and the speedup."""
+    X = make_images(layer, n_images)
+    one, two = fit_network(layer, 1), fit_network(layer, 2)
+    normalized = fit_network(layer, 1, contrast=0.1)
+    run_torch = torch and make_torch_function(one, X)
+    seconds, results = time_methods(
         [
-            Contender("one", lambda: one.transform(X)),
-            Contender("two", lambda: two.transform(X)),
-            Contender("contrast", lambda: normalised.transform(X)),
-            Contender("torch 1", peer and (lambda: peer(1))),
-            Contender("torch 2", peer and (lambda: peer(2))),
+            Method("one", lambda: one.transform(X)),
+            Method("two", lambda: two.transform(X)),
+            Method("contrast", lambda: normalized.transform(X)),
+            Method("torch 1", run_torch and (lambda: run_torch(1))),
+            Method("torch 2", run_torch and (lambda: run_torch(2))),
         ],
         repeats,
     )
     ms = {name: 1000 * value / n_images for name, value in seconds.items()}
     cells = [f"{ms[name]:.3f}" for name in ("one", "two", "contrast")]
     ratios = [np.nan, np.nan, ms["one"] / ms["two"]]
-    if peer:
+    if run_torch:
         ratios[:2] = ms["one"] / ms["torch 1"], ms["two"] / ms["torch 2"]
-        gap = np.abs(results["one"] - results["torch 1"].reshape(n_images, -1)).max()
-        cells += [f"{ms['torch 1']:.3f}", f"{ms['torch 2']:.3f}", f"{gap:.0e}"]
+        difference = results["one"] - results["torch 1"].reshape(n_images, -1)
+        cells += [f"{ms['torch 1']:.3f}", f"{ms['torch 2']:.3f}"]
+        cells.append(f"{np.abs(difference).max():.0e}")
     return [layer.name, *cells], ratios
 
 
-def memory(layer, n_images):
-    """Return megabytes that transform takes beyond its input and its output."""
-    network, X = fitted(layer, 2, contrast=0.1), images(layer, n_images)
+def measure_memory(layer, n_images):
+    """Return the megabytes that transform needs besides its input and its output."""
+    network = fit_network(layer, 2, contrast=0.1)
+    X = make_images(layer, n_images)
     network.transform(X[:1])
-    forget_peak()
+    reset_peak_memory()
     before = peak_memory()
     output = network.transform(X)
     return peak_memory() - before - output.nbytes / 2**20
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="hardly any images")
-    arguments = parser.parse_args()
-    quick, repeats = arguments.quick, 1 if arguments.quick else arguments.repeats
-    print_machine(PACKAGES)
-    found = [
+    options = make_parser(__doc__, repeats=5).parse_args()
+    quick, repeats = options.quick, 1 if options.quick else options.repeats
+    print_environment(PACKAGES)
+    comparisons = [
         compare(layer, 4 if quick else layer.n_images, repeats) for layer in LAYERS
     ]
-    rows, ratios = zip(*found, strict=True)
+    rows, ratios = zip(*comparisons, strict=True)
     if torch is None:
         rows = [[*row, "not installed (pip install torch)"] for row in rows]
-    columns = ["maps of both signs", "skscn, 1 worker", "2 workers", "1, contrast"]
-    columns += ["torch, 1 thread", "2 threads", "difference"]
-    table("Convolution, ReLU and pool: ms an image", columns, rows)
+    columns = ["maps of both signs", "skscn, 1 worker", "2 workers"]
+    columns += ["1 worker, contrast", "torch, 1 thread", "2 threads", "difference"]
+    print_table("Convolution, ReLU and pooling: ms per image", columns, rows)
     worst = np.max(np.array(ratios)[:, :2], axis=0)
-    at_most(1, worst[0], "time by that of torch, 1 worker and 1 thread, at worst")
-    at_most(1, worst[1], "time by that of torch, 2 workers and 2 threads, at worst")
+    print_at_most(1, worst[0], "maximum time relative to torch, 1 worker and 1 thread")
+    print_at_most(1, worst[1], "maximum time relative to torch, 2 workers and threads")
     speedup = np.min(np.array(ratios)[:, 2])
-    at_least(1.6, speedup, "times faster with 2 workers, at worst")
+    print_at_least(1.6, speedup, "minimum speedup with 2 workers")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
         for layer in (LAYERS[1], LAYERS[3], LAYERS[5]):
             n_images = 4 if quick else 10 * layer.n_images
-            extra = pool.submit(memory, layer, n_images).result()
-            at_most(200, extra, f"MB beside input and output, {layer.name}")
-    note(
-        "torch reads images channel by channel, as it likes them best, and "
-        f"{BATCH} at a time. skscn reads and returns them channels last."
+            megabytes = pool.submit(measure_memory, layer, n_images).result()
+            print_at_most(200, megabytes, f"MB besides input and output, {layer.name}")
+    print_note(
+        f"torch is given {BATCH_SIZE} images at a time, with channels first, which is "
+        "fastest for it. skscn reads and returns images with channels last."
     )
 
 

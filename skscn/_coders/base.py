@@ -17,7 +17,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.likelihood import LikelihoodMixin
-from skscn._core.fitting import fit_dictionary, start_dictionary
+from skscn._core.fitting import learn_dictionary, start_dictionary
 from skscn._core.missing_values import (
     encode_to_csr_with_missing,
     encode_with_missing,
@@ -76,6 +76,7 @@ class BaseCoder(
 
     _priors: ClassVar[dict]
     n_iter_: int
+    _online_state: OnlineState
     _row_buffer: RowBuffer | None
 
     _parameter_constraints: ClassVar[dict] = {
@@ -134,11 +135,12 @@ class BaseCoder(
         attributes = partial(self._fitted_attributes, problem, X)
         callbacks = FitCallbacks(self, X, self.max_iter, attributes)
         with row_sums(X, weights, self.n_jobs) as rows:
-            data, components = self._start(rows, problem, init, n_components)
-            solution = fit_dictionary(
+            solution = learn_dictionary(
+                rows,
                 problem,
-                data,
-                components,
+                init,
+                n_components,
+                **self._start_options(rows),
                 parameters=self._known_parameters(n_components) if is_warm else None,
                 max_iter=self.max_iter,
                 tol=self.tol,
@@ -207,7 +209,9 @@ class BaseCoder(
                 init = self._init_anew(X, n_components, state)
                 state = state.with_scale_of(batch, center=self.center)
             if state is None:
-                start = self._start(rows, problem, init, n_components)
+                start = start_dictionary(
+                    rows, problem, init, n_components, **self._start_options(rows)
+                )
                 state = OnlineState.start(problem, *start)
             state, objective = update(
                 state,
@@ -324,16 +328,11 @@ class BaseCoder(
         alpha = check_alpha(as_numpy(self.alpha), n_components, dtype)
         return MapProblem(prior, self.center, alpha)
 
-    def _start(self, rows, problem, init, n_components):
-        """Return centered rows, and a dictionary to start from."""
-        return start_dictionary(
-            rows,
-            problem,
-            init,
-            n_components,
-            random_state=check_random_state(self.random_state),
-            check_moments=partial(_check_moments, dtype=rows.dtype),
-        )
+    def _start_options(self, rows):
+        return {
+            "random_state": check_random_state(self.random_state),
+            "check_moments": partial(_check_moments, dtype=rows.dtype),
+        }
 
     def _known_parameters(self, n_components):
         """Return the parameters that a warm start continues from, or None."""

@@ -49,7 +49,7 @@ class LikelihoodMixin:
 
     @property
     def rate_(self):
-        """Thresholds divided by the variance of the noise, alpha_ / noise_variance_."""
+        """Thresholds divided by the noise variance, `alpha_ / noise_variance_`."""
         parameters = self._parameters("rate_")
         alpha = as_numpy(self.alpha_)
         rates = alpha / parameters.noise_variance

@@ -1,15 +1,26 @@
 """Fitting a dictionary: center the rows, start, iterate until convergence."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from skscn._core.initialization import initial_dictionary, uses_scatter_matrix
+from skscn._core.initialization import (
+    initial_dictionary,
+    orient_atoms,
+    uses_scatter_matrix,
+)
 from skscn._core.model_parameters import ModelParameters
 from skscn._core.moments import CodeMoments, DataMoments
+from skscn._core.objectives import Iterate
 from skscn._core.problems import CenteredRows
-from skscn._core.procrustes import canonical_order, canonical_signs
+from skscn._core.procrustes import (
+    canonical_order,
+    canonical_signs,
+    complete_orthonormal,
+)
 from skscn._core.projection_histogram import LazyEstimate
 from skscn._core.stiefel import minimize_on_stiefel
 
@@ -95,6 +106,104 @@ def start_dictionary(rows, problem, init, n_components, *, random_state, check_m
     if is_name:
         init = initial_dictionary(init, n_components, data, problem, random_state)
     return replace(data, moments=replace(data.moments, scatter=None)), init
+
+
+def learn_dictionary(
+    rows,
+    problem,
+    init,
+    n_components,
+    *,
+    random_state,
+    check_moments,
+    parameters=None,
+    **options,
+):
+    """Return the `Solution` of a learning problem on rows.
+
+    Parameters
+    ----------
+    rows, problem, init, n_components, random_state, check_moments
+        As for `start_dictionary`.
+    parameters, **options
+        As for `fit_dictionary`.
+    """
+    is_pca = isinstance(init, str) and init == "pca"
+    if is_pca and rows.has_small_span and not problem.learns_prior:
+        data = center_rows(
+            rows, center=problem.center, scatter=False, check_moments=check_moments
+        )
+        return fit_in_span(problem, data, n_components, **options)
+    data, components = start_dictionary(
+        rows,
+        problem,
+        init,
+        n_components,
+        random_state=random_state,
+        check_moments=check_moments,
+    )
+    return fit_dictionary(problem, data, components, parameters=parameters, **options)
+
+
+def fit_in_span(problem, data, n_components, *, callbacks, **options):
+    """Return the `Solution` that starts from principal axes, found in the rows' span.
+
+    Where rows are much fewer than features, atoms outside of their span have neither
+    codes nor gradients. The problem is solved in coordinates of the span, and its atoms
+    are completed to an orthonormal dictionary.
+
+    Parameters
+    ----------
+    problem : MapProblem
+    data : CenteredRows
+    n_components : int
+    callbacks, **options
+        As for `fit_dictionary`.
+    """
+    basis, coordinates = data.rows.span(data.mean)
+    n_inside = min(n_components, len(basis))
+    problem_inside = replace(problem, alpha=problem.alpha[:n_inside])
+    origin = np.zeros(len(basis))
+    inside = CenteredRows(coordinates, origin, coordinates.data_moments(origin))
+    atoms = np.eye(n_inside, len(basis))
+    if problem.prior.one_sided:
+        atoms = orient_atoms(atoms, inside, problem_inside.encoder)
+
+    def lift(solution):
+        components = solution.components @ basis
+        others = np.zeros((n_components - n_inside, len(data.mean)))
+        others = complete_orthonormal(others, components)
+        iterate = Iterate(np.vstack([components, others]))
+        if not problem.prior.one_sided:
+            signs = canonical_signs(iterate.components)
+            iterate = iterate.permuted(np.arange(n_components), signs)
+        return replace(
+            solution,
+            components=iterate.components,
+            mean=data.mean,
+            moments=data.moments,
+            code_moments=problem.evaluate(iterate, data).moments,
+            estimate=problem.estimate(iterate, data),
+        )
+
+    callbacks = _LiftedCallbacks(callbacks, lift)
+    return lift(
+        fit_dictionary(problem_inside, inside, atoms, callbacks=callbacks, **options)
+    )
+
+
+@dataclass(frozen=True)
+class _LiftedCallbacks:
+    """Callbacks that receive solutions of all features."""
+
+    callbacks: Any
+    lift: Callable
+
+    def begin_iteration(self):
+        self.callbacks.begin_iteration()
+
+    def end_iteration(self, solution):
+        return self.callbacks.end_iteration(lambda: self.lift(solution()))
 
 
 def fit_dictionary(

@@ -23,6 +23,7 @@ from skscn._core.normal_tail import excess_and_mills
 from skscn._core.workspace import Workspace
 
 SQRT_2PI = float(np.sqrt(2 * np.pi))
+TAIL_START, N_FRACTIONS = 3.0, 80  # of the variance of a truncated normal
 LOG_SQRT_2PI = float(np.log(2 * np.pi) / 2)  # the log normalizer of N(0, 1)
 LOG_2_MINUS_LOG_SQRT_2PI = float(np.log(2)) - LOG_SQRT_2PI  # that of a half normal
 
@@ -310,4 +311,19 @@ def _truncated_normal(x):
     hazard = weight / mass  # φ(x) / Φ(x)
     mean = np.where(x >= 0, x + hazard, excess)
     variance = np.where(x >= 0, 1 - mean * hazard, 1 - excess * (excess - x))
+    is_tail = x < -TAIL_START
+    variance[is_tail] = _tail_variance(-x[is_tail])
     return mean, np.maximum(variance, 0.0), np.log(mass) + positive**2 / 2
+
+
+def _tail_variance(y):
+    """Return the variance of N(−y, 1) truncated below zero, for y > `TAIL_START`.
+
+    With the continued fractions e = 1/(y + g) and g = 2/(y + 3/(y + 4/(y + ...))) of
+    its mean it is 1 − e (e + y) = e (g − e), in which no digits cancel.
+    """
+    g = np.zeros_like(y)
+    for i in range(N_FRACTIONS, 1, -1):
+        g = i / (y + g)
+    e = 1.0 / (y + g)
+    return e * (g - e)

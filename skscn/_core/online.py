@@ -1,6 +1,7 @@
 """Online learning: discounted moments, and one Procrustes step a mini-batch."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -27,8 +28,8 @@ class OnlineState:
     moments : DataMoments
     code_moments : CodeMoments
         Both discounted, and about `mean`.
-    estimate : LazyEstimate or ModelParameters
-        Of noise and prior.
+    estimate : LazyEstimate or ModelParameters or None
+        Of noise and prior. None where the stream starts anew.
     weight_seen : float
         Weight of all samples of the stream, not discounted.
     quiet_weight : float
@@ -40,7 +41,7 @@ class OnlineState:
     mean: np.ndarray
     moments: DataMoments
     code_moments: CodeMoments
-    estimate: LazyEstimate | ModelParameters
+    estimate: LazyEstimate | ModelParameters | None
     weight_seen: float
     quiet_weight: float = 0.0
 
@@ -156,7 +157,7 @@ class RowBuffer:
     weights : ndarray of shape (n_rows,) or None
     """
 
-    rows: np.ndarray
+    rows: Any
     weights: np.ndarray | None = None
 
     @property

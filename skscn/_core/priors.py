@@ -350,7 +350,10 @@ class SpikeSlab(Prior):
         kernel = marginals.spike_slab_posterior
         if self.one_sided:
             kernel = marginals.half_spike_slab_posterior
-        log_density, *statistics = kernel(z, *standardized, workspace)
+        wiener_gain, noise_fraction, log_odds = standardized
+        log_density, *statistics = kernel(
+            z, wiener_gain, noise_fraction, log_odds, workspace
+        )
         return log_density, tuple(statistics)
 
     def posterior_variance(self, z, standardized):

@@ -80,7 +80,11 @@ class LearningProblem(ABC):
     center: bool
 
     learns_prior = False
-    n_statistics = 0  # rows of `CodeMoments.statistics`
+
+    @property
+    def n_statistics(self):
+        """Rows of `CodeMoments.statistics`."""
+        return 0
 
     def bounds(self, data, n_components):
         """Return the bounds of θ of an `Iterate`, or None."""
@@ -241,7 +245,6 @@ class MarginalLikelihoodProblem(LearningProblem):
 
     @property
     def n_statistics(self):
-        """Rows of `CodeMoments.statistics`."""
         return 2 + len(self.prior.parameter_names)
 
     @property

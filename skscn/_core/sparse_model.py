@@ -1,11 +1,10 @@
 """A dictionary with its encoder: codes, likelihoods and uncertainties of rows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
-
-from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 
 # Bytes of a block of rows: it fits the cache, and takes long enough that two workers
 # overlap between calls that hold the interpreter's lock.
@@ -32,7 +31,7 @@ class SparseModel:
 
     components: np.ndarray
     mean: np.ndarray | None
-    encoder: MapEncoder | PosteriorMeanEncoder
+    encoder: Any
 
     @classmethod
     def in_dtype(cls, components, mean, encoder, dtype):

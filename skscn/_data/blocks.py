@@ -104,8 +104,8 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
             raise ValueError(
                 f"{method} returns CSR, which out cannot hold: use sparse_output=False."
             )
-        blocks = [function(_read(X, *part)) for part in parts]
-        return sparse.vstack(blocks, format="csr")
+        results = [function(_read(X, *part)) for part in parts]
+        return sparse.vstack(results, format="csr")
     first = np.asarray(as_numpy(first))
     shape = (X.shape[0], *first.shape[1:])
     blocks = ((part, np.asarray(as_numpy(function(_read(X, *part))))) for part in parts)

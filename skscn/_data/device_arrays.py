@@ -249,7 +249,7 @@ def _code_moments(rows, weights, model):
         _sum_to_numpy(xp.astype(weighted.T @ block, dtype)),
         _sum_to_numpy(xp.sum(weighted, axis=0, dtype=dtype)),
         decrease,
-        float(n_first if weights is None else first_weights.sum()),
+        float(n_first if weights is None else weights[:n_first].sum()),
         _sum_to_numpy(xp.astype(curvature, dtype)),
         statistics,
     )

@@ -90,7 +90,7 @@ class InterpretationDisplay:
             If the report has no such layer, if `image_shape` does not fit the atoms, or
             if the number of axes is wrong.
         """
-        layer_report = report.layers[report._index(layer)]
+        layer_report = report.layers[report._layer_index(layer)]
         atoms = None
         if layer_report.patch_shape is not None:
             atoms = layer_report.atoms
@@ -102,7 +102,7 @@ class InterpretationDisplay:
             layer_report.priors,
             layer_report.gram,
             atoms=atoms,
-            centered_priors=layer_report.centred_priors,
+            centered_priors=layer_report.centered_priors,
             name=layer_report.name,
         )
         return display.plot(axes=axes)

@@ -1,295 +1,172 @@
-"""A hidden layer, read as sparse coding, in words and numbers of its own."""
+"""The description of a hidden layer as a sparse coding model, and tables of layers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from skscn._interpretation.forwards import whole
-from skscn._interpretation.reading import Reading
+from skscn._interpretation.layer_density import LayerDensity
+from skscn._interpretation.layer_geometry import LayerGeometry
 
-# Attribute, heading and format of what a report prints, with and without data.
+# Attribute, heading and format of the columns of a printed report.
 COLUMNS = (
     ("n_units", "units", "{:d}"),
     ("n_inputs", "inputs", "{:d}"),
-    ("broken", "b > 0", "{:.0%}"),
-    ("explained", "explained", "{:.0%}"),
-    ("gap_per_unit", "gap", "{:.2f}"),
+    ("positive_bias_fraction", "b > 0", "{:.0%}"),
+    ("explained_fraction", "explained", "{:.0%}"),
+    ("orthogonality_error_per_unit", "error", "{:.2f}"),
     ("coherence", "coherence", "{:.2f}"),
-    ("active", "active", "{:.0%}"),
-    ("n_dead", "dead", "{:d}"),
+    ("active_fraction", "active", "{:.0%}"),
+    ("n_dead_units", "dead", "{:d}"),
     ("r2_linear", "R² linear", "{:.2f}"),
     ("objective_gap", "objective gap", "{:.2f}"),
 )
-WITHOUT_DATA = ("n_units", "n_inputs", "broken", "gap_per_unit", "coherence")
-LEGEND = (  # of what is printed without data, and more with data
-    ("b > 0: units whose prior is not sparse", "explained: those by the input's mean"),
-    (
-        "gap: how far atoms are from orthonormal",
-        "objective gap: what it costs, 0 is nothing",
-    ),
-)
-MORE = (
-    "n_constant",
-    "unexplained",
-    "broken_centred",
-    "orthogonality_gap",
-    "least_gap",
-    "least_coherence",
-    "overcomplete",
-    "objective_zero",
-    "objective_relu",
-    "objective_exact",
-    "r2_relu",
-    "r2_exact",
-    "centre_distance",
-    "noise",
-    "converged",
-)
+NUMBER_TYPES = int, float, bool, int | None, float | None
+LEGEND = {
+    "b > 0": "units with a positive bias",
+    "explained": "by the mean of the input",
+    "error": "deviation from orthonormal atoms, per unit",
+    "objective gap": "0 for exact codes",
+}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class LayerReport:
-    """What a hidden layer is as sparse coding.
+    """A hidden layer as a sparse coding model.
 
-    Attributes that data tell are None where a report was made without.
+    `mean` and all parameters below it are statistics of data, and None if the report
+    was made without data. Objectives and R² are averages over at most `max_rows` rows.
 
     Parameters
     ----------
-    reading : Reading
+    name : str
+        The name of the layer in the model.
+    n_units : int
+    n_inputs : int
+        The number of features, or of numbers in a patch, that a unit sees.
+    patch_shape : tuple of int or None
+        (kernel height, kernel width, channels), or None for a dense layer.
+    atoms : ndarray of shape (n_units, n_inputs) or (n_units, *patch_shape)
+        The weights w divided by their norms.
+    norms : ndarray of shape (n_units,)
+        ‖w‖, and one for a unit without weights.
+    priors : ndarray of shape (n_units,)
+        λ = −b/‖w‖.
+    gram : ndarray of shape (n_units, n_units)
+        Inner products of the atoms.
+    n_constant_units : int
+        The number of units without weights, whose output is constant.
+    positive_bias_fraction : float
+        The fraction of units with a positive bias. Their prior is not sparse.
+    orthogonality_error, min_orthogonality_error : float
+        The Frobenius norm of D Dᵀ − I, and its minimum for that many atoms.
+    orthogonality_error_per_unit : float
+        `orthogonality_error` divided by √n_units.
+    coherence, min_coherence : float
+        The largest |cosine| of two atoms, and its minimum for that many atoms.
+    is_overcomplete : bool
+        Whether there are more atoms than inputs.
+    geometry : LayerGeometry
+        The atoms as rows, with norms, priors and Gram matrix.
+    mean : ndarray of shape (n_inputs,)
+        The mean of the input.
+    centered_priors : ndarray of shape (n_units,)
+        λ − d·mean, the priors for the centered input.
+    explained_fraction, unexplained_fraction : float
+        The fractions of units whose bias is positive and whose centered prior is
+        sparse, or is not.
+    positive_bias_fraction_centered : float
+        The fraction of units whose centered prior is not sparse.
+    activity : ndarray of shape (n_units,)
+        The fraction of samples, or of positions, for which a unit is not zero.
+    active_fraction : float
+        The mean of `activity`.
+    dead_units : ndarray of int
+        The indices of units that are zero for all samples.
+    n_dead_units : int
+    objective_zero, objective_relu, objective_exact : float
+        ½‖x − mean − aD‖² + Σ λ_j a_j, with centered priors, for the code zero, for the
+        code of the ReLU and for the exact code. NaN if there is no exact code.
+    objective_gap : float
+        The part of the decrease from `objective_zero` to `objective_exact` that the
+        ReLU does not reach: 0 if its codes are exact, more than 1 if the code zero is
+        better.
+    r2_relu, r2_exact : float
+        The fraction of the variance of the input that codes times atoms explain.
+    r2_linear : float
+        The same for the best linear map of the codes of the ReLU.
+    center_distance : float
+        The distance from the mean to the nearest center for which all priors are
+        sparse, divided by the RMS distance of the input; infinite if there is none.
+    converged_fraction : float
+        The fraction of rows whose exact code was found to the tolerance.
+    density : LayerDensity
+        None, too, if the input does not vary or the weights are zero.
+    noise_variance : float
+        The noise variance of the density.
     """
 
-    reading: Reading
+    name: str
+    # Numbers, in the order of the data frame of a report.
+    n_units: int
+    n_inputs: int
+    positive_bias_fraction: float
+    explained_fraction: float | None = None
+    orthogonality_error_per_unit: float
+    coherence: float
+    active_fraction: float | None = None
+    n_dead_units: int | None = None
+    r2_linear: float | None = None
+    objective_gap: float | None = None
+    n_constant_units: int
+    unexplained_fraction: float | None = None
+    positive_bias_fraction_centered: float | None = None
+    orthogonality_error: float
+    min_orthogonality_error: float
+    min_coherence: float
+    is_overcomplete: bool
+    objective_zero: float | None = None
+    objective_relu: float | None = None
+    objective_exact: float | None = None
+    r2_relu: float | None = None
+    r2_exact: float | None = None
+    center_distance: float | None = None
+    noise_variance: float | None = None
+    converged_fraction: float | None = None
+    # Arrays and records.
+    patch_shape: tuple | None
+    atoms: np.ndarray
+    norms: np.ndarray
+    priors: np.ndarray
+    gram: np.ndarray
+    geometry: LayerGeometry
+    mean: np.ndarray | None = None
+    centered_priors: np.ndarray | None = None
+    activity: np.ndarray | None = None
+    dead_units: np.ndarray | None = None
+    density: LayerDensity | None = None
 
-    @property
-    def name(self):
-        """Of the layer in the model."""
-        return self.reading.units.name
-
-    @property
-    def n_units(self):
-        """How many units it has."""
-        return len(self.reading.units.bias)
-
-    @property
-    def n_inputs(self):
-        """How many numbers a unit sees: features, or those of a patch."""
-        return self.reading.units.weight.shape[1]
-
-    @property
-    def patch_shape(self):
-        """(kernel height, kernel width, channels), or None for dense units."""
-        return self.reading.units.patch_shape
-
-    @property
-    def atoms(self):
-        """Weights of norm one, (n_units, n_inputs) or (n_units, *patch_shape)."""
-        atoms = self.reading.anatomy.atoms
-        if self.patch_shape is None:
-            return atoms
-        return atoms.reshape(-1, *self.patch_shape)
-
-    @property
-    def norms(self):
-        """Norms of the weights; one for units without weights."""
-        return self.reading.anatomy.norms
-
-    @property
-    def priors(self):
-        """λ = −b/‖w‖ of every unit."""
-        return self.reading.anatomy.priors
-
-    @property
-    def gram(self):
-        """Inner products of atoms."""
-        return self.reading.anatomy.gram
-
-    @property
-    def centred_priors(self):
-        """λ − d·m about the mean m of the layer's input."""
-        return self._seen("priors")
-
-    @property
-    def n_constant(self):
-        """Units without weights, whose output is always the same."""
-        return int(np.sum(self.reading.anatomy.constant))
-
-    @property
-    def broken(self):
-        """Share of units whose bias is positive: their prior is not sparse."""
-        return self._share(self.priors < 0)
-
-    @property
-    def explained(self):
-        """Share of units whose positive bias is that of inputs that are not centred."""
-        if self.centred_priors is None:
-            return None
-        return self._share((self.priors < 0) & (self.centred_priors >= 0))
-
-    @property
-    def unexplained(self):
-        """Share of units with b > 0 whose prior about the mean is not sparse either."""
-        if self.centred_priors is None:
-            return None
-        return self._share((self.priors < 0) & (self.centred_priors < 0))
-
-    @property
-    def broken_centred(self):
-        """Share of units whose prior about the mean is not sparse, whatever b is."""
-        if self.centred_priors is None:
-            return None
-        return self._share(self.centred_priors < 0)
-
-    @property
-    def orthogonality_gap(self):
-        """Frobenius norm of D Dᵀ − I."""
-        return self.reading.anatomy.gap
-
-    @property
-    def gap_per_unit(self):
-        """`orthogonality_gap` by √n_units: what others weigh at a unit, in the mean."""
-        n_atoms = max(self.n_units - self.n_constant, 1)
-        return self.orthogonality_gap / np.sqrt(n_atoms)
-
-    @property
-    def least_gap(self):
-        """The least `orthogonality_gap` that so many atoms can have."""
-        return self.reading.anatomy.least_gap
-
-    @property
-    def coherence(self):
-        """Largest |cosine| of two atoms."""
-        return self.reading.anatomy.coherence
-
-    @property
-    def least_coherence(self):
-        """The least `coherence` that so many atoms can have."""
-        return self.reading.anatomy.least_coherence
-
-    @property
-    def overcomplete(self):
-        """Whether there are more atoms than inputs."""
-        return self.reading.anatomy.overcomplete
-
-    @property
-    def activity(self):
-        """Share of samples, or of places, where a unit is not zero."""
-        return self._seen("activity")
-
-    @property
-    def active(self):
-        """Share of codes that are not zero."""
-        return None if self.activity is None else float(np.mean(self.activity))
-
-    @property
-    def dead(self):
-        """Indices of units that are zero on all of the data."""
-        return None if self.activity is None else np.flatnonzero(self.activity == 0)
-
-    @property
-    def n_dead(self):
-        """How many units are zero on all of the data."""
-        return None if self.activity is None else len(self.dead)
-
-    @property
-    def mean(self):
-        """Mean of the layer's input."""
-        return self._seen("mean")
-
-    @property
-    def r2_relu(self):
-        """Share of the input's variance that one-step codes times atoms rebuild."""
-        return self._seen("r2_relu")
-
-    @property
-    def r2_exact(self):
-        """The same of exact codes; NaN where there are none."""
-        return self._seen("r2_exact")
-
-    @property
-    def r2_linear(self):
-        """The same of one-step codes and the best linear map: what they keep."""
-        return self._seen("r2_linear")
-
-    @property
-    def objective_zero(self):
-        """½‖x − m‖² in the mean: the objective of no code."""
-        return self._seen("objective_zero")
-
-    @property
-    def objective_relu(self):
-        """½‖x − m − aD‖² + Σ λ_j a_j in the mean, of one-step codes."""
-        return self._seen("objective_relu")
-
-    @property
-    def objective_exact(self):
-        """The same of exact codes; NaN where there are none."""
-        return self._seen("objective_exact")
-
-    @property
-    def objective_gap(self):
-        """What one-step codes miss of what exact ones gain; beyond 1 none is better."""
-        return self._seen("objective_gap")
-
-    @property
-    def centre_distance(self):
-        """Distance of the nearest centre with sparse priors, by that of samples."""
-        return self._seen("centre_distance")
-
-    @property
-    def noise(self):
-        """Variance of the noise in the layer's input under its density."""
-        density = self._seen("density")
-        return None if density is None else density.noise
-
-    @property
-    def converged(self):
-        """Share of rows whose exact code was found to the tolerance."""
-        return self._seen("converged")
-
-    def summary(self):
-        """Return all numbers by their names."""
-        names = [name for name, *_ in COLUMNS] + list(MORE)
+    def to_dict(self):
+        """Return the name and the numbers of the layer."""
+        names = [field.name for field in fields(self) if field.type in NUMBER_TYPES]
         return {"layer": self.name} | {name: getattr(self, name) for name in names}
 
     def __repr__(self):
-        known = {
-            heading: shown.format(value)
-            for name, heading, shown in COLUMNS
-            if (value := getattr(self, name)) is not None
-        }
-        return f"<{self.name}: " + ", ".join(f"{k} {v}" for k, v in known.items()) + ">"
-
-    def _seen(self, name):
-        observed = self.reading.observed
-        return None if observed is None else getattr(observed, name)
-
-    def _share(self, units):
-        used = ~self.reading.anatomy.constant
-        return float(np.mean(units[used])) if used.any() else 0.0
+        return format_table([self])
 
 
-def place(layer, n_layers):
-    """Return where a layer stands, counted from the input, and raise where none is."""
-    whole("layer", layer)
-    if not -n_layers <= layer < n_layers:
-        raise ValueError(
-            f"layer={layer} is not there: the network has {n_layers} hidden "
-            f"layer{'s' if n_layers > 1 else ''}."
-        )
-    return layer % n_layers
-
-
-def table(layers, *, with_data):
-    """Return the numbers of layers in lines, a layer each, and what headings mean."""
-    columns = [column for column in COLUMNS if with_data or column[0] in WITHOUT_DATA]
-    rows = [["layer", *(heading for _, heading, _ in columns)]]
+def format_table(layers):
+    """Return a table with a line for each layer, and its legend."""
+    columns = [c for c in COLUMNS if getattr(layers[0], c[0]) is not None]
+    headings = [heading for _, heading, _ in columns]
+    rows = [["layer", *headings]]
     for layer in layers:
-        cells = [shown.format(getattr(layer, name)) for name, _, shown in columns]
+        cells = [form.format(getattr(layer, name)) for name, _, form in columns]
         rows.append([layer.name, *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:
         cells = [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    lines += ["; ".join(parts if with_data else parts[:1]) for parts in LEGEND]
+    legend = [f"{key}: {text}" for key, text in LEGEND.items() if key in headings]
+    lines += ["; ".join(legend[i : i + 2]) for i in range(0, len(legend), 2)]
     return "\n".join(lines)

@@ -1,80 +1,102 @@
-"""A network of operations with another forward transformation in its hidden layers."""
+"""A trained model as a sequence of operations, with its predictions and scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from scipy.special import expit, softmax
+from sklearn.metrics import accuracy_score, r2_score
 
-from skscn._interpretation.operations import Units, blocks
+OUTPUT_ACTIVATIONS: dict = {
+    "softmax": partial(softmax, axis=1),
+    "logistic": expit,
+    "exp": np.exp,
+}
 
 
-def outputs(operations, readings, samples, forward, *, stop=None):
-    """Return what the network makes of samples, and in how many blocks codes converged.
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A trained model as operations, and functions that lead back to the model.
 
     Parameters
     ----------
+    name : str
     operations : sequence of Operation
-    readings : list of Reading
-        Of hidden units in their order.
-    samples : ndarray
-    forward : Forward
-    stop : int, default=None
-        Hidden layer whose codes are returned, in units of its atoms; None is the end.
-
-    Returns
-    -------
-    found : ndarray
-    converged : bool
+    prepare : callable
+        Maps X, as the model takes it, to samples for the operations.
+    write : callable or None
+        Maps repaired affine layers by key to a copy of the model with their weights.
+    repair_error : Exception or None
+        The reason why the model cannot be repaired.
+    classes : ndarray or None
+        The labels of a classifier of scikit-learn.
+    output_activation : {"softmax", "logistic", "identity", "exp"} or None
+        The function that maps outputs to probabilities or values. None if the model
+        does not say whether its outputs are values or scores of classes.
+    has_flat_output : bool
+        Whether predictions of a single value are of shape (n_samples,).
+    channels_first : bool
+        Whether the model returns maps as (n, channels, height, width).
     """
-    dtype = samples.dtype
-    operations = [operation.of_dtype(dtype) for operation in operations]
-    found, converged = [], True
-    for part in blocks(len(samples), operations, samples.shape[1:]):
-        values, done = _run(operations, readings, samples[part], forward, stop)
-        found.append(values)
-        converged &= done
-    return np.concatenate(found), converged
 
+    name: str
+    operations: tuple
+    prepare: Callable
+    write: Callable | None = None
+    repair_error: Exception | None = None
+    classes: np.ndarray | None = None
+    output_activation: str | None = "identity"
+    has_flat_output: bool = False
+    channels_first: bool = False
 
-def _run(operations, readings, values, forward, stop):
-    at, converged = 0, True
-    for operation in operations:
-        if not (isinstance(operation, Units) and operation.rectified):
-            values = operation(values)
-            continue
-        reading, here = readings[at], at == stop
-        norms = reading.anatomy.norms.astype(values.dtype)
-        if forward.name == "relu":
-            values = operation(values)
-            if here:
-                return values / norms, converged
-        else:
-            codes, done = reading.code(operation.projections(values), forward)
-            converged &= done
-            if here:
-                return codes, converged
-            values = codes * norms
-        at += 1
-    return values, converged
+    def predict_values(self, outputs):
+        """Return probabilities of a classifier, or values."""
+        return OUTPUT_ACTIVATIONS.get(self.output_activation, np.asarray)(outputs)
 
+    def predict(self, outputs):
+        """Return labels of a classifier, or values."""
+        values = self.predict_values(outputs)
+        if self.classes is None:
+            return values.ravel() if self.has_flat_output else values
+        if self.output_activation == "softmax":
+            return self.classes[values.argmax(axis=1)]
+        is_positive = (values > 0.5).astype(int)
+        return self.classes[is_positive[:, 0]] if values.shape[1] == 1 else is_positive
 
-def log_likelihoods(operations, densities, samples):
-    """Return the sum over hidden layers of the log-densities of their input.
+    def score(self, predictions, y):
+        """Return the accuracy of predictions, or R² of values.
 
-    Parameters
-    ----------
-    operations, samples
-        As for `outputs`.
-    densities : dict of int to Density
-        Of those hidden layers that are asked.
-    """
-    operations = [operation.of_dtype(samples.dtype) for operation in operations]
-    total = np.zeros(len(samples))
-    for part in blocks(len(samples), operations, samples.shape[1:]):
-        values, at = samples[part], 0
-        for operation in operations:
-            if isinstance(operation, Units) and operation.rectified:
-                if at in densities:
-                    rows = operation.rows(values).astype(np.float64)
-                    found = densities[at](rows)
-                    total[part] += found.reshape(len(values), -1).sum(axis=1)
-                at += 1
-            values = operation(values)
-    return total
+        Parameters
+        ----------
+        predictions : ndarray
+            Returned by `predict`.
+        y : ndarray
+        """
+        if self.classes is not None:
+            return float(accuracy_score(y, predictions))
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        n_outputs = int(np.prod(predictions.shape[1:]))
+        if y.ndim == 1 and n_outputs > 1:
+            if y.dtype.kind not in "iub" or not np.isin(y, np.arange(n_outputs)).all():
+                raise ValueError(
+                    f"The network has {n_outputs} outputs, so labels must be column "
+                    f"indices, integers from 0 to {n_outputs - 1}, but y holds "
+                    f"{', '.join(map(str, np.unique(y)[:3]))}, … Give np.unique(y, "
+                    "return_inverse=True)[1], if its order is that of the outputs."
+                )
+            return float(accuracy_score(y, predictions.argmax(axis=1)))
+        if y.dtype.kind not in "iubf":
+            raise ValueError(
+                f"y is of dtype {y.dtype}, but the outputs of the network are numbers: "
+                "encode labels as 0 and 1."
+            )
+        is_score = self.output_activation is None and n_outputs == 1
+        if is_score and np.isin(y, [0, 1]).all():
+            return float(accuracy_score(y, predictions.ravel() > 0))
+        if y.size != predictions.size:
+            raise ValueError(
+                f"y has shape {y.shape}, but the network returns {predictions.shape}."
+            )
+        return float(r2_score(y, predictions.reshape(y.shape)))

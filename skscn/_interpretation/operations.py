@@ -1,11 +1,12 @@
-"""What a ReLU network is made of: operations on arrays, run one after another.
+"""Operations of a ReLU network on arrays: affine layers, activations and pooling.
 
-Maps are (n_samples, height, width, channels), as everywhere below, and rows (n_samples,
-n_features). A unit is a row of weights: of all features, or of a patch of maps at every
-place.
+Maps are arrays of shape (n_samples, height, width, channels), and rows are arrays of
+shape (n_samples, n_features). A network is a sequence of operations, and the ReLU that
+follows an affine layer is part of that layer.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,250 +16,289 @@ from skscn._core.workspace import Workspace
 from skscn._images.layers.correlation import Correlation
 from skscn._images.layers.patches import PatchGrid, extract_patches, pad_images
 
-BLOCK_NUMBERS = 2**21  # in the patches that are looked at together
+BLOCK_NUMBERS = 2**21  # numbers in the patches of a block, 16 MB in float64
 
 
 class Operation(ABC):
-    """A map from samples to samples, each by itself."""
+    """A function of samples that treats every sample by itself."""
 
-    def of_dtype(self, dtype):
-        """Return the same, computing in a dtype."""
+    is_hidden = False
+
+    def astype(self, dtype):
+        """Return the operation with parameters of another dtype."""
         return self
 
     @abstractmethod
     def __call__(self, samples):
-        """Return what becomes of the samples."""
+        """Return the outputs for samples."""
 
     @abstractmethod
-    def out_shape(self, shape):
-        """Return the shape of a result, of samples of a shape."""
+    def output_shape(self, shape):
+        """Return the shape of one output, given the shape of one sample.
+
+        Raise ValueError if the operation does not take samples of that shape.
+        """
 
 
 @dataclass(frozen=True, eq=False)
-class Units(Operation):
-    """Weights and biases, dense or at every place of maps, and the ReLU that follows.
+class AffineLayer(Operation):
+    """Products of rows with weights, plus biases, and the ReLU that may follow.
 
     Parameters
     ----------
     weight : ndarray of shape (n_units, n_inputs)
-        Of a patch in the order (kernel height, kernel width, channels).
     bias : ndarray of shape (n_units,)
     name : str
-    rectified : bool
-        Whether a ReLU follows: then these are atoms with priors.
-    kernel, stride : tuple of int, default=None
-        Of patches; None for dense units.
-    padding : tuple of tuple of int, default=None
-        Zeros ((above, below), (left, right)).
-    source : object, default=None
-        Where the model keeps them.
+    is_hidden : bool
+        Whether a ReLU follows. Only then the weights are read as atoms.
+    key : object, default=None
+        The index or path of the layer in the model.
+    patch_shape : tuple of int, default=None
+        (kernel height, kernel width, channels) of a convolution.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     name: str
-    rectified: bool = False
-    kernel: Any = None
-    stride: Any = None
-    padding: Any = None
-    source: object = None
+    is_hidden: bool = False
+    key: object = None
+    patch_shape: Any = None
 
-    @property
-    def channels(self):
-        """How many numbers stand at a place of the maps that come in."""
-        return self.weight.shape[1] // int(np.prod(self.kernel or (1,)))
-
-    @property
-    def patch_shape(self):
-        """(kernel height, kernel width, channels), or None for dense units."""
-        return None if self.kernel is None else (*self.kernel, self.channels)
-
-    def of_dtype(self, dtype):
+    def astype(self, dtype):
         return replace(
             self,
             weight=self.weight.astype(dtype, copy=False),
             bias=self.bias.astype(dtype, copy=False),
         )
 
-    def geometry(self, shape):
-        """Return where the patches of maps of a shape are."""
-        return PatchGrid(shape, self.kernel, self.stride, self.padding)
-
-    def out_shape(self, shape):
-        self._check(shape)
-        if self.kernel is None:
-            return (len(self.bias),)
-        geometry = self.geometry(shape)
-        if min(geometry.grid_shape) < 1:
+    def output_shape(self, shape):
+        if shape != self.weight.shape[1:]:
+            hint = " Is a Flatten missing?" if len(shape) == 3 else ""
             raise ValueError(
-                f"{self.name}: its kernel of {self.kernel} does not fit in maps of "
-                f"height and width {geometry.padded_shape[:2]}, padding included."
+                f"{self.name} reads rows of {self.weight.shape[1]} features, but gets "
+                f"samples of shape {shape}.{hint}"
             )
-        return (*geometry.grid_shape, len(self.bias))
-
-    def _check(self, shape):
-        wanted = 1 if self.kernel is None else 3
-        n_inputs = self.channels if wanted == 3 else self.weight.shape[1]
-        if len(shape) != wanted or shape[-1] != n_inputs:
-            raise ValueError(
-                f"{self.name} reads "
-                + (
-                    f"rows of {n_inputs} features"
-                    if wanted == 1
-                    else f"maps of {n_inputs} channels"
-                )
-                + f", but gets samples of shape {shape}"
-                + (
-                    " (height, width, channels). Is a Flatten missing?"
-                    if len(shape) == 3 and wanted == 1
-                    else "."
-                )
-            )
+        return (len(self.bias),)
 
     def rows(self, samples):
-        """Return what the units see: samples, or all patches, as rows."""
-        if self.kernel is None:
-            return samples
-        geometry = self.geometry(samples.shape[1:])
-        images = pad_images(samples, geometry, samples.dtype, Workspace())
-        return extract_patches(images, geometry).reshape(-1, self.weight.shape[1])
+        """Return the inputs of the units: samples, or all patches, as rows."""
+        return samples
 
     def projections(self, samples):
-        """Return the pre-activations, without a ReLU."""
-        if self.kernel is None:
-            return samples @ self.weight.T + self.bias
-        geometry = self.geometry(samples.shape[1:])
-        scratch = Workspace()
-        images = pad_images(samples, geometry, samples.dtype, scratch)
-        filters = self.weight.reshape(-1, *self.patch_shape)
-        return Correlation(filters, geometry)(images, scratch) + self.bias
+        """Return w·x + b of every unit, before the ReLU."""
+        return samples @ self.weight.T + self.bias
 
     def __call__(self, samples):
-        found = self.projections(samples)
-        return np.maximum(found, 0, out=found) if self.rectified else found
+        outputs = self.projections(samples)
+        return np.maximum(outputs, 0, out=outputs) if self.is_hidden else outputs
 
 
-@dataclass(frozen=True)
-class Rectify(Operation):
-    """A ReLU that does not belong to units."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ConvolutionLayer(AffineLayer):
+    """An affine layer that is applied to every patch of maps.
 
-    def __call__(self, samples):
-        return np.maximum(samples, 0)
-
-    def out_shape(self, shape):
-        return shape
-
-
-@dataclass(frozen=True)
-class Pool(Operation):
-    """The largest value, or the mean, of windows of every map.
+    Rows of `weight` are filters in the order of `patch_shape`.
 
     Parameters
     ----------
-    largest : bool
-    window : tuple of int or None
-        Height and width; None is all of the map.
     stride : tuple of int
-    padding : tuple of int
-        Below and above, left and right: zeros for means, and nothing for the largest.
+        Steps from one patch to the next, down and to the right.
+    padding : tuple of tuple of int
+        Numbers of zeros ((above, below), (left, right)).
     """
 
-    largest: bool
+    stride: tuple
+    padding: tuple
+
+    def _grid(self, shape):
+        return PatchGrid(shape, self.patch_shape[:2], self.stride, self.padding)
+
+    def output_shape(self, shape):
+        if len(shape) != 3 or shape[2] != self.patch_shape[2]:
+            raise ValueError(
+                f"{self.name} reads maps of {self.patch_shape[2]} channels, but gets "
+                f"samples of shape {shape}."
+            )
+        return (*_count_positions(self.name, self._grid(shape)), len(self.bias))
+
+    def rows(self, samples):
+        grid = self._grid(samples.shape[1:])
+        images = pad_images(samples, grid, samples.dtype, Workspace())
+        return extract_patches(images, grid).reshape(-1, self.weight.shape[1])
+
+    def projections(self, samples):
+        grid, workspace = self._grid(samples.shape[1:]), Workspace()
+        images = pad_images(samples, grid, samples.dtype, workspace)
+        filters = self.weight.reshape(-1, *self.patch_shape)
+        return Correlation(filters, grid)(images, workspace) + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Function(Operation):
+    """A function of arrays, for example a softmax or a pool of this package.
+
+    Parameters
+    ----------
+    function : callable
+        Maps samples to outputs.
+    shape : tuple of int, default=None
+        The shape of an output. None stands for the shape of a sample.
+    """
+
+    function: Callable
+    shape: tuple | None = None
+
+    def __call__(self, samples):
+        return self.function(samples)
+
+    def output_shape(self, shape):
+        return self.shape or shape
+
+
+@dataclass(frozen=True)
+class WindowPooling(Operation):
+    """The maximum or the mean over windows of every map, as in torch.
+
+    Parameters
+    ----------
+    is_max : bool
+    window : tuple of int or None
+        (height, width). None pools over the whole map.
+    stride : tuple of int or None
+    padding : tuple of int
+        Rows above and below, columns left and right. They are zeros for means, and
+        ignored by maxima.
+    """
+
+    is_max: bool
     window: tuple | None
     stride: tuple | None = None
     padding: tuple = (0, 0)
 
-    def _geometry(self, shape):
+    def _grid(self, shape):
         window = self.window or shape[:2]
         padding = tuple((p, p) for p in self.padding)
         return PatchGrid(shape, window, self.stride or window, padding)
 
-    def out_shape(self, shape):
+    def output_shape(self, shape):
         if len(shape) != 3:
             raise ValueError(f"A pool needs maps, but gets samples of shape {shape}.")
-        places = self._geometry(shape).grid_shape
-        if min(places) < 1:
-            raise ValueError(
-                f"A pool with windows of {self.window} does not fit in maps of height "
-                f"and width {shape[:2]}."
-            )
-        return (*places, shape[2])
+        return (*_count_positions("A pool", self._grid(shape)), shape[2])
 
     def __call__(self, samples):
-        geometry = self._geometry(samples.shape[1:])
-        pads = ((0, 0), *geometry.padding, (0, 0))
-        outside = -np.inf if self.largest else 0.0
+        grid = self._grid(samples.shape[1:])
         if any(self.padding):
-            samples = np.pad(samples, pads, constant_values=outside)
-        patches = extract_patches(samples, geometry)
-        reduce = np.max if self.largest else np.mean
-        return reduce(patches, axis=(3, 4))
+            widths = ((0, 0), *grid.padding, (0, 0))
+            value = -np.inf if self.is_max else 0.0
+            samples = np.pad(samples, widths, constant_values=value)
+        reduce = np.max if self.is_max else np.mean
+        return reduce(extract_patches(samples, grid), axis=(3, 4))
 
 
 @dataclass(frozen=True)
 class Flatten(Operation):
-    """Maps as rows, in the order (channels, height, width) of torch, or as they lie."""
-
-    channels_first: bool = True
+    """Maps as rows, in the order (channels, height, width) of torch."""
 
     def __call__(self, samples):
-        if samples.ndim == 4 and self.channels_first:
+        if samples.ndim == 4:
             samples = np.moveaxis(samples, 3, 1)
         return samples.reshape(len(samples), -1)
 
-    def out_shape(self, shape):
+    def output_shape(self, shape):
         return (int(np.prod(shape)),)
 
 
 @dataclass(frozen=True)
 class Unflatten(Operation):
-    """Rows in the order (channels, height, width) as maps."""
+    """Rows in the order (channels, height, width) of torch as maps."""
 
     shape: tuple  # (channels, height, width)
 
     def __call__(self, samples):
         return np.moveaxis(samples.reshape(len(samples), *self.shape), 1, 3)
 
-    def out_shape(self, shape):
+    def output_shape(self, shape):
         if int(np.prod(shape)) != int(np.prod(self.shape)):
             raise ValueError(
-                f"Unflatten makes maps of shape {self.shape} (channels, height, width) "
-                f"of rows of {int(np.prod(self.shape))} features, but gets {shape}."
+                f"Unflatten makes maps (channels, height, width) = {self.shape}, but "
+                f"gets samples of shape {shape}."
             )
         return (*self.shape[1:], self.shape[0])
 
 
-@dataclass(frozen=True)
-class Softmax(Operation):
-    """Probabilities of rows of logits, or their logarithms."""
-
-    logarithm: bool = False
-
-    def __call__(self, samples):
-        found = samples - samples.max(axis=1, keepdims=True)
-        total = np.exp(found).sum(axis=1, keepdims=True)
-        return found - np.log(total) if self.logarithm else np.exp(found) / total
-
-    def out_shape(self, shape):
-        return shape
+def _count_positions(name, grid):
+    """Return the number of patches, down and to the right; raise if there are none."""
+    if min(grid.grid_shape) < 1:
+        raise ValueError(
+            f"{name}: its window of {grid.kernel} does not fit in maps of height "
+            f"and width {grid.padded_shape[:2]}, padding included."
+        )
+    return grid.grid_shape
 
 
-def blocks(n_samples, operations, shape):
-    """Return slices of samples whose patches fit the cache, and raise where none fit.
+def sample_blocks(operations, samples):
+    """Return slices of samples small enough that their patches stay in memory.
+
+    Raise ValueError if the operations do not fit the samples, or each other.
 
     Parameters
     ----------
-    n_samples : int
     operations : sequence of Operation
-    shape : tuple of int
-        Of a sample.
+    samples : ndarray of shape (n_samples, ...)
     """
-    most = int(np.prod(shape))
+    shape = samples.shape[1:]
+    n_numbers = int(np.prod(shape))
     for operation in operations:
-        above = operation.out_shape(shape)
-        n_places = int(np.prod(above[:-1]))
-        if isinstance(operation, Units):
-            most = max(most, n_places * sum(operation.weight.shape))
-        shape = above
-    size = max(1, BLOCK_NUMBERS // max(most, 1))
-    return [slice(start, start + size) for start in range(0, n_samples, size)]
+        shape = operation.output_shape(shape)
+        if isinstance(operation, AffineLayer):
+            n_positions = int(np.prod(shape[:-1]))
+            n_numbers = max(n_numbers, n_positions * sum(operation.weight.shape))
+    size = max(1, BLOCK_NUMBERS // max(n_numbers, 1))
+    return [slice(start, start + size) for start in range(0, len(samples), size)]
+
+
+def hidden_layer_blocks(operations, samples):
+    """Run the network, and yield the inputs and outputs of every hidden layer.
+
+    Yields
+    ------
+    block : slice
+        Of the samples.
+    index : int
+        Of the hidden layer.
+    layer : AffineLayer
+    inputs, outputs : ndarray
+        Of the layer, for the samples of the block.
+    """
+    for block in sample_blocks(operations, samples):
+        values, index = samples[block], 0
+        for operation in operations:
+            outputs = operation(values)
+            if operation.is_hidden:
+                yield block, index, operation, values, outputs
+                index += 1
+            values = outputs
+
+
+def select_rows(rows, block, samples, max_rows):
+    """Return the rows of a block that are among `max_rows` spread evenly over all rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_inputs)
+        As many for every sample of the block.
+    block : slice
+    samples : ndarray of shape (n_samples, ...)
+        Of which the block is a part.
+    max_rows : int
+
+    Returns
+    -------
+    rows : ndarray of shape (n_selected, n_inputs), float64
+    """
+    n_positions = len(rows) // len(samples[block])
+    n_rows = len(samples) * n_positions
+    n_selected = min(max_rows, n_rows)
+    indices = np.arange(n_selected) * n_rows // n_selected - block.start * n_positions
+    indices = indices[(indices >= 0) & (indices < len(rows))]
+    return rows[indices].astype(np.float64)

@@ -1,57 +1,59 @@
-"""What a trained network is as a hierarchy of sparse codes."""
+"""The report of a trained network as a hierarchy of sparse coding models."""
 
 import warnings
+from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, check_scalar
 
 from skscn._data.parallel import single_blas_thread
 from skscn._data.sklearn_compat import check_pandas
-from skscn._interpretation.anatomy import Anatomy
-from skscn._interpretation.forwards import FORWARDS, Forward, whole
-from skscn._interpretation.layer_report import LayerReport, place, table
-from skscn._interpretation.network import log_likelihoods, outputs
-from skscn._interpretation.readers import read
-from skscn._interpretation.reading import Reading, observe
-from skscn._interpretation.repair import Repair
-from skscn._interpretation.repairing import Remedy, repaired
-
-TOL = 1e-5  # of exact codes that are reported, where predictions have 1e-6
+from skscn._interpretation.inference import (
+    INFERENCE_METHODS,
+    check_density,
+    network_log_likelihood,
+    run_network,
+)
+from skscn._interpretation.layer_analysis import analyze_layers
+from skscn._interpretation.layer_report import format_table
+from skscn._interpretation.model_readers import read_model
+from skscn._interpretation.operations import AffineLayer
+from skscn._interpretation.repair import RepairResult, repair_operations
+from skscn._interpretation.torch_modules import to_array
 
 
 class NetworkReport:
-    """A trained ReLU network read as sparse coding, layer by layer.
+    """A trained ReLU network as a hierarchy of sparse coding models.
 
-    A unit max(w·x + b, 0) is ‖w‖ times the code max(d·x − λ, 0) of its input: the atom
-    is d = w/‖w‖, the prior λ = −b/‖w‖. It is the most probable code where the atoms D
-    of a layer are orthonormal; the report says how far they are from it, and what that
-    costs. :func:`interpret_network` makes it.
+    A unit max(w·x + b, 0) is ‖w‖ times the code max(d·x − λ, 0) of its input, with the
+    atom d = w/‖w‖ and the prior λ = −b/‖w‖. This is the most probable code if the atoms
+    D of a layer are orthonormal and λ ≥ 0. The report measures how far the atoms are
+    from orthonormal, and by how much the codes miss the optimum. Use
+    :func:`interpret_network` to make a report.
 
     Read more in the :ref:`user guide <interpretation>`.
 
     Parameters
     ----------
     network : Network
-        The model as operations.
-    layers : tuple of LayerReport
-        The hidden layers.
-    X : array-like or None
-        The data that the layers were observed on, as the network takes them within.
+        The model as a sequence of operations.
+    X : ndarray or None
+        Samples as the operations take them. None analyzes the weights alone.
     max_rows : int
-        Most rows that exact codes and refits are made of.
+        Maximum number of rows for exact codes and refits.
 
     Attributes
     ----------
     layers : tuple of LayerReport
-        The hidden layers, from the input on. Of each: `name`, `atoms`, `norms`,
-        `priors`, `centred_priors`, `gram`, `activity`, `dead`, `mean` and the numbers
-        of `to_frame`.
+        The hidden layers in their order. Attributes of a layer are `name`, `atoms`,
+        `norms`, `priors`, `centered_priors`, `gram`, `activity`, `dead_units`, `mean`
+        and the numbers of `to_frame`.
 
     See Also
     --------
-    interpret_network : Reads a network.
-    InterpretationDisplay : Draws a report.
+    interpret_network : Make a report.
+    InterpretationDisplay : Draw a layer of a report.
 
     Examples
     --------
@@ -63,64 +65,25 @@ class NetworkReport:
     >>> report = interpret_network([hidden, readout])
     >>> print(report)
     2 layers, 1 hidden layer read as sparse codes
-    layer    units  inputs  b > 0   gap  coherence
-    layer 1      3       3    33%  0.00       0.00
-    b > 0: units whose prior is not sparse
-    gap: how far atoms are from orthonormal
+    layer    units  inputs  b > 0  error  coherence
+    layer 1      3       3    33%   0.00       0.00
+    b > 0: units with a positive bias; error: deviation from orthonormal atoms, per unit
     >>> report.layers[0].priors
     array([ 1. ,  1. , -0.5])
     """
 
-    def __init__(self, network, layers, X, max_rows):
+    def __init__(self, network, X, max_rows):
         self._network = network
-        self.layers = tuple(layers)
         self._samples = X
         self._max_rows = max_rows
-
-    @classmethod
-    def of(cls, network, samples, max_rows):
-        """Return the report of a `Network`, on samples or of weights alone.
-
-        Parameters
-        ----------
-        network : Network
-            The model as operations.
-        samples : ndarray or None
-            As operations take them.
-        max_rows : int
-            Most rows that exact codes are found of.
-
-        Returns
-        -------
-        report : NetworkReport
-            The report.
-        """
-        if samples is None:
-            readings = [
-                Reading(units, Anatomy.of(units.weight, units.bias))
-                for units in network.hidden
-            ]
-        else:
-            with single_blas_thread():
-                readings = observe(
-                    network.operations,
-                    samples,
-                    max_rows=max_rows,
-                    forward=Forward("exact", tol=TOL),
-                )
-        layers = [LayerReport(reading) for reading in readings]
-        return cls(network, layers, samples, max_rows)
+        with single_blas_thread():
+            self.layers = tuple(analyze_layers(network.operations, X, max_rows))
 
     def __repr__(self):
-        return str(self)
-
-    def __str__(self):
         n_layers = len(self.layers)
-        head = (
-            f"{self._network.title}, {n_layers} hidden "
-            f"layer{'s' if n_layers != 1 else ''} read as sparse codes"
-        )
-        return f"{head}\n{table(self.layers, with_data=self._samples is not None)}"
+        hidden = f"{n_layers} hidden layer{'s' if n_layers > 1 else ''}"
+        title = f"{self._network.name}, {hidden} read as sparse codes"
+        return f"{title}\n{format_table(self.layers)}"
 
     def to_frame(self):
         """Return the numbers of all hidden layers as a data frame.
@@ -128,15 +91,15 @@ class NetworkReport:
         Returns
         -------
         frame : :class:`pandas.DataFrame` of shape (n_layers, n_numbers)
-            A row for each layer.
+            One row per layer.
         """
         check_pandas("NetworkReport.to_frame")
         import pandas as pd
 
-        rows = [layer.summary() for layer in self.layers]
+        rows = [layer.to_dict() for layer in self.layers]
         return pd.DataFrame(rows).set_index("layer")
 
-    def transform(self, X, *, layer=-1, forward="relu", n_steps=5):
+    def transform(self, X, *, layer=-1, inference="relu", n_steps=5):
         """Return the codes of a hidden layer.
 
         Parameters
@@ -144,17 +107,17 @@ class NetworkReport:
         X : array-like
             Samples as the model takes them.
         layer : int, default=-1
-            Which hidden layer; negative numbers count from the last.
-        forward : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
-            How hidden layers code; see `decision_function`.
+            Index of the hidden layer. Negative indices count from the last.
+        inference : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
+            Inference method of the hidden layers; see `decision_function`.
         n_steps : int, default=5
-            Steps of "unrolled".
+            Number of steps of "unrolled".
 
         Returns
         -------
         codes : ndarray of shape (n_samples, n_units) or \
                 (n_samples, height, width, n_units)
-            In units of the atoms: the network's activations by `norms`.
+            Coefficients of atoms of norm one: the activations divided by `norms`.
 
         Raises
         ------
@@ -162,57 +125,56 @@ class NetworkReport:
             If X has a wrong shape, if there is no such layer, or as
             `decision_function`.
         """
-        return self._outputs(X, forward, n_steps, self._index(layer))
+        return self._run(X, inference, n_steps, self._layer_index(layer))
 
-    def decision_function(self, X, *, forward="relu", n_steps=5):
-        """Return what the last layer says, with any forward transformation.
+    def decision_function(self, X, *, inference="relu", n_steps=5):
+        """Return the outputs of the network, with any inference method.
 
         Parameters
         ----------
         X : array-like
             Samples as the model takes them.
-        forward : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
-            How hidden layers code. "relu" is the network itself. "exact" finds the
-            non-negative code that minimises ½‖x − aD‖² + Σ λ_j a_j, whatever the angles
-            of the atoms. "unrolled" takes a few proximal gradient steps towards it.
-            "hard" does not shrink what is beyond the threshold (a spike and slab
-            prior). "mean" is the mean of the posterior under orthonormal atoms, a
-            smooth ReLU. The last two need a report with data, for their mean and noise.
+        inference : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
+            Inference method of the hidden layers. "relu" is the network itself. "exact"
+            computes the non-negative code that minimizes ½‖x − aD‖² + Σ λ_j a_j, also
+            for atoms that are not orthonormal. "unrolled" takes a few proximal gradient
+            steps toward it. "hard" does not shrink coefficients above the threshold (a
+            spike and slab prior). "mean" is the posterior mean for orthonormal atoms, a
+            smooth ReLU. "hard" and "mean" need a report with data, for the mean and the
+            noise variance of the layer's input.
         n_steps : int, default=5
-            Steps of "unrolled".
+            Number of steps of "unrolled".
 
         Returns
         -------
         outputs : ndarray of shape (n_samples, n_outputs)
-            Before any softmax of scikit-learn; what a module of torch returns.
+            For scikit-learn the outputs before the output activation, for torch the
+            outputs of the module.
 
         Raises
         ------
         ValueError
-            If `forward` is not known, if X has a wrong shape, if a layer has no exact
-            code, or if data are needed that the report was made without.
+            If `inference` is not known, if X has a wrong shape, if a layer has no exact
+            code, or if the report has no data and they are needed.
         """
-        found = self._outputs(X, forward, n_steps, None)
-        if found.ndim == 4 and self._network.channels_first:
-            return np.moveaxis(found, 3, 1)
-        return found
+        return self._run(X, inference, n_steps)
 
-    def predict_proba(self, X, *, forward="relu", n_steps=5):
+    def predict_proba(self, X, *, inference="relu", n_steps=5):
         """Return the probabilities of a classifier of scikit-learn.
 
         Parameters
         ----------
         X : array-like
             Samples as the model takes them.
-        forward : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
-            How hidden layers code; see `decision_function`.
+        inference : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
+            Inference method of the hidden layers; see `decision_function`.
         n_steps : int, default=5
-            Steps of "unrolled".
+            Number of steps of "unrolled".
 
         Returns
         -------
         probabilities : ndarray of shape (n_samples, n_classes)
-            As the model's own `predict_proba`.
+            The probabilities, in the order of `classes_` of the model.
 
         Raises
         ------
@@ -223,60 +185,58 @@ class NetworkReport:
         """
         if self._network.classes is None:
             raise AttributeError(
-                f"{self._network.title} is no classifier of scikit-learn: it has no "
+                f"{self._network.name} is no classifier of scikit-learn: it has no "
                 "predict_proba. decision_function returns its outputs."
             )
-        found = self._network.values(self._outputs(X, forward, n_steps, None))
-        if found.shape[1] == 1:
-            found = np.hstack([1 - found, found])
-        return found
+        values = self._network.predict_values(self._run(X, inference, n_steps))
+        return np.hstack([1 - values, values]) if values.shape[1] == 1 else values
 
-    def predict(self, X, *, forward="relu", n_steps=5):
-        """Return what the model predicts, with any forward transformation.
+    def predict(self, X, *, inference="relu", n_steps=5):
+        """Return the predictions of the model, with any inference method.
 
         Parameters
         ----------
         X : array-like
             Samples as the model takes them.
-        forward : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
-            How hidden layers code; see `decision_function`.
+        inference : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
+            Inference method of the hidden layers; see `decision_function`.
         n_steps : int, default=5
-            Steps of "unrolled".
+            Number of steps of "unrolled".
 
         Returns
         -------
         predictions : ndarray
-            Labels of a classifier and values of a regressor of scikit-learn; else the
-            outputs of the network.
+            Labels or values of a scikit-learn model, or else the outputs of the
+            network.
 
         Raises
         ------
         ValueError
             As `decision_function`.
         """
-        return self._network.predicted(self._outputs(X, forward, n_steps, None))
+        return self._network.predict(self._run(X, inference, n_steps))
 
-    def score(self, X, y, *, forward="relu", n_steps=5):
-        """Return the accuracy, or R² of values, with any forward transformation.
+    def score(self, X, y, *, inference="relu", n_steps=5):
+        """Return the accuracy, or R² of values, with any inference method.
 
         Parameters
         ----------
         X : array-like
             Samples as the model takes them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Labels or values. Of arrays and modules of torch, whose outputs do not say
-            what they are for, integers from 0 beside several outputs are the columns of
-            the largest one, zeros and ones beside a single output say whether it is
-            positive, and all else is values.
-        forward : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
-            How hidden layers code; see `decision_function`.
+            Labels or values. Arrays and torch modules do not say which of them their
+            outputs are. For several outputs, integers from 0 are the columns of the
+            largest output. For one output, zeros and ones are the labels of negative
+            and positive outputs. All other y are values.
+        inference : {"relu", "exact", "unrolled", "hard", "mean"}, default="relu"
+            Inference method of the hidden layers; see `decision_function`.
         n_steps : int, default=5
-            Steps of "unrolled".
+            Number of steps of "unrolled".
 
         Returns
         -------
         score : float
-            Of the predictions.
+            The score of the predictions.
 
         Raises
         ------
@@ -285,134 +245,138 @@ class NetworkReport:
             columns of the outputs nor values for them.
         """
         check_consistent_length(X, y)
-        found = self.predict(X, forward=forward, n_steps=n_steps)
-        return self._network.scored(found, y)
+        predictions = self.predict(X, inference=inference, n_steps=n_steps)
+        return self._network.score(predictions, np.asarray(to_array(y)))
 
     def score_samples(self, X, *, layer=None):
-        """Return how likely samples are to the network, in nats.
+        """Return the log-likelihood of samples under the hidden layers, in nats.
 
-        Every hidden layer stands for a distribution of its input: exponential priors
-        about its mean, the nearest orthonormal atoms, and noise whose variance makes
-        the data of the report most likely. A convolution sums over places. Of a layer
-        with more units than inputs it is a log-likelihood up to a constant. A layer
-        whose input is the same for all data of the report has none.
+        Every hidden layer is a density of its input: exponential priors on codes of the
+        centered input, the nearest orthonormal atoms, and the noise variance that
+        maximizes the likelihood of the data of the report. A convolution sums over
+        positions. If a layer has more units than inputs, its log-likelihood is known up
+        to a constant. If the input of a layer is the same for all data of the report,
+        the layer has no density.
 
         Parameters
         ----------
         X : array-like
             Samples as the model takes them.
         layer : int, default=None
-            Which hidden layer; negative numbers count from the last. None sums over
-            all.
+            Index of the hidden layer. Negative indices count from the last. None sums
+            over all hidden layers.
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,)
-            The lowest are the strangest.
+            The log-likelihood. It is low for anomalies.
 
         Raises
         ------
         ValueError
-            If the report was made without data, if a layer has no likelihood, or if X
-            has a wrong shape.
+            If the report was made without data, if a layer has no density, or if X has
+            a wrong shape.
         """
-        chosen = range(len(self.layers)) if layer is None else [self._index(layer)]
-        densities = {i: self.layers[i].reading.density for i in chosen}
+        n_layers = len(self.layers)
+        indices = range(n_layers) if layer is None else [self._layer_index(layer)]
+        densities = {i: check_density(self.layers[i]) for i in indices}
         with single_blas_thread():
-            return log_likelihoods(
+            return network_log_likelihood(
                 self._network.operations, densities, self._network.prepare(X)
             )
 
     def repair(self, X=None, y=None, *, priors="bias", atoms=False, refit=False):
         """Return a copy of the model with sparse priors, orthonormal atoms, or both.
 
-        Layers are repaired from the input on; the readout is left as it is, unless it
-        is refitted. The model itself is never changed.
+        Layers are repaired in their order. The readout changes only if it is refitted.
+        The model itself never changes.
 
         Parameters
         ----------
         X : array-like, default=None
-            Samples to score the model and its copy on.
+            Samples for the scores of the model and of its copy.
         y : array-like of shape (n_samples,), default=None
-            Their labels or values.
-        priors : {"bias", "centred"} or None, default="bias"
-            What is made sparse: "bias" cuts biases at zero; "centred" cuts priors about
-            the mean of the layer's input at zero, which leaves positive biases that the
-            mean explains and lowers negative ones that it does not; None leaves them.
+            Labels or values of X.
+        priors : {"bias", "centered"} or None, default="bias"
+            The priors that are made non-negative. "bias" sets positive biases to zero.
+            "centered" sets negative priors of the centered input of the layer to zero:
+            it keeps positive biases that the mean of the input explains, and lowers
+            negative biases that are too large. None keeps the priors.
         atoms : bool, default=False
-            Whether to replace atoms by the nearest orthonormal ones, their norms kept:
-            the polar factor. More units than inputs cannot be orthonormal; they become
-            the nearest tight frame, whose columns are.
+            Whether to replace the atoms by the nearest orthonormal atoms, the polar
+            factor, with the same norms. More units than inputs cannot be orthonormal:
+            they become the nearest tight frame, whose columns are orthogonal.
         refit : bool, default=False
-            Whether to fit the layer after a repaired one, by least squares without
-            labels, to the pre-activations that it had.
+            Whether to fit the layer after a repaired one, by least squares and without
+            labels, to the pre-activations that it had before the repair.
 
         Returns
         -------
-        repair : Repair
-            The copy is its `model`.
+        result : RepairResult
+            The repaired copy in `model`, the reports `before` and `after`, the scores
+            `score_before` and `score_after`, and their difference `change`.
 
         Raises
         ------
         ValueError
-            If data are needed that the report was made without, if only one of X and y
-            is given, or if layers of a module of torch share their weights.
+            If the report has no data and they are needed, if only one of X and y is
+            given, or if layers of a torch module share their weights.
         TypeError
-            If the model is of this package: what it learns is orthonormal and sparse.
+            If the model is of this package: its atoms are orthonormal, and its priors
+            are sparse.
         """
-        if self._network.refusal is not None:
-            raise self._network.refusal.with_traceback(None)
-        if priors not in ("bias", "centred", None):
+        network, samples = self._network, self._samples
+        if network.repair_error is not None:
+            raise network.repair_error.with_traceback(None)
+        if priors not in ("bias", "centered", None):
             raise ValueError(
-                f"priors={priors!r} is none of 'bias', 'centred' and None."
+                f"priors={priors!r} is none of 'bias', 'centered' and None."
             )
         if (X is None) != (y is None):
             raise ValueError("Give both X and y to have scores, or neither.")
-        if self._samples is None and (priors == "centred" or refit):
+        if samples is None and (priors == "centered" or refit):
             raise ValueError(
                 f"priors={priors!r} and refit={refit} need the input of every layer: "
                 "give interpret_network the data, X."
             )
-        means = None
-        if self._samples is not None:
-            means = [layer.mean for layer in self.layers]
+        means = None if samples is None else [layer.mean for layer in self.layers]
         with single_blas_thread():
-            found = repaired(
-                self._network.operations,
-                self._samples,
-                means,
-                Remedy(priors, bool(atoms), bool(refit)),
-                self._max_rows,
+            operations = repair_operations(
+                network.operations, samples, means, self._max_rows, priors, atoms, refit
             )
-        model = self._network.written(
-            {op.source: op for op in found if getattr(op, "source", None) is not None}
-        )
-        network = read(model, readout=self._readout)
-        after = NetworkReport.of(network, self._samples, self._max_rows)
-        scores = None, None
-        if X is not None:
-            scores = self.score(X, y), after.score(X, y)
-        return Repair(model, self, after, *scores)
+        layers = {op.key: op for op in operations if isinstance(op, AffineLayer)}
+        model = network.write(layers)
+        # The copy is read again: its parameters may have fewer digits.
+        repaired = read_model(model, readout=not network.operations[-1].is_hidden)
+        after = NetworkReport(repaired, samples, self._max_rows)
+        scores = () if X is None else (self.score(X, y), after.score(X, y))
+        return RepairResult(model, self, after, *scores)
 
-    @property
-    def _readout(self):
-        return not getattr(self._network.operations[-1], "rectified", False)
+    def _layer_index(self, layer):
+        """Return a non-negative index, and raise an error if there is no such layer."""
+        n_layers = len(self.layers)
+        check_scalar(layer, "layer", Integral)
+        if not -n_layers <= layer < n_layers:
+            raise ValueError(
+                f"layer={layer} does not exist: hidden layers are 0 to {n_layers - 1}."
+            )
+        return layer % n_layers
 
-    def _index(self, layer):
-        return place(layer, len(self.layers))
-
-    def _outputs(self, X, forward, n_steps, stop):
-        if forward not in FORWARDS:
-            raise ValueError(f"forward={forward!r} is none of {', '.join(FORWARDS)}.")
-        whole("n_steps", n_steps, 0)
-        readings = [layer.reading for layer in self.layers]
+    def _run(self, X, inference, n_steps, index=None):
+        """Return the codes of the hidden layer at an index, or else the outputs."""
+        if inference not in INFERENCE_METHODS:
+            raise ValueError(
+                f"inference={inference!r} is none of {', '.join(INFERENCE_METHODS)}."
+            )
+        check_scalar(n_steps, "n_steps", Integral, min_val=0)
         with single_blas_thread():
-            found, converged = outputs(
+            outputs, converged = run_network(
                 self._network.operations,
-                readings,
+                self.layers,
                 self._network.prepare(X),
-                Forward(forward, n_steps=n_steps),
-                stop=stop,
+                inference,
+                n_steps,
+                index=index,
             )
         if not converged:
             warnings.warn(
@@ -420,4 +384,6 @@ class NetworkReport:
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return found
+        if index is None and self._network.channels_first and outputs.ndim == 4:
+            return np.moveaxis(outputs, 3, 1)
+        return outputs

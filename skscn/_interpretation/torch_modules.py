@@ -1,22 +1,29 @@
-"""Modules of torch as operations, and copies of them with other weights.
+"""Readers and writers of torch modules, and conversion of tensors to arrays.
 
-torch is not imported unless a module of it is given, so that it is there already.
+torch is not imported before a module or tensor of it is given: then it is there.
 """
 
 import sys
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.utils import check_array
 
+from skscn._interpretation.network import Network
 from skscn._interpretation.operations import (
+    AffineLayer,
+    ConvolutionLayer,
     Flatten,
-    Pool,
-    Rectify,
-    Softmax,
+    Function,
     Unflatten,
-    Units,
+    WindowPooling,
 )
+
+RELU = Function(partial(np.maximum, 0))
+ONE = 1, (1, 1)  # the two ways in which torch writes one for height and width
 
 
 def is_module(model):
@@ -25,7 +32,7 @@ def is_module(model):
     return torch is not None and isinstance(model, torch.nn.Module)
 
 
-def as_array(X):
+def to_array(X):
     """Return a tensor as an array, and anything else as it is."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(X, torch.Tensor):
@@ -34,215 +41,209 @@ def as_array(X):
     return X
 
 
-def leaves(module, path=""):
+def read_module(model):
+    """Return a Sequential, in evaluation mode, as a `Network`."""
+    operations: list = []
+    for path, module in _leaves(model):
+        operation = _read_leaf(path, module)
+        if operation is RELU:
+            # A maximum over windows can be taken after the ReLU as well as before it.
+            i = len(operations) - 1
+            while i >= 0 and getattr(operations[i], "is_max", False):
+                i -= 1
+            if i >= 0 and isinstance(operations[i], AffineLayer):
+                operations[i] = replace(operations[i], is_hidden=True)
+                continue
+        if operation is not None:
+            operations.append(operation)
+    if not any(isinstance(operation, AffineLayer) for operation in operations):
+        raise ValueError("The module has neither a Linear nor a Conv2d layer.")
+    return Network(
+        name=type(model).__name__,
+        operations=tuple(operations),
+        prepare=partial(_prepare_tensor, operations[0]),
+        write=partial(_write_module, model),
+        repair_error=_repair_error(model),
+        output_activation=None,
+        channels_first=True,
+    )
+
+
+def _leaves(module, path=""):
     """Yield paths and modules of nested Sequentials in order, repeated ones too."""
     import torch
 
+    name = f"{path or 'The module'} {type(module).__name__}"
     if module._forward_hooks or module._forward_pre_hooks:
         raise ValueError(
-            f"{path or 'The module'} {type(module).__name__} has hooks, which may "
-            "change what it computes. Remove them from a copy: prune.remove after "
-            "torch.nn.utils.prune, remove_spectral_norm or remove_weight_norm after "
-            "those, and remove() of the handle of any other."
+            f"{name} has hooks, which may change its outputs. Remove them from a copy: "
+            "by prune.remove after torch.nn.utils.prune, by remove_spectral_norm or "
+            "remove_weight_norm after those, or by remove() of their handle."
         )
     definer = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
     if not definer.__module__.startswith("torch."):
         raise ValueError(
-            f"{path or 'The module'} {type(module).__name__} has a forward of its own, "
-            "which cannot be read. Give a torch.nn.Sequential of layers of torch; a "
-            "module that was exported from scikit-learn is read as the estimator."
+            f"{name} has a forward of its own, which cannot be read. Give a "
+            "torch.nn.Sequential of torch layers, or the estimator of scikit-learn "
+            "that the module was exported from."
         )
     if isinstance(module, torch.nn.Sequential):
-        # Not named_children, which leaves out what stands there a second time.
-        for name, child in module._modules.items():
-            yield from leaves(child, f"{path}.{name}" if path else name)
+        # named_children would leave out repetitions of a module.
+        for child_name, child in module._modules.items():
+            yield from _leaves(child, f"{path}.{child_name}" if path else child_name)
     else:
         yield path or "0", module
 
 
-def read_module(model):
-    """Return the operations of a Sequential, in the mode of evaluation."""
-    operations: list = []
-    for path, module in leaves(model):
-        found = _operation(path, module)
-        if isinstance(found, Rectify):
-            # The largest of a window may be taken before a ReLU as well as after it.
-            at = len(operations) - 1
-            while (
-                at >= 0 and isinstance(operations[at], Pool) and operations[at].largest
-            ):
-                at -= 1
-            if at >= 0 and isinstance(operations[at], Units):
-                operations[at] = replace(operations[at], rectified=True)
-                continue
-        if found is not None:
-            operations.append(found)
-    if not any(isinstance(op, Units) for op in operations):
-        raise ValueError("The module has neither a Linear nor a Conv2d layer.")
-    return tuple(operations)
-
-
-def _operation(path, module):
-    import torch
+def _read_leaf(path, module):
+    """Return a module as an operation, or None if it does nothing in evaluation."""
     from torch import nn
 
-    name = f"{path} {type(module).__name__}"
+    name, hint = f"{path} {type(module).__name__}", ""
     if isinstance(module, nn.Identity | nn.modules.dropout._DropoutNd):
         return None
     if isinstance(module, nn.ReLU):
-        return Rectify()
+        return RELU
     if isinstance(module, nn.Flatten):
-        if module.start_dim != 1 or module.end_dim not in (-1, 3):
-            raise ValueError(f"{name}: only Flatten(1) makes rows of maps.")
+        _check_options(name, module, start_dim=(1,), end_dim=(-1, 3))
         return Flatten()
     if isinstance(module, nn.Unflatten):
+        _check_options(name, module, dim=(1,))
         shape = tuple(int(size) for size in module.unflattened_size)
-        if module.dim != 1 or len(shape) != 3:
-            raise ValueError(
-                f"{name}: only rows as (channels, height, width) are read."
-            )
+        if len(shape) != 3:
+            raise ValueError(f"{name}: only (channels, height, width) are read.")
         return Unflatten(shape)
     if isinstance(module, nn.Softmax | nn.LogSoftmax):
-        if module.dim not in (1, -1):
-            raise ValueError(f"{name}: only dim=1 is read.")
-        return Softmax(isinstance(module, nn.LogSoftmax))
+        _check_options(name, module, dim=(1, -1))
+        function = softmax if isinstance(module, nn.Softmax) else log_softmax
+        return Function(partial(function, axis=-1))  # where arrays have the channels
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
-        return _pool(name, module)
+        return _read_pool(name, module)
     if isinstance(module, nn.Linear | nn.Conv2d):
-        if hasattr(module, "parametrizations"):  # some change when they are looked at
-            module = deepcopy(module).eval()
-        with torch.no_grad():
-            weight = np.array(as_array(module.weight))
-            bias = np.zeros(len(weight), dtype=weight.dtype)
-            if module.bias is not None:
-                bias = np.array(as_array(module.bias))
-        if isinstance(module, nn.Linear):
-            return Units(weight, bias, name, source=path)
-        return _convolution(name, module, weight, bias, path)
+        return _read_affine(name, path, module)
+    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        kind = "linear" if isinstance(module, nn.BatchNorm1d) else "conv"
+        function = f"torch.nn.utils.fusion.fuse_{kind}_bn_eval"
+        hint = f" Fuse it with the layer before it: {function}."
+    elif type(module).__module__ == "torch.nn.modules.activation":
+        hint = " Of activations only ReLU makes sparse codes."
     raise ValueError(
         f"{name} is a layer that cannot be read as sparse codes. Linear, Conv2d, ReLU, "
         "Flatten, Unflatten, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Softmax, "
-        f"Dropout and Identity can.{_hint(module)}"
+        f"Dropout and Identity can.{hint}"
     )
 
 
-def _hint(module):
-    """Return what else to do about a module that cannot be read."""
-    from torch import nn
-
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-        kind = "linear" if isinstance(module, nn.BatchNorm1d) else "conv"
-        return (
-            " It folds into the layer before it: torch.nn.utils.fusion."
-            f"fuse_{kind}_bn_eval."
-        )
-    if type(module).__module__ == "torch.nn.modules.activation":
-        return " Of activations only ReLU makes sparse codes."
-    return ""
-
-
-def _convolution(name, module, weight, bias, path):
-    if module.groups != 1 or module.dilation != (1, 1):
-        raise ValueError(
-            f"{name} has groups={module.groups} and dilation={module.dilation}: only "
-            "groups=1 and dilation=1 are read."
-        )
-    padding = module.padding
-    if module.padding_mode != "zeros" and padding not in ("valid", (0, 0)):
-        raise ValueError(
-            f"{name} has padding_mode={module.padding_mode!r}: only 'zeros' is read."
-        )
-    if padding == "valid":
-        padding = (0, 0)
+def _read_affine(name, path, module):
+    if hasattr(module, "parametrizations"):  # reading some weights changes them
+        module = deepcopy(module).eval()
+    weight = np.array(to_array(module.weight))
+    bias = np.zeros(len(weight), dtype=weight.dtype)
+    if module.bias is not None:
+        bias = np.array(to_array(module.bias))
+    if weight.ndim == 2:
+        return AffineLayer(weight, bias, name, key=path)
+    padding = (0, 0) if module.padding == "valid" else module.padding
+    _check_options(name, module, groups=(1,), dilation=ONE)
+    if padding != (0, 0):
+        _check_options(name, module, padding_mode=("zeros",))
     if padding == "same":
         padding = tuple(((k - 1) // 2, k // 2) for k in module.kernel_size)
     else:
         padding = tuple((p, p) for p in padding)
-    rows = np.ascontiguousarray(np.moveaxis(weight, 1, 3)).reshape(len(weight), -1)
-    return Units(
-        weight=rows,
-        bias=bias,
-        name=name,
-        kernel=tuple(module.kernel_size),
-        stride=tuple(module.stride),
-        padding=padding,
-        source=path,
+    filters, stride = np.moveaxis(weight, 1, 3), tuple(module.stride)
+    rows, shape = filters.reshape(len(filters), -1), filters.shape[1:]
+    return ConvolutionLayer(
+        rows, bias, name, key=path, patch_shape=shape, stride=stride, padding=padding
     )
 
 
-def _pool(name, module):
+def _read_pool(name, module):
     from torch import nn
 
     if isinstance(module, nn.AdaptiveAvgPool2d):
-        if module.output_size not in (1, (1, 1)):
-            raise ValueError(
-                f"{name} has output_size={module.output_size}: only 1 is read."
-            )
-        return Pool(largest=False, window=None)
-    largest = isinstance(module, nn.MaxPool2d)
+        _check_options(name, module, output_size=ONE)
+        return WindowPooling(is_max=False, window=None)
     window, stride, padding = (
         _pair(value) for value in (module.kernel_size, module.stride, module.padding)
     )
-    unread = {"ceil_mode": module.ceil_mode}
-    if largest:
-        unread |= {
-            "dilation": _pair(module.dilation) != (1, 1),
-            "return_indices": module.return_indices,
-        }
-    else:
-        unread["divisor_override"] = module.divisor_override is not None
-        unread["count_include_pad"] = padding != (0, 0) and not module.count_include_pad
-    for option, asked in unread.items():
-        if asked:
-            raise ValueError(f"{name} has another {option} than the one that is read.")
-    return Pool(largest, window, stride, padding)
+    _check_options(name, module, ceil_mode=(False,), return_indices=(False,))
+    _check_options(name, module, dilation=ONE, divisor_override=(None,))
+    if padding != (0, 0):
+        _check_options(name, module, count_include_pad=(True,))
+    return WindowPooling(isinstance(module, nn.MaxPool2d), window, stride, padding)
+
+
+def _check_options(name, module, **options):
+    """Raise ValueError if an option of a module is not one of those that are read."""
+    for option, read in options.items():
+        value = getattr(module, option, read[0])
+        if (tuple(value) if isinstance(value, list) else value) not in read:
+            raise ValueError(f"{name} has {option}={value!r}: only {read[0]} is read.")
 
 
 def _pair(value):
     return tuple(value) if isinstance(value, tuple | list) else (value, value)
 
 
-def unwritable(model):
-    """Return why no copy with other weights can be made, or None."""
-    users: dict = {}
-    for path, module in leaves(model):
+def _prepare_tensor(first, X):
+    """Return rows, or images as (n_images, height, width, channels)."""
+    X = check_array(to_array(X), dtype=[np.float64, np.float32], allow_nd=True)
+    if X.ndim not in (2, 4):
+        raise ValueError(
+            f"X has {X.ndim} dimensions: torch takes rows (n_samples, n_features) or "
+            "images (n_samples, channels, height, width)."
+        )
+    is_convolution = isinstance(first, ConvolutionLayer)
+    n_channels = first.patch_shape[2] if is_convolution else None
+    if is_convolution and (X.ndim == 2 or X.shape[1] != n_channels):
+        hint = ""
+        if X.ndim == 2:
+            hint = f" Rows become images by X.reshape(-1, {n_channels}, height, width)."
+        elif X.shape[3] == n_channels:
+            hint = " Its channels are last: np.moveaxis(X, 3, 1) moves them."
+        raise ValueError(
+            f"X has shape {X.shape}, but {first.name} reads images (n, channels, "
+            f"height, width) of {n_channels} channels.{hint}"
+        )
+    return np.ascontiguousarray(np.moveaxis(X, 1, 3)) if X.ndim == 4 else X
+
+
+def _repair_error(model):
+    """Return the reason why weights of the module cannot be replaced, or None."""
+    owners: dict = {}
+    for path, module in _leaves(model):
         if hasattr(module, "parametrizations"):
             return ValueError(
                 f"{path} {type(module).__name__} computes its weights from parameters: "
                 "they cannot be replaced. Repair a copy after torch.nn.utils."
                 "parametrize.remove_parametrizations."
             )
-        for name in ("weight", "bias"):
-            parameter = getattr(module, name, None)
-            if parameter is None:
-                continue
-            first = users.setdefault(id(parameter), path)
-            if first != path:
+        for name, parameter in module.named_parameters():
+            owner = owners.setdefault(id(parameter), path)
+            if owner != path:
                 return ValueError(
-                    f"{first} and {path} share their {name}, and each would be "
-                    "repaired in its own way. Give them copies of it: copy.deepcopy "
-                    "of one of the modules."
+                    f"{owner} and {path} share their {name}, but a repair changes each "
+                    "in its own way. Give one of them a copy, by copy.deepcopy."
                 )
     return None
 
 
-def write(model, units):
-    """Return a copy of a module with the weights of units by path."""
+def _write_module(model, layers):
+    """Return a copy of a module with the weights of layers by path."""
     import torch
 
     copied = deepcopy(model)
-    for path, module in leaves(copied):
-        if path not in units:
-            continue
-        found = units[path]
-        weight = found.weight
-        if found.kernel is not None:
-            weight = np.moveaxis(weight.reshape(-1, *found.patch_shape), 3, 1)
-        with torch.no_grad():
-            module.weight.copy_(torch.from_numpy(np.array(weight)))
-            bias = torch.from_numpy(np.array(found.bias)).to(module.weight)
+    for path, module in _leaves(copied):
+        if path in layers:
+            layer = layers[path]
+            weight = layer.weight
+            if layer.patch_shape is not None:
+                weight = np.moveaxis(weight.reshape(-1, *layer.patch_shape), 3, 1)
+            module.weight.data.copy_(torch.from_numpy(weight.copy()))
+            bias = torch.from_numpy(layer.bias.copy()).to(module.weight)
             if module.bias is not None:
-                module.bias.copy_(bias)
+                module.bias.data.copy_(bias)
             elif bool(bias.any()):
                 module.bias = torch.nn.Parameter(bias)
     return copied

@@ -6,7 +6,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from common import gap, orthonormal, planted, recovered
+from common import (
+    make_planted_data,
+    orthonormality_error,
+    random_orthonormal,
+    recovered_fraction,
+)
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.decomposition import PCA, SparseCoder, sparse_encode
@@ -68,7 +73,7 @@ def test_one_prior_per_coefficient_is_a_layer_of_relu_units_with_biases(digits):
 
 
 def test_with_a_given_dictionary_it_is_scikit_learns_sparse_coder(digits):
-    atoms = orthonormal(30, 64)
+    atoms = random_orthonormal(30, 64)
     given = OrthogonalSparseCoder(init=atoms, alpha=2.0, center=False, max_iter=0)
     oracle = SparseCoder(
         atoms, transform_algorithm="threshold", transform_alpha=2.0
@@ -107,7 +112,7 @@ def test_the_objective_is_that_of_the_docstring(coder, digits):
 def test_many_orthonormal_atoms_with_codes_of_their_prior(coder, n_components, digits):
     coder = clone(coder).set_params(n_components=n_components).fit(digits)
     codes = coder.transform(digits)
-    assert gap(coder.components_) < 1e-12
+    assert orthonormality_error(coder.components_) < 1e-12
     assert codes.shape == (len(digits), n_components)
     if isinstance(coder, NonNegativeSparseCoder):
         assert codes.min() >= 0
@@ -120,15 +125,15 @@ def test_many_orthonormal_atoms_with_codes_of_their_prior(coder, n_components, d
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_planted_dictionary_is_recovered_by_default(seed):
-    X, atoms = planted(300, density=0.1, noise=0.05, seed=seed)
+    X, atoms = make_planted_data(300, density=0.1, noise=0.05, seed=seed)
     coder = OrthogonalSparseCoder(alpha=0.2, init="random", random_state=seed).fit(X)
-    assert recovered(coder.components_, atoms) == 1.0
+    assert recovered_fraction(coder.components_, atoms) == 1.0
 
 
 @each_coder
 def test_codes_turn_with_the_data(coder, digits):
     """Turning the features turns the atoms, and leaves the codes as they are."""
-    turn = orthonormal(64, 64)
+    turn = random_orthonormal(64, 64)
     coder = clone(coder).set_params(n_components=10, max_iter=3, tol=1)
     plain = clone(coder).fit(digits)
     turned = clone(coder).set_params(init=plain.components_ @ turn).fit(digits @ turn)
@@ -205,7 +210,9 @@ def test_float32_stays_float32(coder, make, digits):
 
 
 def test_float32_far_from_the_origin_keeps_its_digits(digits):
-    coder = OrthogonalSparseCoder(init=orthonormal(20, 64), alpha=1.0, max_iter=0)
+    coder = OrthogonalSparseCoder(
+        init=random_orthonormal(20, 64), alpha=1.0, max_iter=0
+    )
     near, far = digits.astype(np.float32), (digits + 4096).astype(np.float32)
     codes, expected = (clone(coder).fit(X).transform(X) for X in (far, near))
     np.testing.assert_allclose(codes, expected, atol=2e-3)
@@ -279,7 +286,7 @@ def test_starts_lead_to_sparser_codes_than_they_have(init, digits):
 
 
 def test_a_given_start_is_where_learning_starts(digits):
-    atoms = orthonormal(20, 64)
+    atoms = random_orthonormal(20, 64)
     coder = OrthogonalSparseCoder(init=atoms, alpha=3.0, max_iter=50, tol=0.1)
     start = clone(coder).set_params(max_iter=0).fit(digits)
     assert coder.fit(digits).objective_path_[0] == start.objective_path_[0]
@@ -335,7 +342,7 @@ def test_codes_that_sum_to_zero_are_no_zero_codes():
 @each_coder
 def test_degenerate_data_give_an_orthonormal_dictionary(coder, X):
     coder = clone(coder).set_params(alpha=0.0).fit(X)
-    assert gap(coder.components_) < 1e-12
+    assert orthonormality_error(coder.components_) < 1e-12
     if type(coder) is OrthogonalSparseCoder:
         rebuilt = coder.inverse_transform(coder.transform(X))
         np.testing.assert_allclose(rebuilt, X, atol=1e-12)

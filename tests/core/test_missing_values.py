@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import orthonormal, planted, recovered
+from common import make_planted_data, random_orthonormal, recovered_fraction
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -55,7 +55,7 @@ def test_codes_are_those_of_the_lasso_on_what_was_measured(Coder, digits):
 def gaussian():
     """Return a coder whose slab is always there, and its mean and covariance."""
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(5000, 3)) @ (orthonormal(3, 6) * [[3], [2], [1.5]])
+    X = rng.normal(size=(5000, 3)) @ (random_orthonormal(3, 6) * [[3], [2], [1.5]])
     X += 0.5 * rng.normal(size=X.shape) + 4
     coder = OrthogonalSparseCoder(3, prior="spike_slab", alpha="auto").fit(X)
     D, slab, noise = coder.components_, np.array([9.0, 4.0, 2.25]), 0.25
@@ -109,7 +109,7 @@ def test_the_objective_never_rises(coder, digits):
 def test_noise_is_that_of_what_was_measured(Coder):
     """Completed entries have no noise, and do not make it smaller."""
     rng = np.random.default_rng(0)
-    X = np.abs(rng.laplace(size=(4000, 3))) @ orthonormal(3, 12)
+    X = np.abs(rng.laplace(size=(4000, 3))) @ random_orthonormal(3, 12)
     X += 0.3 * rng.normal(size=X.shape)
     for alpha in (0.1, "auto"):
         coder = Coder(3, alpha=alpha, center=False).fit(X)
@@ -153,12 +153,12 @@ def test_a_row_of_nothing_is_the_mean_of_the_model(coder, digits):
 
 
 def test_a_planted_dictionary_is_recovered_from_what_is_left():
-    X, atoms = planted(
+    X, atoms = make_planted_data(
         3000, density=0.2, noise=0.05, seed=0, n_components=8, n_features=16
     )
     for alpha in (0.2, "auto"):
         coder = OrthogonalSparseCoder(8, alpha=alpha, max_iter=200).fit(holed(X))
-        assert recovered(coder.components_, atoms) == 1.0
+        assert recovered_fraction(coder.components_, atoms) == 1.0
         error = np.sqrt(np.mean((coder.impute(holed(X)) - X) ** 2))
         assert error < 0.5 * np.sqrt(0.2 * np.mean(X**2))
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy import sparse
 
 from skscn._core import sparse_model
@@ -13,7 +13,7 @@ from skscn._core.moments import CodeMoments, code_moments, data_moments
 from skscn._core.priors import ONE_SIDED, SIGNED
 from skscn._core.sparse_model import SparseModel
 
-COMPONENTS = orthonormal(5, 8)
+COMPONENTS = random_orthonormal(5, 8)
 ENCODERS = [
     MapEncoder(SIGNED["laplace"], 0.5),
     MapEncoder(ONE_SIDED["exponential"], np.linspace(0, 1, 5)),

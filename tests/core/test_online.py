@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from common import gap, planted, recovered
+from common import make_planted_data, orthonormality_error, recovered_fraction
 from scipy import sparse
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
@@ -19,9 +19,9 @@ def chunks(X, sizes):
 
 @pytest.fixture
 def X():
-    return planted(600, density=0.3, noise=0.1, seed=0, n_components=8, n_features=12)[
-        0
-    ]
+    return make_planted_data(
+        600, density=0.3, noise=0.1, seed=0, n_components=8, n_features=12
+    )[0]
 
 
 @pytest.mark.parametrize("forgetting", [0.0, 1.0, 2.5])
@@ -65,14 +65,14 @@ def test_going_on_from_a_fixed_point_of_fit_stays_there(X):
 
 @pytest.mark.parametrize("size", [3, 10, 100])
 def test_a_planted_dictionary_is_recovered_from_chunks_of_any_size(size):
-    X, atoms = planted(
+    X, atoms = make_planted_data(
         3000, density=0.2, noise=0.05, seed=1, n_components=10, n_features=10
     )
     coder = OrthogonalSparseCoder(alpha=0.3, forgetting=3.0)
     for start in [*range(0, len(X), size)] * (1 if size < 100 else 5):
         coder.partial_fit(X[start : start + size])
-    assert gap(coder.components_) < 1e-12
-    assert recovered(coder.components_, atoms) == 1.0
+    assert orthonormality_error(coder.components_) < 1e-12
+    assert recovered_fraction(coder.components_, atoms) == 1.0
 
 
 def test_first_rows_are_row_buffer_for_their_principal_axes(X):

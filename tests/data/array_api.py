@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
-from common import orthonormal
+from common import random_orthonormal
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
@@ -130,7 +130,7 @@ def test_everything_is_as_of_numpy_and_stays_there(
 @pytest.mark.parametrize("name", CODERS)
 def test_float32_codes_are_those_of_numpy(name, place, X):
     X = X.astype(np.float32)
-    atoms = orthonormal(CODERS[name].n_components, 6)
+    atoms = random_orthonormal(CODERS[name].n_components, 6)
     coder = clone(CODERS[name]).set_params(init=atoms, max_iter=0)
     codes = coder.fit(X).transform(X)
     found = clone(coder).fit(there(X, place)).transform(there(X, place))
@@ -142,7 +142,7 @@ def test_float32_codes_are_those_of_numpy(name, place, X):
 
 def test_start_and_warm_start_may_be_there(place, X):
     x = there(X, place)
-    start = there(orthonormal(4, 6), place)
+    start = there(random_orthonormal(4, 6), place)
     coder = OrthogonalSparseCoder(4, alpha=0.5, init=start, warm_start=True, **few)
     first = home(coder.fit(x).components_)
     start = OrthogonalSparseCoder(4, alpha=0.5, init=home(start), **few).fit(X)

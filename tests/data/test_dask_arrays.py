@@ -7,7 +7,7 @@ from functools import partial
 import joblib
 import numpy as np
 import pytest
-from common import instance
+from common import make_estimator
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -252,7 +252,7 @@ def test_gaps_and_steps_of_other_packages_in_chunks(X):
 
 def test_networks_learn_from_images_on_a_cluster(cluster):
     images = np.random.default_rng(0).integers(0, 256, size=(90, 8, 8), dtype=np.uint8)
-    network = instance(SparseCodingNetwork)
+    network = make_estimator(SparseCodingNetwork)
     whole = clone(network).fit(images)
     x = da.from_array(images, chunks=(40, 4, 8))
     with cluster.as_current():
@@ -290,7 +290,9 @@ def test_features_of_later_steps_come_to_one_machine(X):
     y = np.arange(90) % 3
     x = da.from_array(images, chunks=(40, 8, 8))
     for head in (LogisticRegression(max_iter=5000), StreamingRidgeClassifier()):
-        model = make_pipeline(instance(SparseCodingNetwork), FlooredScaler(), head)
+        model = make_pipeline(
+            make_estimator(SparseCodingNetwork), FlooredScaler(), head
+        )
         whole = clone(model).fit(images, y)
         with here():
             many = clone(model).fit(x, y)
@@ -353,7 +355,7 @@ def test_frames_are_told_what_they_can_become(X):
 @pytest.mark.parametrize("Layer", [ConvSparseCoder, SparseCodingNetwork, SpatialPool])
 def test_chunks_of_streams_of_images_are_at_hand(Layer):
     x = da.ones((20, 8, 8, 2), chunks=(10, 8, 8, 2))
-    layer = instance(Layer)
+    layer = make_estimator(Layer)
     with (
         here(),
         pytest.raises(TypeError, match="partial_fit takes a mini-batch in memory"),

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from common import instance
+from common import make_estimator
 from numpy.lib.format import open_memmap
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -171,7 +171,7 @@ def test_a_chunk_of_a_file_is_read_once_a_pass(X):
 
 @pytest.mark.parametrize("chunk", [None, 7, 100])
 def test_images_are_read_from_files(chunk, images):
-    network = instance(SparseCodingNetwork)
+    network = make_estimator(SparseCodingNetwork)
     whole = clone(network).fit(images)
     stored = clone(network).fit(Stored(images, chunk))
     np.testing.assert_array_equal(
@@ -405,6 +405,6 @@ def test_errors_of_files_are_those_of_arrays(X):
     coder.fit(Stored(X))
     with pytest.raises(ValueError, match="X has 5 features, but Orthogonal"):
         coder.transform(Stored(X[:, :5]))
-    network = instance(SparseCodingNetwork).set_params(image_shape=(2, 2))
+    network = make_estimator(SparseCodingNetwork).set_params(image_shape=(2, 2))
     with pytest.raises(ValueError, match="image_shape"):
         network.fit(Stored(X))

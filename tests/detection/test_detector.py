@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
@@ -16,7 +16,7 @@ def mixed(n_samples, seed, n_features=6):
     """Return a table of related features in many units, with few values, with one."""
     rng = np.random.default_rng(seed)
     X = rng.laplace(size=(n_samples, n_features)) * np.linspace(0.3, 2, n_features)
-    X = X @ orthonormal(n_features, n_features)
+    X = X @ random_orthonormal(n_features, n_features)
     X[:, 0] = np.exp(3 * X[:, 0])  # heavy tails
     X[:, 1] = 1e6 + 100 * X[:, 1]  # far from the origin
     X[:, 2] = np.round(X[:, 2])
@@ -133,7 +133,7 @@ def test_a_corrupted_feature_is_named_first(seed, n_features):
     """One feature of a sample is moved: by four of its deviations, either way."""
     rng = np.random.default_rng(seed)
     codes = rng.laplace(size=(1500, n_features)) * np.linspace(0.2, 2, n_features)
-    X = codes @ orthonormal(n_features, n_features, seed)
+    X = codes @ random_orthonormal(n_features, n_features, seed)
     X[:, 0] = np.exp(X[:, 0])
     detector = SparseCodingDetector().fit(X[:1000])
     bad, rows = X[1000:].copy(), np.arange(500)
@@ -147,7 +147,7 @@ def test_a_corrupted_feature_is_named_first(seed, n_features):
 def test_an_atom_explains_what_no_feature_does():
     """A sample far out along one atom has its lowest coefficient there."""
     rng = np.random.default_rng(0)
-    atoms = orthonormal(5, 5)
+    atoms = random_orthonormal(5, 5)
     X = rng.laplace(size=(2000, 5)) * [5.0, 4, 3, 2, 1] @ atoms
     detector = SparseCodingDetector(scaling=None, marginals=False).fit(X)
     parts = detector.explain(30 * atoms)
@@ -268,7 +268,7 @@ def test_a_value_between_two_of_a_discrete_feature_is_unlikely():
 def test_trimming_finds_what_hides_in_the_training_data(seed):
     """A tight cluster of anomalies has a model of its own, unless it is left out."""
     rng = np.random.default_rng(seed)
-    axes = orthonormal(10, 10, seed)
+    axes = random_orthonormal(10, 10, seed)
     normal = rng.normal(size=(900, 10)) * np.linspace(0.2, 2.0, 10) @ axes
     cluster = 8.0 * axes[0] + 0.1 * rng.normal(size=(100, 10))
     X = np.vstack([normal, cluster])

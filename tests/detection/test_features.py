@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy import sparse
 
 from skscn._data.parallel import sum_over_rows, worker_pool
@@ -145,7 +145,7 @@ def test_robust_distances_turn_with_the_data_and_do_not_see_the_far_ones(seed, k
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(400, 5)) * [0.2, 0.5, 1, 2, 4]
     z[:20] = [8.0, 0, 0, 0, 0]
-    turn = orthonormal(5, 5, seed)
+    turn = random_orthonormal(5, 5, seed)
 
     def distances(rows):
         if kind == "csr":

@@ -66,7 +66,7 @@ def test_wrong_shapes_are_refused(report):
     for image_shape in (12, (12,), (3, 4.0), "3x4"):
         with pytest.raises(ValueError, match="must be \\(height, width\\)"):
             InterpretationDisplay.from_report(report, image_shape=image_shape)
-    with pytest.raises(ValueError, match="layer=5 is not there"):
+    with pytest.raises(ValueError, match="layer=5 does not exist"):
         InterpretationDisplay.from_report(report, layer=5)
 
 

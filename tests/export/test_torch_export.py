@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from common import gap
+from common import orthonormality_error
 from export_helpers import CODERS, N_SAMPLES, relative_error
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -104,7 +104,7 @@ def test_trained_networks_return_models_with_their_outputs(
     layer = back[0].named_layers_.conv1
     if orthonormal:
         ((_, coder),) = layer._channel_groups
-        assert gap(coder.components_) < 1e-10
+        assert orthonormality_error(coder.components_) < 1e-10
     assert np.isfinite(back[0].reconstruct(X)).all()
     back[0].partial_fit(X)
 
@@ -154,7 +154,7 @@ def test_training_lowers_the_loss_and_keeps_atoms_orthonormal(digits, labels):
     train(network, X, y, n_steps=20, rate=0.01, clamp=True)
     assert loss() < before
     atoms = network[0].project.weight.detach().numpy()
-    assert gap(atoms) < 1e-4
+    assert orthonormality_error(atoms) < 1e-4
     assert network[0].prior_bias.max().item() <= 0
 
 

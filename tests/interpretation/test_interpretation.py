@@ -1,10 +1,10 @@
-"""Networks of scikit-learn and of arrays, read as sparse coding."""
+"""Reports and repairs of scikit-learn networks and of weight arrays."""
 
 import pickle
 
 import numpy as np
 import pytest
-from common import orthonormal
+from common import random_orthonormal
 from scipy.linalg import polar
 from scipy.stats import exponnorm
 from sklearn.datasets import make_regression
@@ -26,22 +26,23 @@ from skscn import (
     interpret_network,
     repair_network,
 )
-from skscn._interpretation.density import Density, orthonormalised
+from skscn._interpretation.layer_density import LayerDensity
+from skscn._interpretation.layer_geometry import orthonormalize
 from skscn._interpretation.nonnegative_lasso import exact_codes
 
 each_seed = pytest.mark.parametrize("seed", range(3))
-quiet = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
-STRONGER = ("exact", "unrolled", "hard", "mean")
+ignore_convergence = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+OTHER_METHODS = ("exact", "unrolled", "hard", "mean")
 
 
-def arrays(*sizes, seed=0, scale=0.3):
+def random_layers(*sizes, seed=0, scale=0.3):
     """Return layers of random weights and biases of both signs."""
     rng = np.random.default_rng(seed)
     pairs = zip(sizes[1:], sizes[:-1], strict=True)
     return [(rng.normal(size=pair), scale * rng.normal(size=pair[0])) for pair in pairs]
 
 
-def samples(n_features, seed=0, n_samples=80):
+def random_rows(n_features, seed=0, n_samples=80):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(n_samples, n_features)) + rng.normal(size=n_features)
 
@@ -50,8 +51,8 @@ def orthonormal_layers(seed=0):
     """Return two layers of orthonormal atoms with sparse priors, and a readout."""
     rng = np.random.default_rng(seed)
     return [
-        (2.0 * orthonormal(8, 12, seed), -rng.uniform(0, 1, 8)),
-        (0.5 * orthonormal(6, 8, seed + 1), -rng.uniform(0, 0.2, 6)),
+        (2.0 * random_orthonormal(8, 12, seed), -rng.uniform(0, 1, 8)),
+        (0.5 * random_orthonormal(6, 8, seed + 1), -rng.uniform(0, 0.2, 6)),
         (rng.normal(size=(3, 6)), rng.normal(size=3)),
     ]
 
@@ -64,13 +65,13 @@ def trained(digits):
         return model.fit(digits, y), digits, y
 
 
-# Predictions recomputed from a reading are the model's own.
+# The predictions of a report are those of the model.
 
 
-@quiet
+@ignore_convergence
 @pytest.mark.parametrize("n_classes", [2, 4])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_probabilities_of_a_classifier(digits, n_classes, dtype):
+def test_probabilities_are_those_of_the_classifier(digits, n_classes, dtype):
     X = digits[:1000].astype(dtype)
     y = np.arange(1000) % n_classes * 10 + (X[:, 20] > 8)
     model = MLPClassifier((20, 10), max_iter=5, random_state=0).fit(X, y)
@@ -83,9 +84,9 @@ def test_probabilities_of_a_classifier(digits, n_classes, dtype):
     assert report.score(X, y) == model.score(X, y)
 
 
-@quiet
+@ignore_convergence
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_values_of_a_regressor(n_outputs):
+def test_values_are_those_of_the_regressor(n_outputs):
     X, y = make_regression(1000, 8, n_targets=n_outputs, random_state=0)
     model = MLPRegressor(hidden_layer_sizes=(20,), max_iter=5, random_state=0).fit(X, y)
     report = interpret_network(model, X)
@@ -97,8 +98,8 @@ def test_values_of_a_regressor(n_outputs):
         report.predict_proba(X)
 
 
-@quiet
-def test_indicators_of_several_labels(digits):
+@ignore_convergence
+def test_multilabel_predictions_are_those_of_the_classifier(digits):
     Y = digits[:300, [10, 20, 30]] > 5
     model = MLPClassifier((10,), max_iter=20, random_state=0).fit(digits[:300], Y)
     report = interpret_network(model)
@@ -106,8 +107,8 @@ def test_indicators_of_several_labels(digits):
     np.testing.assert_array_equal(found, model.predict(digits[:300]))
 
 
-@quiet
-def test_a_pipeline_is_read_through_its_steps(digits):
+@ignore_convergence
+def test_a_pipeline_transforms_samples_before_its_network(digits):
     y = digits[:, 20] > 8
     model = make_pipeline(
         StandardScaler(), MLPClassifier((10,), max_iter=5, random_state=0)
@@ -116,16 +117,16 @@ def test_a_pipeline_is_read_through_its_steps(digits):
     np.testing.assert_allclose(
         report.predict_proba(digits), model.predict_proba(digits), atol=1e-5
     )
-    # The scaler centres: what the layer sees has no mean, and explains no bias.
+    # The mean of scaled samples is zero: it explains no bias.
     assert np.abs(report.layers[0].mean).max() < 1e-12
-    assert report.layers[0].explained == 0.0
+    assert report.layers[0].explained_fraction == 0.0
     repair = report.repair(digits, y, refit=True)
     assert (repair.model[-1].intercepts_[0] <= 0).all()
     assert repair.score_after == repair.model.score(digits, y)
 
 
-def test_arrays_are_read_as_torch_has_them():
-    layers, X = arrays(7, 5, 4, 3), samples(7)
+def test_weight_arrays_have_a_row_for_each_unit():
+    layers, X = random_layers(7, 5, 4, 3), random_rows(7)
     report = interpret_network(layers, X)
     below = X
     for i, (weight, bias) in enumerate(layers[:-1]):
@@ -137,20 +138,20 @@ def test_arrays_are_read_as_torch_has_them():
     assert len(interpret_network(layers, readout=False).layers) == 3
 
 
-def test_layers_of_this_package_are_exact_already(digits):
+def test_codes_of_a_non_negative_coder_are_exact(digits):
     coder = NonNegativeSparseCoder(20, alpha=2.0).fit(digits)
     report = interpret_network(coder, digits)
     np.testing.assert_allclose(report.transform(digits), coder.transform(digits))
     layer = report.layers[0]
-    assert layer.broken_centred == 0.0
-    assert layer.orthogonality_gap < 1e-10
+    assert layer.positive_bias_fraction_centered == 0.0
+    assert layer.orthogonality_error < 1e-10
     assert layer.objective_gap < 1e-10
-    np.testing.assert_allclose(layer.centred_priors, coder.alpha_)
+    np.testing.assert_allclose(layer.centered_priors, coder.alpha_)
     with pytest.raises(TypeError, match="nothing to repair"):
         report.repair()
 
 
-def test_a_stack_of_this_package(digits):
+def test_outputs_are_those_of_the_sparse_coding_network(digits):
     images = digits[:100].reshape(-1, 8, 8)
     network = SparseCodingNetwork(
         [
@@ -169,232 +170,233 @@ def test_a_stack_of_this_package(digits):
     assert report.layers[0].atoms.shape == (12, 3, 3, 1)
 
 
-# What a report says of weights.
+# Statistics of weights.
 
 
 @each_seed
-def test_atoms_and_priors_are_weights_by_their_norms(seed):
-    layers = arrays(7, 5, 3, seed=seed)
+def test_atoms_and_priors_are_weights_and_biases_divided_by_norms(seed):
+    layers = random_layers(7, 5, 3, seed=seed)
     layer = interpret_network(layers).layers[0]
     weight, bias = layers[0]
     np.testing.assert_allclose(layer.atoms * layer.norms[:, None], weight)
     np.testing.assert_allclose(-layer.priors * layer.norms, bias)
     np.testing.assert_allclose(np.linalg.norm(layer.atoms, axis=1), 1.0)
-    assert layer.broken == np.mean(bias > 0)
+    assert layer.positive_bias_fraction == np.mean(bias > 0)
     gram = layer.atoms @ layer.atoms.T
-    assert np.isclose(layer.orthogonality_gap, np.linalg.norm(gram - np.eye(5)))
+    assert np.isclose(layer.orthogonality_error, np.linalg.norm(gram - np.eye(5)))
     assert np.isclose(layer.coherence, np.abs(np.triu(gram, 1)).max())
-    assert layer.explained is None
+    assert layer.explained_fraction is None
     assert layer.activity is None
 
 
 @each_seed
-def test_overcomplete_atoms_keep_the_bounds_of_welch(seed):
-    layer = interpret_network(arrays(4, 9, 2, seed=seed)).layers[0]
-    assert layer.overcomplete
-    assert layer.orthogonality_gap >= layer.least_gap > 0
-    assert layer.coherence >= layer.least_coherence > 0
+def test_overcomplete_atoms_satisfy_the_welch_bounds(seed):
+    layer = interpret_network(random_layers(4, 9, 2, seed=seed)).layers[0]
+    assert layer.is_overcomplete
+    assert layer.orthogonality_error >= layer.min_orthogonality_error > 0
+    assert layer.coherence >= layer.min_coherence > 0
     # Three vectors at 120 degrees reach both.
     angles = 2 * np.pi * np.arange(3) / 3
     weight = np.column_stack([np.cos(angles), np.sin(angles)])
     tight = interpret_network([(weight, np.zeros(3))], readout=False).layers[0]
-    assert np.isclose(tight.orthogonality_gap, tight.least_gap)
-    assert np.isclose(tight.coherence, tight.least_coherence)
+    assert np.isclose(tight.orthogonality_error, tight.min_orthogonality_error)
+    assert np.isclose(tight.coherence, tight.min_coherence)
 
 
 @each_seed
-def test_what_the_mean_explains_vanishes_where_inputs_are_centred(seed):
-    layers, X = arrays(7, 20, 3, seed=seed), samples(7, seed) + 2.0
+def test_the_mean_of_centered_inputs_explains_no_positive_bias(seed):
+    layers, X = random_layers(7, 20, 3, seed=seed), random_rows(7, seed) + 2.0
     layer = interpret_network(layers, X).layers[0]
     weight, bias = layers[0]
-    centred = bias + weight @ X.mean(axis=0)
-    assert layer.broken == np.mean(bias > 0)
-    assert layer.explained == np.mean((bias > 0) & (centred <= 0))
-    assert layer.unexplained == np.mean((bias > 0) & (centred > 0))
-    assert 0 < layer.explained < layer.broken
-    # The same network of centred inputs, with its bias moved, has nothing to explain.
-    moved = [(weight, centred), layers[1]]
+    centered = bias + weight @ X.mean(axis=0)
+    assert layer.positive_bias_fraction == np.mean(bias > 0)
+    assert layer.explained_fraction == np.mean((bias > 0) & (centered <= 0))
+    assert layer.unexplained_fraction == np.mean((bias > 0) & (centered > 0))
+    assert 0 < layer.explained_fraction < layer.positive_bias_fraction
+    # With the mean moved into the bias, the network is the same for centered inputs.
+    moved = [(weight, centered), layers[1]]
     again = interpret_network(moved, X - X.mean(axis=0)).layers[0]
-    assert again.explained == 0.0
-    assert again.broken == layer.broken_centred
+    assert again.explained_fraction == 0.0
+    assert again.positive_bias_fraction == layer.positive_bias_fraction_centered
 
 
-def test_units_without_weights_are_constants():
-    layers, X = arrays(7, 5, 3), samples(7)
+def test_units_without_weights_are_constant():
+    layers, X = random_layers(7, 5, 3), random_rows(7)
     layers[0][0][1] = 0.0
     layers[0][1][1] = 0.7
     report = interpret_network(layers, X)
     layer = report.layers[0]
-    assert layer.n_constant == 1
+    assert layer.n_constant_units == 1
     assert not layer.atoms[1].any()
     expected = np.maximum(X @ layers[0][0].T + layers[0][1], 0)
-    for forward in ("relu", *STRONGER):
-        codes = report.transform(X, layer=0, forward=forward)
+    for inference in ("relu", *OTHER_METHODS):
+        codes = report.transform(X, layer=0, inference=inference)
         np.testing.assert_allclose(codes[:, 1], 0.7)
     found = report.transform(X, layer=0) * layer.norms
     np.testing.assert_allclose(found, expected)
     assert np.isfinite(report.score_samples(X)).all()
 
 
-# What it says of data.
+# Statistics of data.
 
 
 @each_seed
-def test_orthonormal_atoms_have_exact_codes_in_one_step(seed):
-    X = samples(12, seed)
+def test_relu_codes_of_orthonormal_atoms_are_exact(seed):
+    X = random_rows(12, seed)
     report = interpret_network(orthonormal_layers(seed), X)
     for layer in report.layers:
         assert abs(layer.objective_gap) < 1e-9
-        assert layer.orthogonality_gap < 1e-9
-    for forward in ("exact", "unrolled"):
+        assert layer.orthogonality_error < 1e-9
+    for inference in ("exact", "unrolled"):
         np.testing.assert_allclose(
-            report.predict(X, forward=forward), report.predict(X), atol=1e-10
+            report.predict(X, inference=inference), report.predict(X), atol=1e-10
         )
 
 
 @each_seed
-def test_objectives_are_those_of_the_definition(seed):
-    layers, X = arrays(9, 6, 3, seed=seed), samples(9, seed)
+def test_objectives_equal_their_definition(seed):
+    layers, X = random_layers(9, 6, 3, seed=seed), random_rows(9, seed)
     report = interpret_network(layers, X)
     layer, atoms = report.layers[0], report.layers[0].atoms
-    centred = X - X.mean(axis=0)
+    centered = X - X.mean(axis=0)
 
     def objective(codes):
-        fit = np.sum((centred - codes @ atoms) ** 2, axis=1) / 2
-        return np.mean(fit + codes @ layer.centred_priors)
+        fit = np.sum((centered - codes @ atoms) ** 2, axis=1) / 2
+        return np.mean(fit + codes @ layer.centered_priors)
 
     relu = report.transform(X)
-    exact = report.transform(X, forward="exact")
+    exact = report.transform(X, inference="exact")
     assert np.isclose(layer.objective_zero, objective(np.zeros_like(relu)))
     assert np.isclose(layer.objective_relu, objective(relu))
     assert np.isclose(layer.objective_exact, objective(exact), rtol=1e-6)
     assert layer.objective_exact < layer.objective_relu
     best = layer.objective_zero - layer.objective_exact
-    missed = layer.objective_relu - layer.objective_exact
-    assert np.isclose(layer.objective_gap, missed / best)
+    gap = layer.objective_relu - layer.objective_exact
+    assert np.isclose(layer.objective_gap, gap / best)
 
 
 @each_seed
-def test_shares_that_codes_rebuild(seed):
-    layers, X = arrays(9, 6, 3, seed=seed), samples(9, seed)
+def test_r2_equals_its_definition(seed):
+    layers, X = random_layers(9, 6, 3, seed=seed), random_rows(9, seed)
     report = interpret_network(layers, X)
     layer, relu = report.layers[0], report.transform(X)
-    left = X - relu @ layer.atoms
-    assert np.isclose(layer.r2_relu, 1 - left.var(axis=0).sum() / X.var(axis=0).sum())
-    beside = np.column_stack([relu, np.ones(len(X))])
-    left = X - beside @ np.linalg.lstsq(beside, X, rcond=None)[0]
-    share = 1 - left.var(axis=0).sum() / X.var(axis=0).sum()
+    residual = X - relu @ layer.atoms
+    variance = X.var(axis=0).sum()
+    assert np.isclose(layer.r2_relu, 1 - residual.var(axis=0).sum() / variance)
+    design = np.column_stack([relu, np.ones(len(X))])
+    residual = X - design @ np.linalg.lstsq(design, X, rcond=None)[0]
+    share = 1 - residual.var(axis=0).sum() / variance
     assert np.isclose(layer.r2_linear, share, atol=1e-4)
     assert layer.r2_linear >= layer.r2_relu
 
 
 @each_seed
-def test_the_nearest_centre_with_sparse_priors(seed):
-    layers, X = arrays(9, 6, 3, seed=seed, scale=3.0), samples(9, seed)
+def test_no_center_with_sparse_priors_is_closer_than_center_distance(seed):
+    layers, X = random_layers(9, 6, 3, seed=seed, scale=3.0), random_rows(9, seed)
     layer = interpret_network(layers, X).layers[0]
     mean = X.mean(axis=0)
-    assert layer.broken_centred > 0
-    code, _ = exact_codes(-layer.centred_priors[None], layer.gram, tol=1e-12)
-    centre = mean - code[0] @ layer.atoms
-    assert (layer.priors - layer.atoms @ centre).min() > -1e-8
+    assert layer.positive_bias_fraction_centered > 0
+    code, _ = exact_codes(-layer.centered_priors[None], layer.gram, tol=1e-12)
+    center = mean - code[0] @ layer.atoms
+    assert (layer.priors - layer.atoms @ center).min() > -1e-8
     spread = np.sqrt(np.mean(np.sum((X - mean) ** 2, axis=1)))
-    distance = np.linalg.norm(centre - mean) / spread
-    assert np.isclose(distance, layer.centre_distance, rtol=1e-3)
-    # No point on the way there is such a centre.
-    for share in (0.5, 0.99):
-        between = mean + share * (centre - mean)
+    distance = np.linalg.norm(center - mean) / spread
+    assert np.isclose(distance, layer.center_distance, rtol=1e-3)
+    # For all centers between the mean and this one, some prior is not sparse.
+    for fraction in (0.5, 0.99):
+        between = mean + fraction * (center - mean)
         assert (layer.priors - layer.atoms @ between).min() < 0
 
 
-def test_without_such_a_centre_there_is_no_exact_code():
+def test_without_a_center_with_sparse_priors_there_is_no_exact_code():
     weight = np.vstack([np.eye(3), -np.eye(3)])
     layers = [(weight, np.full(6, 0.5)), (np.ones((2, 6)), np.zeros(2))]
-    X = samples(3)
+    X = random_rows(3)
     report = interpret_network(layers, X)
     layer = report.layers[0]
     assert np.isnan(layer.objective_exact)
     assert np.isnan(layer.r2_exact)
-    assert np.isinf(layer.centre_distance)
+    assert np.isinf(layer.center_distance)
     with pytest.raises(ValueError, match="has no exact code"):
-        report.predict(X, forward="exact")
-    assert np.isfinite(report.predict(X, forward="unrolled")).all()
-    mended = report.repair().after
-    assert np.isfinite(mended.predict(X, forward="exact")).all()
+        report.predict(X, inference="exact")
+    assert np.isfinite(report.predict(X, inference="unrolled")).all()
+    repaired = report.repair().after
+    assert np.isfinite(repaired.predict(X, inference="exact")).all()
 
 
-def test_activity_and_dead_units():
-    layers, X = arrays(7, 5, 3), samples(7)
+def test_activity_is_the_fraction_of_positive_codes():
+    layers, X = random_layers(7, 5, 3), random_rows(7)
     layers[0][1][2] = -100.0
     report = interpret_network(layers, X)
     layer = report.layers[0]
     codes = report.transform(X, layer=0)
     np.testing.assert_allclose(layer.activity, np.mean(codes > 0, axis=0))
-    np.testing.assert_array_equal(layer.dead, [2])
+    np.testing.assert_array_equal(layer.dead_units, [2])
 
 
-# Stronger forward transformations.
+# Other inference methods.
 
 
 def test_hard_codes_are_not_shrunk():
-    layers, X = orthonormal_layers(), samples(12)
+    layers, X = orthonormal_layers(), random_rows(12)
     layers = [layers[0], (np.eye(8), np.zeros(8))]
     report = interpret_network(layers, X)
     layer = report.layers[0]
     u = (X - X.mean(axis=0)) @ layer.atoms.T
-    threshold = layer.centred_priors
+    threshold = layer.centered_priors
     expected = np.where(u > threshold, u - np.minimum(threshold, 0), 0)
-    found = report.transform(X, forward="hard")
+    found = report.transform(X, inference="hard")
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_posterior_means_are_a_relu_with_a_smooth_corner():
-    layers, X = orthonormal_layers(), samples(12)
+def test_mean_codes_are_means_of_the_truncated_normal_posterior():
+    layers, X = orthonormal_layers(), random_rows(12)
     report = interpret_network(layers, X)
     layer = report.layers[0]
     v = X @ layer.atoms.T - layer.priors
     grid = np.linspace(0, 30, 30_001)
-    density = np.exp(-((grid - v[:5, :, None]) ** 2) / (2 * layer.noise))
+    density = np.exp(-((grid - v[:5, :, None]) ** 2) / (2 * layer.noise_variance))
     expected = (density * grid).sum(axis=2) / density.sum(axis=2)
-    found = report.transform(X, layer=0, forward="mean")
+    found = report.transform(X, layer=0, inference="mean")
     np.testing.assert_allclose(found[:5], expected, atol=2e-3)
     relu = report.transform(X, layer=0)
     assert np.all(found > relu)
 
 
-def test_no_steps_are_the_network_itself():
-    layers, X = arrays(7, 5, 3), samples(7)
+def test_unrolled_codes_lead_from_relu_codes_to_exact_codes():
+    layers, X = random_layers(7, 5, 3), random_rows(7)
     report = interpret_network(layers, X)
-    found = report.predict(X, forward="unrolled", n_steps=0)
+    found = report.predict(X, inference="unrolled", n_steps=0)
     np.testing.assert_allclose(found, report.predict(X))
-    far = report.predict(X, forward="unrolled", n_steps=5000)
-    np.testing.assert_allclose(far, report.predict(X, forward="exact"), atol=1e-4)
+    last = report.predict(X, inference="unrolled", n_steps=5000)
+    np.testing.assert_allclose(last, report.predict(X, inference="exact"), atol=1e-4)
 
 
-# The likelihood.
+# Likelihoods.
 
 
-def test_densities_are_those_of_scipy_where_atoms_are_orthonormal():
+def test_log_likelihood_is_that_of_scipy_for_orthonormal_atoms():
     rng = np.random.default_rng(0)
-    atoms, mean = orthonormal(5, 5), rng.normal(size=5)
+    atoms, mean = random_orthonormal(5, 5), rng.normal(size=5)
     threshold = rng.uniform(0.5, 1, 5)
-    density = Density(atoms, mean, threshold, 0.3)
+    density = LayerDensity(atoms, mean, threshold, 0.3)
     X = 2 * rng.normal(size=(20, 5))
     sigma, u = np.sqrt(0.3), (X - mean) @ atoms.T
     expected = exponnorm.logpdf(u, 0.3 / threshold / sigma, scale=sigma).sum(axis=1)
-    np.testing.assert_allclose(density(X), expected)
+    np.testing.assert_allclose(density.log_likelihood(X), expected)
 
 
 @each_seed
-def test_planted_noise_is_found(seed):
+def test_the_planted_noise_variance_is_estimated(seed):
     rng = np.random.default_rng(seed)
-    atoms = orthonormal(6, 10, seed)
+    atoms = random_orthonormal(6, 10, seed)
     codes = rng.exponential(0.8, size=(4000, 6))
     X = codes @ atoms + 0.3 * rng.normal(size=(4000, 10))
     # λ = σ² β, about the mean of the data.
     bias = -np.full(6, 0.09 / 0.8)
     report = interpret_network([(atoms, bias), (np.eye(6), np.zeros(6))], X)
-    density = Density.fitted(atoms, np.zeros(10), -bias, X)
-    assert np.isclose(density.noise, 0.09, rtol=0.05)
+    density = LayerDensity.fit(atoms, np.zeros(10), -bias, X)
+    assert np.isclose(density.noise_variance, 0.09, rtol=0.05)
     assert np.isfinite(report.score_samples(X)).all()
 
 
@@ -412,7 +414,7 @@ def test_noise_and_shuffled_digits_are_less_likely_than_digits(trained):
         assert roc_auc_score(np.arange(len(scores)) < len(normal), scores) > 0.99
 
 
-def test_the_sum_over_layers(trained):
+def test_log_likelihoods_are_summed_over_layers(trained):
     model, X, _ = trained
     report = interpret_network(model, X)
     parts = [report.score_samples(X[:9], layer=i) for i in (0, -1)]
@@ -422,10 +424,10 @@ def test_the_sum_over_layers(trained):
 # Repair.
 
 
-def test_repair_leaves_the_model_as_it_was(trained):
+def test_repair_does_not_change_the_model(trained):
     model, X, y = trained
     before = pickle.dumps(model)
-    for options in ({}, {"priors": "centred", "atoms": True, "refit": True}):
+    for options in ({}, {"priors": "centered", "atoms": True, "refit": True}):
         repair = repair_network(model, X, y, **options)
         assert type(repair.model) is MLPClassifier
         assert repair.model is not model
@@ -438,53 +440,53 @@ def test_repair_leaves_the_model_as_it_was(trained):
 
 @each_seed
 def test_repaired_priors_are_sparse(seed):
-    layers, X = arrays(9, 6, 5, 3, seed=seed), samples(9, seed)
+    layers, X = random_layers(9, 6, 5, 3, seed=seed), random_rows(9, seed)
     plain = repair_network(layers)
     for (weight, bias), (old, given) in zip(plain.model, layers, strict=True):
         np.testing.assert_array_equal(weight, old)
         last = given is layers[-1][1]
         np.testing.assert_array_equal(bias, given if last else np.minimum(given, 0))
-    centred = repair_network(layers, X, priors="centred")
-    for layer in centred.after.layers:
-        assert layer.broken_centred == 0.0
+    centered = repair_network(layers, X, priors="centered")
+    for layer in centered.after.layers:
+        assert layer.positive_bias_fraction_centered == 0.0
 
 
 @each_seed
 def test_repaired_atoms_are_the_polar_factor(seed):
-    layers, X = arrays(9, 6, 3, seed=seed), samples(9, seed)
+    layers, X = random_layers(9, 6, 3, seed=seed), random_rows(9, seed)
     repair = repair_network(layers, X, priors=None, atoms=True)
     old, new = repair.before.layers[0], repair.after.layers[0]
     np.testing.assert_allclose(new.atoms, polar(old.atoms, side="left")[0], atol=1e-12)
     np.testing.assert_allclose(new.norms, old.norms)
-    assert new.orthogonality_gap < 1e-10
-    # What a unit sees in the mean is as before.
-    np.testing.assert_allclose(new.centred_priors, old.centred_priors, atol=1e-10)
+    assert new.orthogonality_error < 1e-10
+    # The pre-activations of the mean input do not change.
+    np.testing.assert_allclose(new.centered_priors, old.centered_priors, atol=1e-10)
     again = repair_network(repair.model, X, priors=None, atoms=True).model
     np.testing.assert_allclose(again[0][0], repair.model[0][0], atol=1e-10)
 
 
 def test_overcomplete_atoms_become_a_tight_frame():
-    atoms = interpret_network(arrays(4, 9, 2)).layers[0].atoms
-    frame = orthonormalised(atoms)
+    atoms = interpret_network(random_layers(4, 9, 2)).layers[0].atoms
+    frame = orthonormalize(atoms)
     np.testing.assert_allclose(frame.T @ frame, 9 / 4 * np.eye(4), atol=1e-12)
     assert np.isclose(np.mean(np.sum(frame**2, axis=1)), 1.0)
 
 
 @each_seed
-def test_a_refit_comes_nearer_to_what_the_next_layer_saw(seed):
-    layers, X = arrays(9, 8, 3, seed=seed), samples(9, seed, n_samples=400)
-    wanted = interpret_network(layers).predict(X)
-    missed = []
+def test_a_refit_reduces_the_change_of_the_outputs(seed):
+    layers, X = random_layers(9, 8, 3, seed=seed), random_rows(9, seed, n_samples=400)
+    expected = interpret_network(layers).predict(X)
+    errors = []
     for refit in (False, True):
         repair = repair_network(layers, X, atoms=True, refit=refit)
-        missed.append(np.mean((repair.after.predict(X) - wanted) ** 2))
-        assert repair.after.layers[0].broken == 0.0
-    assert missed[1] < 0.9 * missed[0]
+        errors.append(np.mean((repair.after.predict(X) - expected) ** 2))
+        assert repair.after.layers[0].positive_bias_fraction == 0.0
+    assert errors[1] < 0.9 * errors[0]
     untouched = repair_network(layers, X, priors=None, refit=True).model
     np.testing.assert_array_equal(untouched[1][0], layers[1][0])
 
 
-# Prints, frames and errors.
+# Tables, data frames and errors.
 
 
 def test_a_report_prints_as_a_table(trained):
@@ -505,12 +507,14 @@ def test_a_report_prints_as_a_table(trained):
     assert "change" not in repr(report.repair())
 
 
-def test_a_report_is_a_frame(trained):
+def test_a_report_converts_to_a_data_frame(trained):
     model, X, _ = trained
     report = interpret_network(model, X)
     frame = report.to_frame()
     assert list(frame.index) == ["hidden 1", "hidden 2"]
-    assert frame.loc["hidden 2", "broken"] == report.layers[1].broken
+    assert frame.loc["hidden 2", "positive_bias_fraction"] == (
+        report.layers[1].positive_bias_fraction
+    )
     assert frame.notna().all(axis=None)
 
 
@@ -520,8 +524,8 @@ def test_a_report_survives_pickling(trained):
     np.testing.assert_array_equal(report.predict(X), model.predict(X))
 
 
-def test_read_only_and_other_orders_of_memory():
-    layers, X = arrays(7, 5, 3), samples(7)
+def test_memory_order_and_read_only_arrays_change_nothing():
+    layers, X = random_layers(7, 5, 3), random_rows(7)
     expected = interpret_network(layers, X).predict(X)
     other = np.asfortranarray(X)
     other.flags.writeable = False
@@ -542,22 +546,22 @@ ERRORS = {
         "seems to be its transpose",
     ),
     "no chain": (
-        lambda: interpret_network([*arrays(4, 3), *arrays(4, 2)]),
+        lambda: interpret_network([*random_layers(4, 3), *random_layers(4, 2)]),
         ValueError,
         "reads 4 inputs",
     ),
     "no hidden layer": (
-        lambda: interpret_network(arrays(4, 3)),
+        lambda: interpret_network(random_layers(4, 3)),
         ValueError,
         "no hidden layer",
     ),
     "features": (
-        lambda: interpret_network(arrays(4, 3, 2), np.ones((5, 6))),
+        lambda: interpret_network(random_layers(4, 3, 2), np.ones((5, 6))),
         ValueError,
         "reads 4 features",
     ),
     "NaN": (
-        lambda: interpret_network(arrays(4, 3, 2), np.full((5, 4), np.nan)),
+        lambda: interpret_network(random_layers(4, 3, 2), np.full((5, 4), np.nan)),
         ValueError,
         "NaN",
     ),
@@ -567,67 +571,73 @@ ERRORS = {
         "Weight 0",
     ),
     "no rows": (
-        lambda: interpret_network(arrays(4, 3, 2), max_rows=0),
+        lambda: interpret_network(random_layers(4, 3, 2), max_rows=0),
         ValueError,
-        "max_rows=0",
+        "max_rows == 0, must be >= 1",
     ),
     "forward": (
-        lambda: interpret_network(arrays(4, 3, 2)).predict(np.ones((1, 4)), forward=""),
+        lambda: interpret_network(random_layers(4, 3, 2)).predict(
+            np.ones((1, 4)), inference=""
+        ),
         ValueError,
         "none of relu",
     ),
     "steps": (
-        lambda: interpret_network(arrays(4, 3, 2)).predict(np.ones((1, 4)), n_steps=-1),
+        lambda: interpret_network(random_layers(4, 3, 2)).predict(
+            np.ones((1, 4)), n_steps=-1
+        ),
         ValueError,
-        "n_steps=-1",
+        "n_steps == -1, must be >= 0",
     ),
     "layer": (
-        lambda: interpret_network(arrays(4, 3, 2)).transform(np.ones((1, 4)), layer=1),
+        lambda: interpret_network(random_layers(4, 3, 2)).transform(
+            np.ones((1, 4)), layer=1
+        ),
         ValueError,
-        "1 hidden layer[.]",
+        "layer=1 does not exist: hidden layers are 0 to 0[.]",
     ),
     "noise": (
-        lambda: interpret_network(arrays(4, 3, 2)).predict(
-            np.ones((1, 4)), forward="mean"
+        lambda: interpret_network(random_layers(4, 3, 2)).predict(
+            np.ones((1, 4)), inference="mean"
         ),
         ValueError,
         "variance of the noise",
     ),
-    "hard": (
-        lambda: interpret_network(arrays(4, 3, 2)).predict(
-            np.ones((1, 4)), forward="hard"
+    "mean": (
+        lambda: interpret_network(random_layers(4, 3, 2)).predict(
+            np.ones((1, 4)), inference="hard"
         ),
         ValueError,
-        "about the mean",
+        "need the mean of the input",
     ),
-    "whole steps": (
-        lambda: interpret_network(arrays(4, 3, 2)).predict(
+    "integer steps": (
+        lambda: interpret_network(random_layers(4, 3, 2)).predict(
             np.ones((1, 4)), n_steps=1.5
         ),
         TypeError,
-        "n_steps=1.5 must be an integer",
+        "n_steps must be an instance of int, not float",
     ),
-    "whole rows": (
-        lambda: interpret_network(arrays(4, 3, 2), max_rows="a"),
+    "integer rows": (
+        lambda: interpret_network(random_layers(4, 3, 2), max_rows="a"),
         TypeError,
-        "max_rows='a' must be an integer",
+        "max_rows must be an instance of int, not str",
     ),
     "name of a layer": (
-        lambda: interpret_network(arrays(4, 3, 2)).transform(
+        lambda: interpret_network(random_layers(4, 3, 2)).transform(
             np.ones((1, 4)), layer="layer 1"
         ),
         TypeError,
-        "layer='layer 1' must be an integer",
+        "layer must be an instance of int, not str",
     ),
     "picture of a layer": (
         lambda: InterpretationDisplay.from_report(
-            interpret_network(arrays(4, 3, 2)), layer=5
+            interpret_network(random_layers(4, 3, 2)), layer=5
         ),
         ValueError,
-        "layer=5 is not there",
+        "layer=5 does not exist",
     ),
     "bare pair": (
-        lambda: interpret_network(arrays(4, 3)[0]),
+        lambda: interpret_network(random_layers(4, 3)[0]),
         TypeError,
         r"\[\(weight, bias\)\] for one",
     ),
@@ -637,27 +647,29 @@ ERRORS = {
         "zip\\(coefs_",
     ),
     "one layer": (
-        lambda: interpret_network(arrays(4, 3)),
+        lambda: interpret_network(random_layers(4, 3)),
         ValueError,
         "1 layer: no hidden layer.*readout=False",
     ),
     "likelihood": (
-        lambda: interpret_network(arrays(4, 3, 2)).score_samples(np.ones((1, 4))),
+        lambda: interpret_network(random_layers(4, 3, 2)).score_samples(
+            np.ones((1, 4))
+        ),
         ValueError,
         "Give interpret_network the data",
     ),
     "repair": (
-        lambda: repair_network(arrays(4, 3, 2), priors="zero"),
+        lambda: repair_network(random_layers(4, 3, 2), priors="zero"),
         ValueError,
         "none of 'bias'",
     ),
-    "centred": (
-        lambda: repair_network(arrays(4, 3, 2), priors="centred"),
+    "centered": (
+        lambda: repair_network(random_layers(4, 3, 2), priors="centered"),
         ValueError,
         "need the input",
     ),
     "score": (
-        lambda: interpret_network(arrays(4, 3, 2)).repair(np.ones((1, 4))),
+        lambda: interpret_network(random_layers(4, 3, 2)).repair(np.ones((1, 4))),
         ValueError,
         "both X and y",
     ),
@@ -676,15 +688,15 @@ def test_errors_say_what_to_do(case):
         call()
 
 
-@quiet
-def test_other_activations_are_refused(digits):
+@ignore_convergence
+def test_other_activations_raise_an_error(digits):
     model = MLPClassifier((4,), activation="tanh", max_iter=2)
     model.fit(digits[:50], np.arange(50) % 2)
     with pytest.raises(ValueError, match="activation='tanh'"):
         interpret_network(model)
 
 
-def test_layers_whose_code_is_no_relu_are_refused(digits):
+def test_layers_without_relu_codes_raise_an_error(digits):
     images = digits[:50].reshape(-1, 8, 8)
     contrast = ConvSparseCoder(4, kernel_size=3, contrast=0.1, max_iter=0).fit(images)
     with pytest.raises(ValueError, match=r"contrast=0\.1"):
@@ -698,7 +710,7 @@ def test_layers_whose_code_is_no_relu_are_refused(digits):
         interpret_network(parallel)
 
 
-def test_names_of_the_front_door():
+def test_public_names_are_exported():
     assert {"interpret_network", "repair_network", "NetworkReport"} <= set(
         skscn.__all__
     )
@@ -707,35 +719,39 @@ def test_names_of_the_front_door():
 @pytest.mark.parametrize(
     "X", [np.ones((1, 4)), np.zeros((5, 4)), np.eye(4, dtype=np.float32)[:2]]
 )
-def test_few_or_equal_samples(X):
-    layers = arrays(4, 3, 2)
-    layers[0][1][:] = -10.0  # silent
+def test_few_or_equal_samples_give_finite_results(X):
+    layers = random_layers(4, 3, 2)
+    layers[0][1][:] = -10.0  # all units are dead
     report = interpret_network(layers, X)
-    assert report.layers[0].n_dead == 3
+    assert report.layers[0].n_dead_units == 3
     if len(np.unique(X, axis=0)) > 1:
         assert np.isfinite(report.score_samples(X)).all()
     else:
-        with pytest.raises(ValueError, match="data of the report do not vary"):
+        with pytest.raises(
+            ValueError, match="its input is the same for all data of the report"
+        ):
             report.score_samples(X)
-        with pytest.raises(ValueError, match="data of the report do not vary"):
-            report.predict(X, forward="mean")
-    repair = report.repair(X, np.arange(len(X)) % 2, priors="centred", atoms=True)
+        with pytest.raises(
+            ValueError, match="its input is the same for all data of the report"
+        ):
+            report.predict(X, inference="mean")
+    repair = report.repair(X, np.arange(len(X)) % 2, priors="centered", atoms=True)
     assert np.isfinite(repair.after.predict(X)).all()
     refitted = report.repair(atoms=True, refit=True).after
     np.testing.assert_allclose(refitted.predict(X), report.predict(X), atol=1e-6)
 
 
-def test_a_deeper_layer_without_a_density_is_named():
-    layers, X = arrays(4, 3, 3, 2), samples(4)
-    layers[0][1][:] = -100.0  # silent: the second layer sees nothing
+def test_the_error_names_the_layer_without_a_density():
+    layers, X = random_layers(4, 3, 3, 2), random_rows(4)
+    layers[0][1][:] = -100.0  # the input of the second layer is zero
     report = interpret_network(layers, X)
     with pytest.raises(ValueError, match="layer 2 has no density"):
         report.score_samples(X)
     assert np.isfinite(report.score_samples(X, layer=0)).all()
 
 
-@quiet
-def test_reordered_columns_are_refused(digits):
+@ignore_convergence
+def test_reordered_columns_raise_an_error(digits):
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame(digits[:100], columns=[f"p{i}" for i in range(64)])
     y = np.arange(100) % 2
@@ -747,24 +763,24 @@ def test_reordered_columns_are_refused(digits):
 
 
 def test_no_bias_is_a_bias_of_zeros():
-    (weight, _), last = arrays(7, 5, 3)
-    found = interpret_network([(weight, None), last]).predict(samples(7))
-    zeros = interpret_network([(weight, np.zeros(5)), last]).predict(samples(7))
+    (weight, _), last = random_layers(7, 5, 3)
+    found = interpret_network([(weight, None), last]).predict(random_rows(7))
+    zeros = interpret_network([(weight, np.zeros(5)), last]).predict(random_rows(7))
     np.testing.assert_array_equal(found, zeros)
 
 
-def test_scores_of_arrays():
-    X = samples(7)
-    single = interpret_network(arrays(7, 5, 1))
+def test_scores_of_arrays_depend_on_the_kind_of_y():
+    X = random_rows(7)
+    single = interpret_network(random_layers(7, 5, 1))
     values = single.predict(X)[:, 0]
-    whole = np.round(10 * values).astype(int)
-    assert single.score(X, whole / 10) > 0.9  # R², whatever the dtype
+    integers = np.round(10 * values).astype(int)
+    assert single.score(X, integers / 10) > 0.9  # R², whatever the dtype
     assert single.score(X, np.round(values).astype(int)) == r2_score(
         np.round(values), values
     )
     assert single.score(X, (values > 0).astype(int)) == 1.0
     assert single.score(X, (values > 0).astype(int)[:, None]) == 1.0
-    several = interpret_network(arrays(7, 5, 3))
+    several = interpret_network(random_layers(7, 5, 3))
     labels = several.predict(X).argmax(axis=1)
     assert several.score(X, labels) == several.score(X, labels[:, None]) == 1.0
     for wrong in (labels + 1, labels.astype(str), labels / 2):
@@ -776,23 +792,23 @@ def test_scores_of_arrays():
         single.score(X, labels.astype(str))
 
 
-@quiet
-def test_whole_values_of_a_regressor_are_values():
-    X = samples(7)
+@ignore_convergence
+def test_integer_targets_of_a_regressor_are_values():
+    X = random_rows(7)
     y = (X[:, 0] > 0).astype(int)
     model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=5, random_state=0).fit(X, y)
     assert interpret_network(model).score(X, y) == model.score(X, y)
 
 
-@quiet
-def test_what_stands_around_a_network_is_named(digits):
+@ignore_convergence
+def test_the_error_names_the_networks_of_a_pipeline(digits):
     X, y = digits[:60], np.arange(60) % 2
     coder = NonNegativeSparseCoder(8, max_iter=0)
     linear = make_pipeline(coder, LogisticRegression()).fit(X, y)
     with pytest.raises(ValueError, match=r"ends in LogisticRegression.*model\[0\]"):
         interpret_network(linear)
     two = make_pipeline(coder, NonNegativeSparseCoder(4, max_iter=0)).fit(X)
-    with pytest.raises(ValueError, match=r"Read model\[0\], model\[1\] on"):
+    with pytest.raises(ValueError, match=r"Read model\[0\] and model\[1\], each on"):
         interpret_network(two)
     scaled = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
     with pytest.raises(TypeError, match="ends in LogisticRegression"):
@@ -804,7 +820,7 @@ def test_what_stands_around_a_network_is_named(digits):
         interpret_network(search)
 
 
-def test_convolutions_show_a_gap_that_cannot_be_repaired(digits):
+def test_filters_are_not_orthonormal_and_cannot_be_repaired(digits):
     images = digits[:100].reshape(-1, 8, 8)
     params = {"kernel_size": 3, "init": "random", "max_iter": 0, "random_state": 0}
     layer = ConvSparseCoder(4, **params).fit(images)
@@ -812,7 +828,16 @@ def test_convolutions_show_a_gap_that_cannot_be_repaired(digits):
     assert report.layers[0].coherence > 0.99  # d and −d
     assert report.layers[0].objective_gap > 0.01  # whitened
     plain = ConvSparseCoder(4, whiten=None, **params).fit(images)
-    assert np.isclose(interpret_network(plain, images).layers[0].gap_per_unit, 1.0)
+    assert np.isclose(
+        interpret_network(plain, images).layers[0].orthogonality_error_per_unit, 1.0
+    )
     assert interpret_network(plain, images).layers[0].objective_gap < 1e-10
-    with pytest.raises(TypeError, match="comes of split signs"):
+    with pytest.raises(TypeError, match="because of split signs"):
         report.repair()
+
+
+def test_outputs_of_a_coder_with_one_atom_are_values(digits):
+    coder = NonNegativeSparseCoder(1, alpha=2.0).fit(digits)
+    codes = coder.transform(digits)
+    y = (codes[:, 0] > 0).astype(int)
+    assert np.isclose(interpret_network(coder).score(digits, y), r2_score(y, codes))

@@ -1,4 +1,4 @@
-"""Modules of torch, read and repaired as sparse coding."""
+"""Reports and repairs of torch modules."""
 
 import numpy as np
 import pytest
@@ -61,63 +61,72 @@ NETWORKS = {
 each_network = pytest.mark.parametrize("name", NETWORKS)
 
 
-def made(name, seed=0, n_samples=30):
+def make_network(name, seed=0, n_samples=30):
     torch.manual_seed(seed)
     build, shape = NETWORKS[name]
     return build().eval(), torch.randn(n_samples, *shape)
 
 
-def outputs(model, X):
+def module_outputs(model, X):
     with torch.no_grad():
         return model(X).numpy()
 
 
 @each_network
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_outputs_recomputed_are_those_of_the_module(name, dtype):
-    model, X = made(name, n_samples=1000)
+def test_outputs_are_those_of_the_module(name, dtype):
+    model, X = make_network(name, n_samples=1000)
     model, X = model.to(dtype), X.to(dtype)
     report = interpret_network(model, X[:50])
     found = report.predict(X)
-    np.testing.assert_allclose(found, outputs(model, X), atol=1e-5)
+    np.testing.assert_allclose(found, module_outputs(model, X), atol=1e-5)
     np.testing.assert_array_equal(report.decision_function(X), found)
     np.testing.assert_array_equal(report.predict(X.numpy()), found)
     assert found.dtype == X.numpy().dtype
 
 
-def test_a_module_is_read_in_the_mode_of_evaluation():
-    model, X = made("dense")
-    expected = outputs(model, X)
+def test_a_module_is_read_in_evaluation_mode():
+    model, X = make_network("dense")
+    expected = module_outputs(model, X)
     model.train()
     found = interpret_network(model, X).predict(X)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert model.training
 
 
+@pytest.mark.parametrize("softmax", [nn.Softmax, nn.LogSoftmax])
+def test_a_softmax_of_maps_is_taken_over_channels(softmax):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 2), softmax(1))
+    X = torch.randn(10, 1, 9, 8)
+    found = interpret_network(model).predict(X)
+    np.testing.assert_allclose(found, module_outputs(model, X), atol=1e-5)
+
+
 @each_network
-def test_a_repaired_copy_is_what_its_report_says(name):
-    model, X = made(name)
+def test_the_report_after_a_repair_describes_the_copy(name):
+    model, X = make_network(name)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     y = np.arange(len(X)) % 3 if name != "maps" else None
     repair = repair_network(
-        model, X, y, priors="centred", atoms=True, refit=name != "maps"
+        model, X, y, priors="centered", atoms=True, refit=name != "maps"
     )
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key])
     assert type(repair.model) is type(model)
     np.testing.assert_allclose(
-        repair.after.predict(X), outputs(repair.model, X), atol=1e-5
+        repair.after.predict(X), module_outputs(repair.model, X), atol=1e-5
     )
     for layer in repair.after.layers:
-        assert layer.orthogonality_gap < 1e-5
-        assert layer.broken_centred == 0.0
+        assert layer.orthogonality_error < 1e-5
+        assert layer.positive_bias_fraction_centered == 0.0
     if y is not None:
-        expected = np.mean(outputs(model, X).argmax(axis=1) == y)
+        expected = np.mean(module_outputs(model, X).argmax(axis=1) == y)
         assert repair.score_before == expected
 
 
-def test_weights_alone():
-    model, _ = made("convolutional")
+def test_a_module_is_interpreted_and_repaired_without_data():
+    model, _ = make_network("convolutional")
     report = interpret_network(model)
     assert [layer.name for layer in report.layers] == ["0 Conv2d", "6 Conv2d"]
     first = report.layers[0]
@@ -130,32 +139,32 @@ def test_weights_alone():
 
 
 def test_the_exact_code_of_a_patch_is_that_of_its_row():
-    model, X = made("maps")
+    model, X = make_network("maps")
     report = interpret_network(model, X)
-    codes = report.transform(X, forward="exact")
+    codes = report.transform(X, inference="exact")
     padded = np.pad(X.numpy(), ((0, 0), (0, 0), (1, 1), (0, 0)))
     patch = padded[3, 0, 4:6, 2:5].reshape(1, -1)
     layer = model[0]
     row = [(layer.weight.detach().numpy().reshape(4, -1), layer.bias.detach().numpy())]
-    alone = interpret_network(row, readout=False).transform(patch, forward="exact")
+    alone = interpret_network(row, readout=False).transform(patch, inference="exact")
     np.testing.assert_allclose(codes[3, 4, 2], alone[0], atol=1e-4)
 
 
-def test_convolution_sums_likelihoods_over_places():
-    model, X = made("maps")
+def test_log_likelihoods_of_a_convolution_are_summed_over_positions():
+    model, X = make_network("maps")
     report = interpret_network(model, X)
-    density = report.layers[0].reading.observed.density
+    density = report.layers[0].density
     padded = np.pad(X.numpy()[:, 0], ((0, 0), (1, 1), (0, 0)))
     views = np.lib.stride_tricks.sliding_window_view(padded, (2, 3), axis=(1, 2))
     rows = views.reshape(-1, 6).astype(np.float64)
-    expected = density(rows).reshape(len(X), -1).sum(axis=1)
+    expected = density.log_likelihood(rows).reshape(len(X), -1).sum(axis=1)
     np.testing.assert_allclose(report.score_samples(X), expected)
 
 
-def test_a_bias_that_was_not_there_is_added_where_it_is_needed():
-    model, X = made("dense")
+def test_a_missing_bias_is_added_if_a_repair_needs_it():
+    model, X = make_network("dense")
     model[0].bias.data += 1.0
-    repaired = repair_network(model, X, priors="centred").model
+    repaired = repair_network(model, X, priors="centered").model
     assert model[3][0].bias is None
     assert (repaired[3][0].bias < 0).any()
     assert repair_network(model).model[3][0].bias is None
@@ -171,7 +180,7 @@ class Named(nn.Sequential):
         super().__init__(nn.Linear(3, 2), nn.ReLU())
 
 
-def test_a_class_of_layers_of_torch_is_read():
+def test_a_subclass_of_sequential_is_read():
     assert interpret_network(Named()).layers[0].n_units == 2
 
 
@@ -195,13 +204,13 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("words", UNREADABLE)
-def test_layers_that_cannot_be_read_are_named(words):
+def test_the_error_names_the_layer_that_cannot_be_read(words):
     with pytest.raises(ValueError, match=words):
         interpret_network(UNREADABLE[words]())
 
 
-def test_shapes_that_do_not_fit_are_named():
-    model, X = made("convolutional")
+def test_wrong_shapes_raise_an_error():
+    model, X = make_network("convolutional")
     with pytest.raises(ValueError, match=r"\(30, 2, 12, 11\).* of 3 channels"):
         interpret_network(model, X[:, :2])
     with pytest.raises(ValueError, match=r"channels are last: np.moveaxis\(X, 3, 1\)"):
@@ -219,24 +228,24 @@ def test_shapes_that_do_not_fit_are_named():
         interpret_network(missing, torch.randn(4, 1, 5, 5))
 
 
-def test_modules_that_stand_there_twice():
+def test_modules_that_occur_twice_are_read_but_not_repaired():
     torch.manual_seed(0)
     relu, twice = nn.ReLU(), nn.Linear(6, 6)
     model = nn.Sequential(nn.Linear(9, 6), relu, twice, relu, twice, relu)
     X = torch.randn(20, 9)
     report = interpret_network(model, X)
     assert len(report.layers) == 3
-    np.testing.assert_allclose(report.predict(X), outputs(model, X), atol=1e-6)
+    np.testing.assert_allclose(report.predict(X), module_outputs(model, X), atol=1e-6)
     with pytest.raises(ValueError, match="2 and 4 share their weight"):
         report.repair()
     separate = nn.Sequential(nn.Linear(9, 6), relu, nn.Linear(6, 6), relu)
     repair = repair_network(separate, X)
     np.testing.assert_allclose(
-        repair.after.predict(X), outputs(repair.model, X), atol=1e-6
+        repair.after.predict(X), module_outputs(repair.model, X), atol=1e-6
     )
 
 
-def test_modules_with_hooks_are_refused():
+def test_modules_with_hooks_raise_an_error():
     from torch.nn.utils import prune
 
     model = nn.Sequential(nn.Linear(9, 6), nn.ReLU())
@@ -250,7 +259,7 @@ def test_modules_with_hooks_are_refused():
         interpret_network(model)
 
 
-def test_parametrised_weights_are_read_and_not_written():
+def test_parametrized_weights_are_read_but_not_repaired():
     torch.manual_seed(0)
     normed = torch.nn.utils.parametrizations.spectral_norm(nn.Linear(9, 6))
     model, X = nn.Sequential(normed, nn.ReLU()), torch.randn(20, 9)
@@ -258,16 +267,16 @@ def test_parametrised_weights_are_read_and_not_written():
     report = interpret_network(model, X)
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key])
-    expected = outputs(model.eval(), X)
+    expected = module_outputs(model.eval(), X)
     np.testing.assert_allclose(report.predict(X), expected, atol=1e-6)
     with pytest.raises(ValueError, match="remove_parametrizations"):
         report.repair()
 
 
-def test_half_precision_is_read_in_single():
-    model, X = made("dense")
+def test_half_precision_is_read_in_single_precision():
+    model, X = make_network("dense")
     half = model.to(torch.bfloat16)
     found = interpret_network(half, X.to(torch.bfloat16)).predict(X)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, outputs(half.float(), X), atol=1e-5)
+    np.testing.assert_allclose(found, module_outputs(half.float(), X), atol=1e-5)
     assert repair_network(half.to(torch.bfloat16)).model[0].bias.dtype == torch.bfloat16

@@ -1,0 +1,252 @@
+"""Readers of trained models: each returns the model as a `Network`."""
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._core.workspace import WorkspacePool
+from skscn._images.convolution import ConvSparseCoder
+from skscn._images.layers.base import compute_maps
+from skscn._images.network import SparseCodingNetwork
+from skscn._images.pooling import SpatialPool
+from skscn._interpretation.network import Network
+from skscn._interpretation.operations import AffineLayer, ConvolutionLayer, Function
+from skscn._interpretation.torch_modules import is_module, read_module
+
+FLOAT_DTYPES = [np.float64, np.float32]
+MODEL_KINDS = (
+    "MLPClassifier, MLPRegressor, a Pipeline that ends in one, a torch.nn.Sequential, "
+    "a NonNegativeSparseCoder, a ConvSparseCoder, a SparseCodingNetwork that is a "
+    "stack of them, or a list of (weight, bias)"
+)
+SPARSE_CODERS = NonNegativeSparseCoder | ConvSparseCoder | SparseCodingNetwork
+NETWORKS = MLPClassifier | MLPRegressor | SPARSE_CODERS
+
+
+def read_model(model, *, readout=True):
+    """Return a trained model as a `Network`.
+
+    Parameters
+    ----------
+    model : object
+    readout : bool, default=True
+        Whether the last pair of a list of arrays is not followed by a ReLU.
+    """
+    if isinstance(model, Pipeline):
+        return _read_pipeline(model)
+    if isinstance(model, MLPClassifier | MLPRegressor):
+        return _read_perceptron(model)
+    if isinstance(model, SPARSE_CODERS):
+        return _read_sparse_coder(model)
+    if is_module(model):
+        return read_module(model)
+    if isinstance(model, list | tuple):
+        return _read_arrays(model, readout)
+    name = type(model).__name__
+    if hasattr(model, "best_estimator_"):
+        raise TypeError(f"{name} is no network: give its best_estimator_.")
+    raise TypeError(f"{name} cannot be read as a network. Give {MODEL_KINDS}.")
+
+
+def _read_pipeline(model):
+    check_is_fitted(model)
+    steps = [step for _, step in model.steps]
+    if not steps:
+        raise ValueError("The Pipeline has no steps.")
+    networks = [i for i, step in enumerate(steps) if isinstance(step, NETWORKS)]
+    is_nested = not networks and isinstance(steps[-1], Pipeline)
+    if networks != [len(steps) - 1] and not is_nested:
+        for i in networks:  # a step that cannot be read raises an error of its own
+            read_model(steps[i])
+        parts = " and ".join(f"model[{i}]" for i in networks)
+        remedy = f"Read {parts}, each on the output of the steps before it."
+        raise (ValueError if networks else TypeError)(
+            f"The Pipeline ends in {type(steps[-1]).__name__}, but the last step of a "
+            "Pipeline must be its only network. "
+            f"{remedy if networks else f'Give {MODEL_KINDS}.'}"
+        )
+    network = read_model(steps[-1])
+    return replace(
+        network,
+        name=f"Pipeline, {network.name}",
+        prepare=partial(_prepare_pipeline, model, network.prepare),
+        write=partial(_write_pipeline, model, network.write),
+    )
+
+
+def _prepare_pipeline(model, prepare, X):
+    return prepare(model[:-1].transform(X) if len(model.steps) > 1 else X)
+
+
+def _write_pipeline(model, write, layers):
+    copied = deepcopy(model)
+    copied.steps[-1] = (model.steps[-1][0], write(layers))
+    return copied
+
+
+def _read_perceptron(model):
+    check_is_fitted(model)
+    name = type(model).__name__
+    if model.activation != "relu":
+        raise ValueError(
+            f"{name} has activation={model.activation!r}: only 'relu' can be read."
+        )
+    layers = [
+        AffineLayer(coef.T, model.intercepts_[i], f"hidden {i + 1}", True, key=i)
+        for i, coef in enumerate(model.coefs_)
+    ]
+    layers[-1] = replace(layers[-1], name="readout", is_hidden=False)
+    return Network(
+        name,
+        tuple(layers),
+        prepare=partial(_prepare_estimator_rows, model),
+        write=partial(_write_perceptron, model),
+        classes=getattr(model, "classes_", None),
+        output_activation=model.out_activation_,
+        has_flat_output=isinstance(model, MLPRegressor) and model.n_outputs_ == 1,
+    )
+
+
+def _write_perceptron(model, layers):
+    copied = deepcopy(model)
+    copied.coefs_ = [layer.weight.T.copy() for layer in layers.values()]
+    copied.intercepts_ = [layer.bias.copy() for layer in layers.values()]
+    return copied
+
+
+def _read_sparse_coder(model):
+    check_is_fitted(model)
+    name = type(model).__name__
+    reason = f"{name} learns orthonormal atoms and sparse priors: nothing to repair."
+    if isinstance(model, NonNegativeSparseCoder):
+        operations, prepare = (_read_coder(name, model),), _prepare_estimator_rows
+    else:
+        operations, prepare = tuple(_read_image_layers(name, model)), _prepare_images
+        reason += (
+            " Its filters are not orthonormal because of split signs, d and −d, and of "
+            "the whitening that they contain."
+        )
+    return Network(
+        name, operations, partial(prepare, model), repair_error=TypeError(reason)
+    )
+
+
+def _read_coder(name, model):
+    if model.prior != "exponential" or model.inference != "map":
+        raise ValueError(
+            f"{name} has prior={model.prior!r} and inference={model.inference!r}: its "
+            "code is no ReLU. With 'exponential' and 'map' it is."
+        )
+    bias = -model.alpha_ - model.components_ @ model.mean_
+    return AffineLayer(model.components_, bias, "coder", is_hidden=True)
+
+
+def _read_image_layers(name, layer):
+    """Yield the operations of a fitted convolution, pool, or stack of them."""
+    if isinstance(layer, SpatialPool):
+        pooling = layer._fitted_layer(np.float64)
+        yield Function(partial(_pool, pooling), pooling.out_shape)
+    elif isinstance(layer, ConvSparseCoder):
+        if layer.prior != "exponential" or layer.depthwise or layer.eps_:
+            raise ValueError(
+                f"{name} has prior={layer.prior!r}, depthwise={layer.depthwise} and "
+                f"contrast={layer.contrast}: its code is no ReLU of one product with "
+                "filters. With 'exponential', False and None it is."
+            )
+        grid = layer._fitted.settings.grid
+        yield ConvolutionLayer(
+            weight=layer.filters_.reshape(len(layer.filters_), -1),
+            bias=layer.bias_,
+            name=name,
+            is_hidden=True,
+            patch_shape=grid.patch_shape,
+            stride=grid.stride,
+            padding=grid.padding,
+        )
+    elif layer.arrangement == "stack" and layer.outputs == "last":
+        for inner_name, inner in layer.layers_:
+            yield from _read_image_layers(inner_name, inner)
+    else:
+        raise ValueError(
+            f"{name} has arrangement={layer.arrangement!r} and outputs="
+            f"{layer.outputs!r}: only a stack that returns its last layer is a "
+            "sequence of layers. Read its branches one by one."
+        )
+
+
+def _pool(layer, samples):
+    dtype, workspaces = samples.dtype, WorkspacePool()
+    return compute_maps(samples, None, layer=layer, dtype=dtype, workspaces=workspaces)
+
+
+def _read_arrays(pairs, readout):
+    if not pairs:
+        raise ValueError("The list is empty: give at least one (weight, bias).")
+    layers: list = []
+    for i, pair in enumerate(pairs):
+        weight, bias = _check_pair(i, pair)
+        if layers and weight.shape[1] != len(layers[-1].weight):
+            raise ValueError(
+                f"Layer {i} reads {weight.shape[1]} inputs, but the layer before has "
+                f"{len(layers[-1].weight)} units. A weight is (n_units, n_inputs)."
+            )
+        layers.append(AffineLayer(weight, bias, f"layer {i + 1}", True, key=i))
+    if readout:
+        layers[-1] = replace(layers[-1], name="readout", is_hidden=False)
+    name = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"
+    prepare = partial(_prepare_rows, layers[0].weight.shape[1])
+    return Network(name, tuple(layers), prepare, _write_arrays, output_activation=None)
+
+
+def _check_pair(i, pair):
+    """Return copies of the weight and the bias of layer i."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise TypeError(
+            f"Layer {i} is not a pair (weight, bias). Give a list of pairs: "
+            "[(weight, bias)] for one; [(W.T, b) for W, b in zip(coefs_, intercepts_)] "
+            "of scikit-learn."
+        )
+    weight, bias = pair
+    check = partial(check_array, dtype=FLOAT_DTYPES, copy=True)
+    weight = check(weight, input_name=f"Weight {i}")
+    bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
+    bias = check(bias, ensure_2d=False, input_name=f"Bias {i}")
+    if bias.shape != (len(weight),):
+        hint = ""
+        if bias.shape == (weight.shape[1],):
+            hint = " It seems to be its transpose, like coefs_ of scikit-learn."
+        raise ValueError(
+            f"Layer {i} has a weight of shape {weight.shape} and a bias of shape "
+            f"{bias.shape}, but a weight is (n_units, n_inputs), as in torch.{hint}"
+        )
+    return weight, bias
+
+
+def _write_arrays(layers):
+    return [(layer.weight.copy(), layer.bias.copy()) for layer in layers.values()]
+
+
+def _prepare_estimator_rows(model, X):
+    X = validate_data(model, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse="csr")
+    return X if isinstance(X, np.ndarray) else X.toarray()
+
+
+def _prepare_rows(n_features, X):
+    X = check_array(X, dtype=FLOAT_DTYPES, accept_sparse="csr")
+    if X.shape[1] != n_features:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but the network reads {n_features} features."
+        )
+    return X if isinstance(X, np.ndarray) else X.toarray()
+
+
+def _prepare_images(model, X):
+    images, _ = model._validate_images(X, reset=False)
+    return images if images.dtype in FLOAT_DTYPES else images.astype(np.float32)
