@@ -17,6 +17,11 @@ ORTHONORMALITY_TOL = 1e-4
 MIN_ABS_VALUE = {np.dtype(np.float32): 1e-17, np.dtype(np.float64): 1e-142}
 
 
+def compute_dtype(dtype):
+    """Return float32 where it holds all values of a dtype, and otherwise float64."""
+    return np.dtype(np.float32 if np.can_cast(dtype, np.float32) else np.float64)
+
+
 def check_integers(**integers):
     """Raise where a number is not an integer, or below its minimum.
 

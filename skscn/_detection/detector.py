@@ -1,81 +1,85 @@
-"""The detector of anomalies: samples that a model of the data finds unlikely."""
+"""Anomaly detection: samples with a low likelihood under a model of the data."""
 
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.base import BaseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.blocks import blockwise
-from skscn._data.inputs import FLOAT_DTYPES, load_in_memory
-from skscn._data.sklearn_compat import (
-    Interval,
-    StrOptions,
-    atomic_fit,
-    check_sample_weight,
+from skscn._data.inputs import (
+    FLOAT_DTYPES,
+    check_numpy_input,
+    check_rows,
+    check_weights,
+    load_in_memory,
 )
-from skscn._data.validation import check_no_sparse_nan
-from skscn._detection.features import quantiles
-from skscn._detection.image_model import ImageModel, as_network
+from skscn._data.sklearn_compat import Interval, StrOptions, atomic_fit
+from skscn._detection import image_layers
+from skscn._detection.quantiles import weighted_quantiles
 from skscn._detection.table_model import TableModel
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
 
 LAYERS = (ConvSparseCoder, SparseCodingNetwork)
-MOST_ATOMS = 100  # of the coder by default: what they leave is noise
-ROWS_PER_ATOM = 5  # fewer do not tell how an atom is used
-TOL = 1e-3  # nats a feature: scores do not gain from more
-ROUNDING = 1e-12  # of scores
-FENCE = 1.5  # interquartile ranges below the first quartile that are still normal
+# Of the default coder. More atoms take longer. With fewer rows for each atom, the prior
+# of its coefficient is unreliable. With a lower tol, in nats a feature, the scores
+# hardly change.
+MAX_ATOMS, ROWS_PER_ATOM, TOL = 100, 5, 1e-3
+TUKEY_FACTOR = 1.5  # interquartile ranges from the first quartile to the threshold
+# Distance of the threshold below its quantile, relative to the median magnitude of the
+# scores. Without it, rounding errors decide on a training sample at the threshold.
+THRESHOLD_MARGIN = 1e-12
 
 
 class SparseCodingDetector(OutlierMixin, BaseEstimator):
-    """Detection of anomalies by likelihood, with reasons.
+    """Anomaly detection by likelihood, with explanations.
 
-    The score of a sample is how likely it is to a model of the data::
+    The score of a sample is a log-likelihood with two terms::
 
-        score(x) = log p(z)  +  balance · Σ_f log m_f(z_f)
+        score(x) = log p(z)  +  marginal_weight · Σ_f log m_f(z_f)
 
-    Features are first brought to one scale, z = asinh((x − median) / scale). p is the
-    exact likelihood of a sparse coder: it knows which features go together. m_f is how
-    often feature f falls into the cell of a histogram that z_f is in, all by itself: it
-    knows discrete features, gaps between values and values never seen. The balance
-    makes both differ by as much from one training sample to another, in interquartile
-    ranges, so that neither drowns the other.
+    z = asinh((x − median) / scale) are the features on a common scale. p is the exact
+    likelihood of a sparse coder, which models the dependence between features. m_f is
+    the share of the training data in the histogram bin of z_f. The histograms model
+    each feature by itself: discrete features, gaps between values and values beyond the
+    training data. `marginal_weight_` makes the interquartile ranges of both terms equal
+    on the training data, so that neither dominates.
 
-    The score is a sum, and `explain` returns its terms: by atom and by feature.
+    The score is a sum. `explain` returns its terms, by atom and by feature.
 
-    Around a layer of images or a network, z are the pooled codes of an image: the score
-    sums over all layers and places that are pooled.
+    With a coder of images, z are the pooled codes of an image, and the score is a sum
+    over all pooled layers and positions.
 
     Read more in the :ref:`user guide <anomalies>`.
 
     Parameters
     ----------
     coder : estimator, default=None
-        An :class:`OrthogonalSparseCoder` or :class:`NonNegativeSparseCoder` of rows, or
-        a :class:`ConvSparseCoder` or :class:`SparseCodingNetwork` of images and
-        signals, with the default coder on top of its codes. Codes of a single layer are
-        pooled on a Gaussian grid of 4 × 4 cells; give a network to pool them in another
-        way. None stands for ``OrthogonalSparseCoder(n_components, alpha="auto")`` with
-        as many atoms as features, but at most 100, and five samples for each.
+        For rows an :class:`OrthogonalSparseCoder` or :class:`NonNegativeSparseCoder`.
+        For images and signals a :class:`ConvSparseCoder` or
+        :class:`SparseCodingNetwork`; the default coder models its pooled codes. The
+        codes of a single layer are pooled on a Gaussian grid of 4 × 4 cells; use a
+        network to pool them in another way. None stands for
+        ``OrthogonalSparseCoder(n_components, alpha="auto")`` with as many atoms as
+        features, but at most 100, and at least five samples for each atom.
     scaling : {"robust"} or None, default="robust"
-        "robust" brings features to z as above, with the median and the interquartile
-        range of each; where half of the values are equal, with the mean absolute
-        deviation. Features of one value are not coded. None codes x itself.
+        "robust" transforms features to z with the median and the interquartile range of
+        each, or with the mean absolute deviation where half of the values are equal.
+        Features with a single value are not coded. None uses z = x.
     marginals : bool, default=True
-        Whether to add log m_f. Without it and without `scaling` the score is the
+        Whether to add the log m_f. Without them and without `scaling`, the score is the
         log-likelihood of the coder.
     trim : float, default=0.0
-        Share of the training samples to leave out as the least likely, in [0, 0.5). For
-        training data with anomalies that lie together.
+        Fraction of the training samples to leave out, those with the lowest scores, in
+        [0, 0.5). Use it for training data with a group of similar anomalies.
     contamination : "auto" or float, default="auto"
-        Share of the training samples that `predict` takes for anomalies, in (0, 0.5].
-        "auto" draws the line 1.5 interquartile ranges below the first quartile of their
-        scores, the fence of Tukey's box plots.
+        Fraction of the training samples that `predict` labels as anomalies, in
+        (0, 0.5]. With "auto", the threshold is 1.5 interquartile ranges below the first
+        quartile of the training scores, as in Tukey's box plots.
     n_jobs : int, default=None
         Number of workers. The result has the same bits for every number. None means 1,
         -1 means all cores.
@@ -86,10 +90,10 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         The fitted coder of rows, or of pooled codes.
     layers_ : SparseCodingNetwork or None
         The fitted layers of images.
-    balance_ : float
-        What log m_f is multiplied by.
+    marginal_weight_ : float
+        Factor of Σ_f log m_f.
     offset_ : float
-        The line: `decision_function` is `score_samples` less it.
+        The threshold: `decision_function` is `score_samples` minus `offset_`.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -98,18 +102,18 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        On `fit`, if X has one row only, if it is infinite, or as the coder does.
+        On `fit`, if X has one sample only, if it is infinite, or as the coder does.
 
     See Also
     --------
-    ExplanationDisplay : Draws what `explain` returns.
-    OrthogonalSparseCoder : Its `score_samples` is the likelihood alone.
+    ExplanationDisplay : Plots the output of `explain`.
+    OrthogonalSparseCoder : Its `score_samples` is log p alone.
     sklearn.ensemble.IsolationForest : A detector that needs no scaling either.
 
     Notes
     -----
-    Scores are log-probabilities in the coordinates z. They tell samples of one fit
-    apart, and are not densities in the units of x.
+    Scores are log-probabilities of z, which depends on the training data. Use them to
+    compare samples, not fits.
 
     References
     ----------
@@ -157,18 +161,18 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
 
     @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
-        """Learn what is normal.
+        """Learn a model of normal samples.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data, most of them normal. NaN stands for what was not measured.
-            Around layers, images as these take them.
+            Training data, most of them normal. NaN marks missing values. With a coder
+            of images, images as its `fit` takes them.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals repetition of its sample.
-            Around layers they must be integers.
+            Non-negative weights. An integer weight equals repetition of its sample. For
+            images they must be integers.
 
         Returns
         -------
@@ -178,46 +182,25 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has one row only, if it is not finite or complex, or as the coder does.
+            If X has one sample only, if it is infinite or complex, or as the coder
+            does.
         """
-        X = load_in_memory(X)
-        how = {
-            "scaled": self.scaling is not None,
-            "marginals": self.marginals,
-            "trim": self.trim,
-            "n_jobs": self.n_jobs,
-        }
-        if isinstance(self.coder, LAYERS):
-            layers = clone(as_network(self.coder))
-            if self.n_jobs is not None:
-                layers.set_params(n_jobs=self.n_jobs)
-            X = self._seen(layers, X, reset=True)
-            weights = check_sample_weight(sample_weight, X.reshape(len(X), -1))
-            model = ImageModel.learned(layers, self._default, X, weights, **how)
-            self.layers_ = layers
-        else:
-            X = self._rows(X, reset=True)
-            weights = check_sample_weight(sample_weight, X)
-            coder = self._default(X, weights)
-            if self.coder is not None:
-                coder = clone(self.coder)
-            model = TableModel.learned(coder, X, weights, **how)
-            self.layers_ = None
-        return self._draw_line(model, X, weights)
+        return self._learn(X, sample_weight, is_first=True)
 
     @atomic_fit
     def partial_fit(self, X, y=None, sample_weight=None):
-        """Learn from one more chunk of a stream, or go on after `fit`.
+        """Learn from one more mini-batch of a stream, or continue after `fit`.
 
-        The first chunk is learned as by `fit`, and its scaling, the cells of features
-        and the layers of images stay: give it some hundred samples. Later chunks move
-        the coder as its own `partial_fit` does and fill the cells. The line is drawn by
-        the scores of the latest chunk.
+        The first mini-batch is learned as by `fit`. Its scaling, the bins of the
+        histograms and the layers of images stay, so it should have some hundred
+        samples. Later mini-batches update the coder by its own `partial_fit`, and the
+        counts of the histograms. `offset_` is computed from the scores of the latest
+        mini-batch.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The chunk.
+            The mini-batch.
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -233,37 +216,33 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         ValueError
             As `fit`, and if the number of features changes.
         """
-        if not hasattr(self, "_model"):
-            return self.fit(X, y, sample_weight)
-        X = self._validated(load_in_memory(X))
-        flat = X.reshape(len(X), -1) if self.layers_ is not None else X
-        weights = check_sample_weight(sample_weight, flat)
-        return self._draw_line(self._model.advanced(X, weights, self.trim), X, weights)
+        return self._learn(X, sample_weight, is_first=not hasattr(self, "_model"))
 
     @blockwise
     def score_samples(self, X):
-        """Return how likely every sample is, in nats; higher is more normal.
+        """Compute the score of every sample, in nats; higher is more normal.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples; each is scored by itself.
+            Samples. Each is scored by itself, so that its score does not depend on the
+            others.
 
         Returns
         -------
         scores : ndarray of shape (n_samples,), float64
-            The score above.
+            The scores.
 
         Raises
         ------
         ValueError
-            If X is not finite or has another number of features than in `fit`.
+            If X is infinite or has another number of features than in `fit`.
         """
         check_is_fitted(self)
-        return self._model.scores(self._validated(X))
+        return self._scores(self._validate(X, reset=False))
 
     def decision_function(self, X):
-        """Return the score less `offset_`: negative for anomalies.
+        """Compute the score minus `offset_`: negative for anomalies.
 
         Parameters
         ----------
@@ -273,12 +252,12 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n_samples,), float64
-            `score_samples` less `offset_`.
+            `score_samples` minus `offset_`.
         """
         return self.score_samples(X) - self.offset_
 
     def predict(self, X):
-        """Return 1 for normal samples and -1 for anomalies.
+        """Predict 1 for normal samples and -1 for anomalies.
 
         Parameters
         ----------
@@ -288,12 +267,12 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         is_inlier : ndarray of shape (n_samples,)
-            The sign of `decision_function`.
+            -1 where `decision_function` is negative, else 1.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def explain(self, X):
-        """Return the parts that the score of every sample is the sum of.
+        """Compute the terms that the score of every sample is the sum of.
 
         Parameters
         ----------
@@ -303,72 +282,94 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         explanation : Explanation
-            With the attributes `score`, `coefficients`, `rest`, `marginals` and
-            `components`, which tell the atoms, `features`, which tells the entries of
-            the samples, and for images `maps` of their size. See :ref:`explaining`.
+            With the attributes `score`; `coefficients`, `residual`, `marginals` and
+            `components` for a sum over atoms; `features` for a sum over features; and
+            for images `maps` for a sum over pixels. See :ref:`explaining`.
         """
         check_is_fitted(self)
-        return self._model.explained(self._validated(load_in_memory(X)))
+        rows = self._to_rows(self._validate(X, reset=False))
+        explanation = self._model.explain(rows)
+        if self.layers_ is None:
+            return explanation
+        return image_layers.distribute_over_pixels(explanation, self.layers_)
 
-    def _default(self, X, weights=None):
-        """Return the coder of rows by default."""
-        n_samples = X.shape[0] if weights is None else float(weights.sum(dtype=float))
-        most = max(1, min(MOST_ATOMS, int(n_samples / ROWS_PER_ATOM)))
-        return OrthogonalSparseCoder(
-            min(X.shape[1], most), alpha="auto", tol=TOL, n_jobs=self.n_jobs
-        )
-
-    def _draw_line(self, model, X, weights):
-        scores = model.scores(X)
-        if self.contamination == "auto":
-            low, high = quantiles(scores, weights, (0.25, 0.75))
-            line = low - FENCE * (high - low)
+    def _learn(self, X, sample_weight, *, is_first):
+        """Fit to the first data or update by a mini-batch, and set the threshold."""
+        if is_first:
+            self.layers_ = None
+            if isinstance(self.coder, LAYERS):
+                self.layers_ = image_layers.to_network(self.coder, self.n_jobs)
+        X = self._validate(X, reset=is_first)
+        weights = check_weights(sample_weight, X)
+        if is_first and self.layers_ is not None:
+            image_layers.fit(self.layers_, X, weights)
+        rows = self._to_rows(X)
+        if is_first:
+            self._model = TableModel.fit(
+                self._unfitted_coder(rows, weights),
+                rows,
+                weights,
+                robust_scaling=self.scaling is not None,
+                marginals=self.marginals,
+                trim=self.trim,
+                n_jobs=self.n_jobs,
+            )
         else:
-            (line,) = quantiles(scores, weights, (self.contamination,))
-        # A training sample on the line stays on one side of it, whatever rounding does.
-        (size,) = quantiles(np.abs(scores), weights, (0.5,))
-        self.offset_ = float(line - ROUNDING * size)
-        self.coder_ = model.coder
-        self.balance_ = model.balance
-        self._model = model
+            self._model = self._model.update(rows, weights, self.trim, self.n_jobs)
+        self.coder_ = self._model.coder
+        self.marginal_weight_ = self._model.marginal_weight
+        self.offset_ = self._threshold(self._scores(X), weights)
         return self
 
-    def _validated(self, X):
+    def _unfitted_coder(self, rows, weights):
+        """Return the coder of rows or of pooled codes."""
+        if self.coder is not None and self.layers_ is None:
+            return clone(self.coder)
+        total = rows.shape[0] if weights is None else float(weights.sum(dtype=float))
+        n_atoms = max(1, min(MAX_ATOMS, int(total / ROWS_PER_ATOM), rows.shape[1]))
+        return OrthogonalSparseCoder(n_atoms, alpha="auto", tol=TOL, n_jobs=self.n_jobs)
+
+    def _to_rows(self, X):
+        """Return the pooled codes of images, or rows as they are."""
+        return X if self.layers_ is None else image_layers.encode(self.layers_, X)
+
+    def _scores(self, X):
         if self.layers_ is None:
-            return self._rows(X, reset=False)
-        return self._seen(self.layers_, X, reset=False)
+            return self._model.scores(X, self.n_jobs)
+        return image_layers.scores(self.layers_, self._model, X, self.n_jobs)
 
-    def _rows(self, X, *, reset):
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=FLOAT_DTYPES,
-            accept_sparse="csr",
-            ensure_min_samples=2 if reset else 1,
-            ensure_all_finite="allow-nan",
-        )
-        check_no_sparse_nan(X)
-        return X
+    def _threshold(self, scores, weights):
+        """Return the score below which a sample is an anomaly."""
+        if self.contamination == "auto":
+            low, high = weighted_quantiles(scores, weights, (0.25, 0.75))
+            threshold = low - TUKEY_FACTOR * (high - low)
+        else:
+            threshold = weighted_quantiles(scores, weights, self.contamination)
+        magnitude = weighted_quantiles(np.abs(scores), weights, 0.5)
+        return float(threshold - THRESHOLD_MARGIN * magnitude)
 
-    def _seen(self, layers, X, *, reset):
-        """Return images as layers see them; they keep the shape and the names."""
-        images, _ = layers._validate_images(X, reset=reset)
+    def _validate(self, X, *, reset):
+        """Return rows as floats, dense or CSR, or images as 4-D arrays."""
+        X, min_samples = load_in_memory(X), 2 if reset else 1
+        if self.layers_ is None:
+            check_numpy_input(X, "Detectors")
+            return check_rows(self, X, reset=reset, ensure_min_samples=min_samples)
+        images, _ = self.layers_._validate_images(X, reset=reset)
+        if len(images) < min_samples:
+            raise ValueError(
+                f"Found an array with {len(images)} sample(s) while a minimum of "
+                f"{min_samples} is required: give more images."
+            )
         if reset:
-            if len(images) < 2:
-                raise ValueError(
-                    f"Found an array with {len(images)} sample(s) while a minimum of "
-                    "2 is required: give more images."
-                )
-            self.n_features_in_ = layers.n_features_in_
-            if hasattr(layers, "feature_names_in_"):
-                self.feature_names_in_ = layers.feature_names_in_
+            self.n_features_in_ = self.layers_.n_features_in_
+            if hasattr(self.layers_, "feature_names_in_"):
+                self.feature_names_in_ = self.layers_.feature_names_in_
         return images
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        rows = not isinstance(self.coder, LAYERS)
-        tags.input_tags.sparse = rows
-        tags.input_tags.allow_nan = rows
-        tags.input_tags.three_d_array = not rows
+        is_table = not isinstance(self.coder, LAYERS)
+        tags.input_tags.sparse = is_table
+        tags.input_tags.allow_nan = is_table
+        tags.input_tags.three_d_array = not is_table
         return tags

@@ -1,60 +1,65 @@
-"""Where the log-likelihood of a sample comes from: its coefficients and its features.
+"""The terms of a score: log-densities of coefficients, and attributions to features.
 
-Coefficients are independent, so that log p(x) is a sum over them and over what no atom
-reaches. Features are not. A feature f costs what another value of it alone would win
-back. With the posterior means a of the codes the gradient of −log p(x) is
+Coefficients are independent, so that log p(x) is a sum of terms of the coefficients and
+of the residual. It is not a sum of terms of the features. The cost of a feature f is a
+lower bound on the increase of log p(x) by a better value of this feature alone. With
+the posterior means a of the codes and the residual r = x − mean − a D, the gradient of
+−log p(x) is r / σ².
 
-    s = (x − mean − a D) / σ²,
+A signed prior is a mixture of Gaussians of mean zero. Therefore −log p(u_j) is below
+the parabola that touches it at u_j and −u_j. Its curvature is w_j / σ² with the weight
+w_j = (u_j − a_j) / u_j. Along feature f the curvatures add up to
 
-what the model cannot rebuild. A prior that is a mixture of Gaussians about zero, as all
-signed ones here are, bends no more than the parabola that touches it at u_j and −u_j,
-of curvature w_j = (u_j − a_j) / (u_j σ²). Along feature f these add up to
+    c_f = (Σ_j w_j D_jf² + 1 − Σ_j D_jf²) / σ².
 
-    c_f = Σ_j w_j D_jf² + (1 − Σ_j D_jf²) / σ²,
+A parabola with this gradient and this curvature decreases to its minimum by the cost
 
-so that a step along f wins s_f² / 2c_f at least.
+    r_f² / (2 σ⁴ c_f).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skscn._core.encoders import PosteriorMeanEncoder
+from skscn._core.missing_values import (
+    log_likelihood_with_missing,
+    reconstruct_missing,
+)
 
-NEAR = 1e-6  # projections by σ that are zero
+MIN_PROJECTION = 1e-6  # in units of σ; below it u − a and u are rounding errors
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The scores of samples in parts that add up to them.
+    """The terms that the scores of samples are the sum of.
 
     Parameters
     ----------
     score : ndarray of shape (n_samples,)
-        What `score_samples` returns: the sum of `coefficients`, `rest` and `marginals`
-        over their columns, and the sum of `features`.
+        The output of `score_samples`. It is the sum of the columns of `coefficients`
+        and `marginals`, and of `residual`. It is also the sum of the columns of
+        `features`.
     coefficients : ndarray of shape (n_samples, n_components)
-        Log-density of the projection on every atom.
-    rest : ndarray of shape (n_samples,)
-        Log-density of what no atom reaches.
+        Log-density of the projection onto each atom.
+    residual : ndarray of shape (n_samples,)
+        Log-density of the residual.
     marginals : ndarray of shape (n_samples, n_coded)
-        What everything that is coded adds by itself: its log-probability times the
-        balance.
+        Log-probability of each feature or pooled code in its histogram, times
+        `marginal_weight_`.
     features : ndarray of shape (n_samples, n_features)
-        The score by the entries of a sample: minus what each costs, and all else in
-        equal shares. The lowest is the most surprising.
+        The score, distributed over the features: minus the cost of each feature, and
+        the remainder in equal shares. The lowest is the most surprising.
     components : ndarray of shape (n_components, n_coded)
-        The atoms that the coefficients belong to.
+        The atoms of the coefficients.
     codes : ndarray of shape (n_samples, n_coded), default=None
-        The score by what is coded, where it is not the features: by the pooled codes of
-        images.
+        For images: the score, distributed over the pooled codes.
     image_shape : tuple of int, default=None
         (height, width, channels) of the images.
     """
 
     score: np.ndarray
     coefficients: np.ndarray
-    rest: np.ndarray
+    residual: np.ndarray
     marginals: np.ndarray
     features: np.ndarray
     components: np.ndarray
@@ -63,18 +68,17 @@ class Explanation:
 
     @property
     def maps(self):
-        """The score by the pixels of images, (n_samples, height, width)."""
+        """The score, distributed over the pixels: (n_samples, height, width)."""
         if self.image_shape is None:
             raise AttributeError(
-                "These samples are rows, without a shape of images: read `features`."
+                "The samples are rows without an image shape, and have no maps: use "
+                "`features`."
             )
         return self.features.reshape(-1, *self.image_shape).sum(axis=3)
 
 
-def costs(rows, model):
-    """Return what each entry of dense rows costs of log p, at least.
-
-    For one-sided priors, which are not symmetric, it is an estimate.
+def explain_log_likelihood(rows, model):
+    """Compute all terms of the log-likelihood of dense rows, also with missing values.
 
     Parameters
     ----------
@@ -84,55 +88,53 @@ def costs(rows, model):
 
     Returns
     -------
-    costs : ndarray of shape (n_samples, n_features)
-        s_f² / 2c_f.
-    """
-    components, encoder = model.components, model.encoder
-    y = rows if model.mean is None else rows - model.mean
-    u = y @ components.T
-    codes = encoder.encode(u.copy())
-    zero = np.abs(u) <= NEAR * np.sqrt(encoder.noise_variance)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bends = (u - codes) / u  # by σ⁻², of which no prior has more
-    bends = np.where(zero, 1.0 - encoder.derivative(np.zeros((1, u.shape[1]))), bends)
-    bends = np.where((bends > 0) & (bends < 1), bends, 1.0)
-    shares = components**2
-    outside = np.maximum(1.0 - shares.sum(axis=0), 0.0)
-    curvature = np.maximum(bends @ shares + outside, np.finfo(float).tiny)
-    return (y - codes @ components) ** 2 / (2 * encoder.noise_variance * curvature)
-
-
-def terms(rows, model):
-    """Return log p(u_j) of every coefficient, and log p of the residual.
-
-    Parameters
-    ----------
-    rows, model
-        As for `costs`.
-
-    Returns
-    -------
     coefficients : ndarray of shape (n_samples, n_components)
-    rest : ndarray of shape (n_samples,)
+        log p(u_j).
+    residual : ndarray of shape (n_samples,)
+        Log-density of the residual, with the integrals over missing values.
+    attributions : ndarray of shape (n_samples, n_features)
+        The cost of each feature, in nats. The priors of non-negative codes are not
+        symmetric: for them it is an estimate and not a bound.
     """
-    encoder = model.encoder
-    y = rows if model.mean is None else rows - model.mean
-    u = y @ model.components.T
-    densities, rest = log_densities(u, encoder), np.zeros(len(rows))
+    missing, log_volume = np.isnan(rows).any(axis=1), np.zeros(len(rows))
+    if missing.any():
+        measured, rows = rows[missing], rows.copy()
+        rows[missing] = reconstruct_missing(measured, model=model)
+        log_volume[missing] = log_likelihood_with_missing(measured, model=model)
+        log_volume[missing] -= model.log_likelihood(rows[missing])
+    centered = rows if model.mean is None else rows - model.mean
+    projections = centered @ model.components.T
+    coefficients, residual = _log_density_terms(centered, projections, model)
+    attributions = _feature_attributions(centered, projections, model)
+    return coefficients, residual + log_volume, attributions
+
+
+def _log_density_terms(centered, projections, model):
+    encoder, residual = model.encoder, np.zeros(len(centered))
     if model.n_free:  # otherwise the residual is rounding error
-        residual = y - u @ model.components
-        norms = np.einsum("ij,ij->i", residual, residual)
-        rest -= norms / (2 * encoder.noise_variance)
-        rest -= model.n_free / 2 * np.log(2 * np.pi * encoder.noise_variance)
-    return densities, rest
-
-
-def log_densities(projections, encoder):
-    """Return log p(u_j) of every projection, which `log_density` sums."""
-    out = np.empty_like(projections)
+        norms = model.residual_norms(centered, projections)
+        residual -= norms / (2 * encoder.noise_variance)
+        residual -= model.n_free / 2 * np.log(2 * np.pi * encoder.noise_variance)
+    coefficients = np.empty_like(projections)
     for j in range(projections.shape[1]):
-        own = PosteriorMeanEncoder(
-            encoder.prior, encoder.parameters[:, [j]], encoder.noise_variance
-        )
-        out[:, j] = own.log_density(projections[:, [j]])
-    return out
+        own_encoder = replace(encoder, parameters=encoder.parameters[:, [j]])
+        coefficients[:, j] = own_encoder.log_density(projections[:, [j]])
+    return coefficients, residual
+
+
+def _feature_attributions(centered, projections, model):
+    components, encoder = model.components, model.encoder
+    codes = encoder.encode(projections.copy())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        curvature_weights = (projections - codes) / projections
+    at_zero = 1.0 - encoder.derivative(np.zeros((1, projections.shape[1])))
+    is_zero = np.abs(projections) <= MIN_PROJECTION * np.sqrt(encoder.noise_variance)
+    curvature_weights = np.where(is_zero, at_zero, curvature_weights)
+    is_valid = (curvature_weights > 0) & (curvature_weights < 1)
+    curvature_weights = np.where(is_valid, curvature_weights, 1.0)
+    squares = components**2
+    residual_curvature = np.maximum(1.0 - squares.sum(axis=0), 0.0)
+    curvature = curvature_weights @ squares + residual_curvature  # times σ²
+    curvature = np.maximum(curvature, np.finfo(float).tiny)
+    residual = centered - codes @ components
+    return residual**2 / (2 * encoder.noise_variance * curvature)

@@ -1,4 +1,4 @@
-"""The model that a detector has of rows: an exact coder, and the cells of features."""
+"""The model of rows: the exact likelihood of a coder, and histograms of features."""
 
 from copy import copy
 from dataclasses import dataclass, replace
@@ -8,174 +8,130 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skscn._core.missing_values import (
-    log_likelihood_with_missing,
-    reconstruct_missing,
-)
-from skscn._data.parallel import map_rows_into, sum_over_rows, worker_pool
-from skscn._detection.explanation import Explanation, costs, terms
-from skscn._detection.features import (
-    Cells,
-    Scaling,
-    cell_counts,
-    cell_masses,
-    cell_scores,
-    learned_cells,
-    quantiles,
-)
-from skscn._detection.robust_distance import WIDEST, robust_distances
+from skscn._core.missing_values import log_likelihood_with_missing
+from skscn._data.parallel import map_rows, map_rows_into, worker_pool
+from skscn._detection.explanation import Explanation, explain_log_likelihood
+from skscn._detection.histograms import FeatureHistograms
+from skscn._detection.quantiles import interquartile_range, weighted_quantiles
+from skscn._detection.robust_distances import robust_distances
+from skscn._detection.scaling import RobustScaling
 
-TRIMS = 3  # most rounds of leaving out what is least likely
+MAX_TRIM_ROUNDS = 3  # fits, each without the least likely rows of the one before
+MAX_FEATURES_ROBUST = 2048  # with more, robust distances take too long
 
 
 @dataclass(frozen=True)
 class TableModel:
-    """log p(z) of a coder, and with weight `balance` that of independent features.
+    """The score log p(z) + marginal_weight · Σ_f log m_f(z_f) of rows.
 
     Parameters
     ----------
     coder : fitted OrthogonalSparseCoder or NonNegativeSparseCoder
-    scaling : Scaling or None
-        What makes z of x; None codes x itself.
-    cells : Cells or None
-        None leaves the independent features out.
-    balance : float
-    n_jobs : int or None
+        p. It models the features of z that vary.
+    scaling : RobustScaling or None
+        The map from rows to z; None for the identity.
+    histograms : FeatureHistograms or None
+        m_f of all features; None for a score of log p alone.
+    marginal_weight : float
     """
 
     coder: Any
-    scaling: Scaling | None
-    cells: Cells | None
-    balance: float
-    n_jobs: int | None
+    scaling: RobustScaling | None
+    histograms: FeatureHistograms | None = None
+    marginal_weight: float = 1.0
 
     @classmethod
-    def learned(cls, coder, X, weights, *, scaled, marginals, trim, n_jobs):
-        """Return the model of rows, of which the least likely are left out.
+    def fit(cls, coder, X, weights, *, robust_scaling, marginals, trim, n_jobs):
+        """Fit the coder, the scaling and the histograms to rows.
+
+        With `trim`, rows of large robust distance are left out of the first fit, and
+        those of low score out of the next ones.
 
         Parameters
         ----------
-        coder : unfitted coder
+        coder : unfitted OrthogonalSparseCoder or NonNegativeSparseCoder
+            It is fitted in place.
         X : {ndarray, CSR} of shape (n_samples, n_features)
         weights : ndarray of shape (n_samples,) or None
-        scaled, marginals : bool
+        robust_scaling, marginals : bool
         trim : float
-            Share of the weight to leave out.
+            Fraction of the weight to leave out.
         n_jobs : int or None
         """
-        scaling = Scaling.learned(X, weights) if scaled else None
-        model = cls(coder, scaling, None, 1.0, n_jobs)
-        z = model._z(X)
-        kept = model._begun(X, model._coded(z), weights, trim) if trim else weights
+        scaling = RobustScaling.from_rows(X, weights) if robust_scaling else None
+        model, z = cls(coder, scaling), _scale(X, scaling)
         n_components = coder.n_components or 0
-        for _ in range(TRIMS if trim else 1):
-            if (
-                trim and scaling is not None
-            ):  # what is left may have fewer features that vary
-                varies = scaling.varies & Scaling.learned(X, kept).varies
-                varies = varies if varies.any() else scaling.varies
-                model = replace(model, scaling=replace(scaling, varies=varies))
-            coded = model._coded(z)
-            if coded.shape[1] < n_components <= X.shape[1]:  # constants are in the way
+        w = _robust_start(X, z, weights, scaling, trim, n_jobs) if trim else weights
+        for _ in range(MAX_TRIM_ROUNDS):
+            if trim and scaling is not None:
+                model = replace(model, scaling=scaling.without_constants(X, w))
+            coded = _select_coded(z, model.scaling)
+            if coded.shape[1] < n_components <= X.shape[1]:
                 coder.set_params(n_components=coded.shape[1])
-            coder.fit(coded, sample_weight=kept)
-            with worker_pool(X.shape[0], n_jobs) as pool:
-                if marginals:
-                    total = partial(sum_over_rows, pool, X=z, sample_weight=kept)
-                    model = replace(model, cells=learned_cells(z, kept, total))
-                    joint = model._scores(pool, X, cells=None)
-                    apart = model._scores(pool, X, balance=1.0, reader=None)
-                    model = replace(model, balance=_balance(joint, apart, kept))
-                if not trim:
-                    break
-                before, kept = kept, _trimmed(model._scores(pool, X), weights, trim)
-            if before is not None and np.array_equal(before, kept):
+            coder.fit(coded, sample_weight=w)
+            if marginals:
+                model = model._with_marginals(X, z, w, n_jobs)
+            if not trim:
+                break
+            w_before, w = w, _trim_weights(model.scores(X, n_jobs), weights, trim)
+            if np.array_equal(w_before, w):
                 break
         return model
 
-    def advanced(self, X, weights, trim):
-        """Return the model after one more chunk of rows."""
-        kept = _trimmed(self.scores(X), weights, trim) if trim else weights
-        z = self._z(X)
-        cells = self.cells
-        if cells is not None:
-            with worker_pool(X.shape[0], self.n_jobs) as pool:
-                more = sum_over_rows(pool, partial(cell_counts, cells=cells), z, kept)
-            cells = cells.filled(more)
-        coder = copy(self.coder)  # what was fitted before is replaced, never changed
-        coder.partial_fit(self._coded(z), sample_weight=kept)
-        return replace(self, coder=coder, cells=cells)
+    def update(self, X, weights, trim, n_jobs):
+        """Return the model after a mini-batch; scaling, bins and weight stay."""
+        if trim:
+            weights = _trim_weights(self.scores(X, n_jobs), weights, trim)
+        z, histograms = _scale(X, self.scaling), self.histograms
+        if histograms is not None:
+            histograms = histograms.add(z, weights, n_jobs)
+        coder = copy(self.coder)  # its fitted attributes are replaced, never changed
+        coder.partial_fit(_select_coded(z, self.scaling), sample_weight=weights)
+        return replace(self, coder=coder, histograms=histograms)
 
-    def scores(self, X):
-        """Return the score of every row."""
-        with worker_pool(X.shape[0], self.n_jobs) as pool:
-            return self._scores(pool, X)
+    def scores(self, X, n_jobs):
+        """Compute the score of each row."""
+        with worker_pool(X.shape[0], n_jobs) as pool:
+            return map_rows_into(pool, self.row_function(), X, np.empty(X.shape[0]))
 
-    def settings(self):
-        """Return what `table_scores` needs to know."""
-        return {
-            "scaling": self.scaling,
-            "cells": self.cells,
-            "balance": self.balance,
-            "reader": self._reader(),
-        }
+    def row_function(self):
+        """Return the function score_rows(rows, out) for slices of rows."""
+        model = self.coder._posterior_mean_model(np.float64)
+        histograms, weight = self.histograms, self.marginal_weight
+        return partial(score_rows, self.scaling, model, histograms, weight)
 
-    def explained(self, X):
-        """Return the `Explanation` of every row."""
-        z = self._z(_dense(X).astype(np.float64, copy=False))
-        masses = np.zeros(z.shape)
-        if self.cells is not None:
-            masses = self.balance * cell_masses(z, self.cells, self.cells.log_mass)
-        coded = self._coded(z).copy()
-        reader, gaps = self._reader(), np.isnan(coded).any(axis=1)
-        volumes = np.zeros(len(z))
-        if gaps.any():
-            imputed = reconstruct_missing(coded[gaps], model=reader)
-            volumes[gaps] = log_likelihood_with_missing(coded[gaps], model=reader)
-            volumes[gaps] -= reader.log_likelihood(imputed)
-            coded[gaps] = imputed
-        coefficients, rest = terms(coded, reader)
-        rest += volumes
-        score = coefficients.sum(axis=1) + rest + masses.sum(axis=1)
-        features = masses - self._spread(costs(coded, reader))
-        if self.cells is not None:
-            features -= self.balance * self.cells.mean_log_mass
+    def explain(self, X):
+        """Compute the `Explanation` of rows."""
+        X = X.toarray() if sparse.issparse(X) else X
+        z = _scale(X.astype(np.float64, copy=False), self.scaling)
+        model = self.coder._posterior_mean_model(np.float64)
+        coded = _select_coded(z, self.scaling)
+        coefficients, residual, costs = explain_log_likelihood(coded, model)
+        marginals, mean_marginals = np.zeros(z.shape), 0.0
+        if self.histograms is not None:
+            marginals = self.marginal_weight * self.histograms.log_probability(z)
+            mean_marginals = self.marginal_weight * self.histograms.mean_log_probability
+        score = coefficients.sum(axis=1) + residual + marginals.sum(axis=1)
+        features = marginals - self._to_all_features(costs) - mean_marginals
         features += ((score - features.sum(axis=1)) / z.shape[1])[:, None]
-        return Explanation(
-            score=score,
-            coefficients=coefficients,
-            rest=rest,
-            marginals=masses,
-            features=features,
-            components=self._spread(self.coder.components_),
-        )
+        atoms = self._to_all_features(self.coder.components_)
+        return Explanation(score, coefficients, residual, marginals, features, atoms)
 
-    def _scores(self, pool, X, **instead):
-        function = partial(table_scores, **{**self.settings(), **instead})
-        return map_rows_into(pool, function, X, np.empty(X.shape[0]))
+    def _with_marginals(self, X, z, weights, n_jobs):
+        """Return the model with histograms, and a weight for equal spread of scores."""
+        histograms = FeatureHistograms.empty(z, weights).add(z, weights, n_jobs)
+        function = partial(marginal_scores, self.scaling, histograms)
+        with worker_pool(X.shape[0], n_jobs) as pool:
+            marginal = np.concatenate(list(map_rows(pool, function, X)))
+        joint = replace(self, histograms=None).scores(X, n_jobs)
+        joint_range = interquartile_range(joint, weights)
+        marginal_range = interquartile_range(marginal, weights)
+        both_vary = joint_range > 0 and marginal_range > 0
+        weight = float(joint_range / marginal_range) if both_vary else 1.0
+        return replace(self, histograms=histograms, marginal_weight=weight)
 
-    def _reader(self):
-        return self.coder._posterior_mean_model(np.float64)
-
-    def _begun(self, X, coded, weights, trim):
-        """Return the weights that a trimmed fit starts with."""
-        if X.shape[1] > WIDEST:
-            return weights
-        scaling = self.scaling or Scaling.learned(X, weights)
-        centre = scaling.centre if self.scaling is None else scaling.coded_centre
-        with worker_pool(X.shape[0], self.n_jobs) as pool:
-            total = partial(sum_over_rows, pool)
-            distances = robust_distances(coded, weights, centre, total)
-        return _trimmed(-distances, weights, trim)
-
-    def _z(self, X):
-        return X if self.scaling is None else self.scaling(X)
-
-    def _coded(self, z):
-        return z if self.scaling is None else self.scaling.coded(z)
-
-    def _spread(self, columns):
-        """Return columns of coded features among zeros for those that are not."""
+    def _to_all_features(self, columns):
+        """Return columns of coded features, with zeros for the other features."""
         if self.scaling is None or self.scaling.varies.all():
             return columns
         out = np.zeros((len(columns), len(self.scaling.varies)), columns.dtype)
@@ -183,47 +139,51 @@ class TableModel:
         return out
 
 
-def table_scores(rows, out, *, scaling, cells, balance, reader):
-    """Return the scores of a slice of rows, written into `out` where it is given.
+def score_rows(scaling, model, histograms, marginal_weight, rows, out=None):
+    """Compute the scores of a slice of rows, written into `out` where it is given.
 
     Parameters
     ----------
-    rows : {ndarray, CSR} of shape (n_rows, n_features)
-    out : ndarray of shape (n_rows,) or None
-    scaling, cells, balance
+    scaling, histograms, marginal_weight
         As of `TableModel`.
-    reader : SparseModel or None
-        Of the coder.
+    model : SparseModel
+        Of the coder, in float64.
+    rows : {ndarray, CSR} of shape (n_rows, n_features)
+    out : ndarray of shape (n_rows,), default=None
     """
-    out = np.empty(rows.shape[0]) if out is None else out
-    out[:] = 0.0
-    z = rows.astype(np.float64, copy=False)
-    if scaling is not None:
-        z = scaling(z)
-    if cells is not None:
-        out += balance * cell_scores(z, cells, cells.log_mass)
-    if reader is None:
-        return out
-    coded = z if scaling is None else scaling.coded(z)
-    out += log_likelihood_with_missing(coded, model=reader)
+    z = _scale(rows.astype(np.float64, copy=False), scaling)
+    out = log_likelihood_with_missing(_select_coded(z, scaling), out, model=model)
+    if histograms is not None:
+        out += marginal_weight * histograms.row_log_probability(z)
     return out
 
 
-def _balance(joint, apart, weights):
-    """Return what makes two scores of the same rows differ by as much."""
-    low, high = quantiles(joint, weights, (0.25, 0.75))
-    first, last = quantiles(apart, weights, (0.25, 0.75))
-    if not (high > low and last > first):
-        return 1.0
-    return float((high - low) / (last - first))
+def marginal_scores(scaling, histograms, rows, _=None):
+    """Compute Σ_f log m_f(z_f) of a slice of rows."""
+    z = _scale(rows.astype(np.float64, copy=False), scaling)
+    return histograms.row_log_probability(z)
 
 
-def _trimmed(scores, weights, trim):
-    """Return the weights of rows without the share whose scores are least."""
-    (limit,) = quantiles(scores, weights, (trim,))
-    kept = (scores >= limit).astype(scores.dtype)
-    return kept if weights is None else kept.astype(weights.dtype) * weights
+def _scale(rows, scaling):
+    return rows if scaling is None else scaling.transform(rows)
 
 
-def _dense(X):
-    return X.toarray() if sparse.issparse(X) else X
+def _select_coded(z, scaling):
+    return z if scaling is None else scaling.select_varying(z)
+
+
+def _robust_start(X, z, weights, scaling, trim, n_jobs):
+    """Return weights without the rows that are farthest from the center."""
+    if X.shape[1] > MAX_FEATURES_ROBUST:
+        return weights
+    if scaling is None:
+        center = RobustScaling.from_rows(X, weights).center
+    else:
+        z, center = scaling.select_varying(z), scaling.transformed_center
+    return _trim_weights(-robust_distances(z, weights, center, n_jobs), weights, trim)
+
+
+def _trim_weights(scores, weights, trim):
+    """Return weights without the given fraction, of the rows of lowest scores."""
+    is_kept = scores >= weighted_quantiles(scores, weights, trim)
+    return is_kept * (1.0 if weights is None else weights)

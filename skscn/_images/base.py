@@ -16,9 +16,9 @@ from skscn._data.blocks import blockwise
 from skscn._data.inputs import check_not_dask, check_numpy_input, is_remote, remote_rows
 from skscn._data.sklearn_compat import check_feature_names_in
 from skscn._data.stored_arrays import NO_MISSING_VALUES
+from skscn._data.validation import compute_dtype
 from skscn._images.image_source import ImageSource, stream
 from skscn._images.layers.base import (
-    compute_dtype,
     compute_maps,
     reconstruct_from_maps,
     reconstruct_images,

@@ -8,7 +8,8 @@ import numpy as np
 
 from skscn._core.workspace import WorkspacePool
 from skscn._data.parallel import map_rows_into, worker_pool
-from skscn._images.layers.base import compute_dtype, compute_maps
+from skscn._data.validation import compute_dtype
+from skscn._images.layers.base import compute_maps
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Images freed from noise: sparse codes of all overlapping patches, averaged."""
+"""Denoising of images: sparse codes of all overlapping patches, averaged."""
 
 import warnings
 
@@ -6,28 +6,23 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skscn._data.parallel import single_blas_thread
-from skscn._data.validation import check_integers
-from skscn._images.layers.base import compute_dtype
-from skscn._restoration.noise_estimation import noise_level
-from skscn._restoration.passes import Coded
-from skscn._restoration.patch_coding import check_coder, patch_code
-from skscn._restoration.tiled_passes import (
-    averaged,
-    kernel_of,
-    kernel_to_learn,
-    random_patches,
-    refined,
-    units_of,
+from skscn._data.validation import check_integers, compute_dtype
+from skscn._restoration.channels import ChannelTransform
+from skscn._restoration.noise_estimation import estimate_image_noise
+from skscn._restoration.passes import (
+    average_patches,
+    fit_coding_passes,
+    fit_wiener_passes,
 )
 from skscn._restoration.validation import (
+    channels_last,
+    check_coder,
+    check_finite,
     check_image,
-    check_patch_sizes,
+    check_patch_size,
     check_sigma,
-    check_unmasked,
-    like,
+    round_to_dtype,
 )
-
-NOISE_SIZE, NOISE_PATCHES = 8, 50_000
 
 
 def denoise_image(
@@ -44,62 +39,63 @@ def denoise_image(
     n_jobs=None,
     random_state=0,
 ):
-    """Free an image from white noise by sparse codes of its overlapping patches.
+    """Remove white noise from an image by sparse codes of its overlapping patches.
 
-    In units of the noise, every patch x, less its mean, is rebuilt from the code that
-    minimises, for orthonormal atoms D that are learned from the noisy image itself::
+    A dictionary D of orthonormal atoms is learned from the noisy image. In units of the
+    noise, every patch x without its mean is reconstructed from the code that
+    minimizes ::
 
         ½‖x − a D‖² + ½λ² · (number of non-zero a_j)
 
-    and a pixel is the weighted mean of all the patches that cover it. Further passes
-    use the estimate so far: its patches are sorted into classes, each class has an
-    orthonormal dictionary of its own, and projections u of the noisy patch become u ·
-    v² / (v² + 1), with v those of the estimate (empirical Wiener filter). No patch is
-    compared with others, so that the cost grows with the number of pixels alone.
+    and a pixel becomes the weighted average of all patches that cover it. Further
+    passes use this estimate. Its patches are sorted into classes, each class has its
+    own orthonormal dictionary, and the projections u of a noisy patch become u · v² /
+    (v² + 1), with the projections v of the same patch of the estimate (empirical Wiener
+    filter). Patches are not compared with each other, so the time is proportional to
+    the number of pixels.
 
     Read more in the :ref:`user guide <patches>`.
 
     Parameters
     ----------
     image : array-like of shape (height, width), or with channels
-        The noisy image, of integers or floats in any range. Integers of up to 16 bits
-        and float32 are computed in float32, others in float64.
+        The noisy image, with integers or floats in any range. Integers of up to 16 bits
+        and float32 are computed in float32, other types in float64.
     sigma : float or array-like of shape (n_channels,), default=None
-        Standard deviation of the noise, in the units of the image, of all channels or
-        of each. Channels without noise are returned as they are. None estimates it of
-        every channel, from the high frequencies of the patches with the least energy at
-        low ones; texture that covers all of an image is taken for noise. Noise below
-        what the dtype resolves counts as none.
+        Standard deviation of the noise of all channels or of each channel, in the units
+        of the image. Channels without noise are returned unchanged. None estimates the
+        noise of every channel, from the high frequencies of the patches with the least
+        energy at low frequencies. Texture that covers the whole image is mistaken for
+        noise. Noise below the resolution of the dtype counts as no noise.
     coder : OrthogonalSparseCoder, default=None
-        How the patches of the first pass are coded. Unfitted, it is fitted to noisy
-        patches in units of the noise, in which its `alpha` counts; "auto" learns the
-        priors by EM, with the noise as it is known. Fitted, for instance to patches of
-        clean images in the units of this one, it gives its atoms, and its priors where
-        it has learned them. None is a spike-and-slab coder of threshold 2.7, which
-        measured best.
+        The coder of the patches of the first pass. A coder that is not fitted is fitted
+        to noisy patches in units of the noise, so its `alpha` is in these units; "auto"
+        learns the priors by EM, for the known noise. A fitted coder, for example fitted
+        to patches of clean images in the units of this image, provides its atoms, and
+        its priors if it learned them. None uses a spike-and-slab prior with the
+        threshold 2.7, which measured best.
     patch_size : int or tuple of int, default=10
-        Side of the square patches. A tuple does not hold height and width, but several
-        sides: the estimates of each are averaged, which gains little for its time. In
-        small images patches have no more than a quarter of the image, plus one pixel,
-        to each side, and at least 3, unless `coder` is given; below a side of 36 that
-        concerns the default.
+        Side of the square patches. A tuple does not contain height and width, but
+        several sides: the estimates with each of them are averaged, which gains little
+        for its time. Without `coder`, a patch has at most n // 4 + 1 pixels along an
+        axis of n pixels, and at least 3; for the default this matters for n < 36.
     stride : int, default=1
-        Steps from one patch to the next. 2 takes a third of the time, or less, and
-        about 0.1 dB.
+        Number of pixels between neighboring patches. A stride of 2 takes a third of the
+        time or less, and loses about 0.1 dB.
     n_refinements : int, default=2
-        Number of passes that use the estimate so far.
+        Number of passes that use the current estimate.
     n_classes : int, default=48
-        Most classes of patches, each with a dictionary, in these passes.
+        Maximum number of classes of patches in these passes, each with a dictionary.
     max_patches : int, default=40000
-        Size of the samples of patches that dictionaries are learned from.
+        Maximum number of patches that a dictionary is learned from.
     channel_axis : int, default=None
-        Which axis of the image holds channels, for instance -1. None stands for a grey
-        image. Channels are made uncorrelated first, and may be of any number.
+        Axis of the channels, for example -1. None means a gray image. Channels are
+        first made uncorrelated; any number of them is possible.
     n_jobs : int, default=None
         Number of workers. The result has the same bits for every number. None means 1,
         -1 means all cores.
     random_state : int, RandomState instance or None, default=0
-        For the samples of patches.
+        Seed for the samples of patches.
 
     Returns
     -------
@@ -109,29 +105,29 @@ def denoise_image(
     Raises
     ------
     TypeError
-        If the image holds neither integers nor real floats, if `sigma` is no number,
-        if `channel_axis` is no integer, or if `coder` is another estimator.
+        If the image has neither integers nor real floats, if `sigma` is not a number,
+        if `channel_axis` is not an integer, or if `coder` is another estimator.
     ValueError
-        If the image is empty, masked, not finite or of wrong dimensions, if `sigma` is
-        negative or of wrong shape, if a fitted `coder` has another number of features
-        than patches have entries, or if a count is not a positive integer.
+        If the image is empty, masked, not finite or has wrong dimensions, if `sigma` is
+        negative or has a wrong shape, if a fitted `coder` has another number of
+        features than patches have entries, or if a count is not a positive integer.
 
     Warns
     -----
     UserWarning
-        If no noise is found in a channel that varies, or if `sigma` is larger than the
-        range of the image, which noise of that size never is.
+        If no noise is found in a channel that is not constant, or if `sigma` is larger
+        than the range of the image.
 
     See Also
     --------
     inpaint_image : Fill in missing pixels.
     iter_patches : Patches of many images, to fit a coder to.
-    OrthogonalSparseCoder : The code of patches.
+    OrthogonalSparseCoder : The coder of the patches.
 
     Notes
     -----
-    Scaling image and sigma scales the result. Working memory is that of two images of
-    float32, or float64, beside the result, whatever the patches.
+    Scaling image and sigma scales the result. The working memory is that of two images
+    of float32 or float64 besides the result, for any patch size.
 
     References
     ----------
@@ -150,86 +146,66 @@ def denoise_image(
     >>> image = load_sample_image("china.jpg")[100:228, 100:228].mean(axis=2)
     >>> noise = np.random.default_rng(0).normal(scale=20, size=image.shape)
     >>> denoised = denoise_image(image + noise, sigma=20)
-    >>> print(f"{np.std(denoised - image):.0f} is left of 20")
-    12 is left of 20
+    >>> print(f"the error decreases from 20 to {np.std(denoised - image):.0f}")
+    the error decreases from 20 to 12
     """
-    check_unmasked(image)
+    if np.ma.getmask(image).any():  # check_finite raises an error for NaN
+        image = image.astype(np.float64).filled(np.nan)
     image = np.asarray(image)
     pixels = check_image(image, channel_axis)
-    sizes = check_patch_sizes(patch_size)
+    check_finite(pixels)
+    kernels = check_patch_size(patch_size, pixels.shape[:2], is_learned=coder is None)
     check_integers(
         stride=(stride, 1),
         n_refinements=(n_refinements, 0),
         n_classes=(n_classes, 1),
         max_patches=(max_patches, 1),
     )
-    sigma = check_sigma(sigma, pixels.shape[2])
-    kernel = kernel_to_learn if coder is None else kernel_of
-    kernels = list(dict.fromkeys(kernel(size, pixels.shape[:2]) for size in sizes))
     if coder is not None:
         check_coder(coder, kernels)
     rng = check_random_state(random_state)
-    spans = np.array(
-        [float(x.max()) - float(x.min()) for x in np.moveaxis(pixels, -1, 0)]
-    )
-    least = np.finfo(compute_dtype(pixels.dtype)).eps * spans
+    channels = np.moveaxis(pixels, -1, 0)
+    ranges = np.array([float(x.max()) - float(x.min()) for x in channels])
+    resolution = np.finfo(compute_dtype(pixels.dtype)).eps * ranges
     if sigma is None:
-        sigma = noise_of(pixels, rng)
-        _warn_of_no_noise(sigma <= least, spans)
+        sigma = estimate_image_noise(pixels, rng)
+        _warn_no_noise((sigma <= resolution) & (ranges > 0))
     else:
-        _warn_of_units(sigma, spans)
-    noisy = sigma > least
-    if not noisy.any():
+        sigma = check_sigma(sigma, pixels.shape[2])
+        _warn_large_sigma(sigma, ranges)
+    has_noise = sigma > resolution
+    if not has_noise.any():
         return np.array(image)
-    part = pixels if noisy.all() else pixels[..., noisy]
-    units = units_of(part, sigma[noisy], rng)
-
-    options = {"units": units, "stride": stride, "n_jobs": n_jobs}
+    noisy = pixels if has_noise.all() else pixels[..., has_noise]
+    transform = ChannelTransform.fit(noisy, sigma[has_noise], rng)
+    options = {"transform": transform, "stride": stride, "n_jobs": n_jobs}
     with single_blas_thread():
-        steps = []
-        for kernel in kernels:
-            sample = units.planes(random_patches(part, kernel, max_patches, rng))
-            rows = sample.reshape(*sample.shape[:2], -1)
-            codes = tuple(patch_code(coder, plane, kernel, units) for plane in rows)
-            steps.append((kernel, Coded(codes)))
-        estimate = averaged(part, None, steps, **options)
+        passes = fit_coding_passes(noisy, transform, kernels, coder, max_patches, rng)
+        estimate = average_patches(noisy, None, passes, **options)
         for _ in range(n_refinements):
-            steps = [
-                (kernel, refined(estimate, kernel, n_classes, max_patches, rng))
-                for kernel in kernels
-            ]
-            estimate = averaged(part, estimate, steps, **options)
-    found = units.pixels(estimate)
-    if not noisy.all():
-        whole = np.array(pixels, dtype=found.dtype)
-        whole[..., noisy] = found
-        found = whole
-    return like(found, image, channel_axis)
+            passes = fit_wiener_passes(estimate, kernels, n_classes, max_patches, rng)
+            estimate = average_patches(noisy, estimate, passes, **options)
+    reconstructed = transform.inverse_transform(estimate)
+    denoised = np.array(image)
+    channels = channels_last(denoised, channel_axis)
+    channels[..., has_noise] = round_to_dtype(reconstructed, image.dtype)
+    return denoised
 
 
-def _warn_of_no_noise(clean, spans):
-    for channel in np.flatnonzero(clean & (spans > 0)):
+def _warn_no_noise(is_clean):
+    for channel in np.flatnonzero(is_clean):
         warnings.warn(
-            f"No noise was found in channel {channel}, which is returned as it is: too "
-            "many of its patches are constant. If it has noise, give sigma.",
-            UserWarning,
+            f"No noise was found in channel {channel}, which is returned unchanged: "
+            "too many of its patches are constant. If it has noise, give sigma.",
             stacklevel=3,
         )
 
 
-def _warn_of_units(sigma, spans):
-    for channel in np.flatnonzero((sigma > spans) & (spans > 0)):
+def _warn_large_sigma(sigma, ranges):
+    for channel in np.flatnonzero((sigma > ranges) & (ranges > 0)):
         warnings.warn(
-            f"sigma={sigma[channel]:g} is larger than the range {spans[channel]:g} of "
-            f"channel {channel}, and hardly more than its mean will be left. Give "
+            f"sigma={sigma[channel]:g} is larger than the range {ranges[channel]:g} of "
+            f"channel {channel}, of which little more than the mean will remain. Give "
             "sigma in the units of the image.",
-            UserWarning,
             stacklevel=3,
         )
-
-
-def noise_of(pixels, rng):
-    """Return an estimate of the noise of every channel."""
-    kernel = kernel_of(NOISE_SIZE, pixels.shape[:2])
-    patches = random_patches(pixels, kernel, NOISE_PATCHES, rng)
-    return np.array([noise_level(patches[..., c]) for c in range(pixels.shape[2])])

@@ -1,4 +1,4 @@
-"""Missing pixels filled in: the refined passes of denoising, over and over."""
+"""Inpainting of images: many passes of the Wiener filter, with decreasing noise."""
 
 from dataclasses import replace
 
@@ -7,27 +7,24 @@ from scipy.ndimage import gaussian_filter
 from sklearn.utils import check_random_state
 
 from skscn._data.parallel import single_blas_thread
-from skscn._data.validation import check_integers
-from skscn._images.layers.base import compute_dtype
-from skscn._restoration.tiled_passes import (
-    averaged,
-    kernel_of,
-    refined,
-    units_of,
-)
+from skscn._data.validation import check_integers, compute_dtype
+from skscn._restoration.channels import ChannelTransform
+from skscn._restoration.passes import average_patches, fit_wiener_passes
 from skscn._restoration.validation import (
-    as_given,
     channels_last,
+    check_finite,
     check_image,
-    check_patch_sizes,
+    check_missing,
+    check_patch_size,
     check_sigma,
-    like,
+    round_to_dtype,
 )
 
-# Levels of the thresholds, by the standard deviation of the known pixels.
-FIRST, LAST = 0.6, 0.01
-RELEARNED = 3  # passes with the same dictionaries
-THINNEST = 0.02  # share of a Gaussian window that has to be known
+# Noise that the filter assumes, in standard deviations of the known pixels. The first
+# pass keeps little more than the largest structures, the last one most of the details.
+MAX_NOISE_LEVEL, MIN_NOISE_LEVEL = 0.6, 0.01
+PASSES_PER_MIXTURE = 3  # passes with the same dictionaries
+MIN_KNOWN_FRACTION = 0.02  # of a Gaussian window, below which it is widened
 
 
 def inpaint_image(
@@ -46,44 +43,45 @@ def inpaint_image(
 ):
     """Fill in missing pixels of an image by sparse codes of its overlapping patches.
 
-    Missing pixels begin as local means. Then all patches are coded, each by the
-    orthonormal dictionary of its class, with shrinkage that begins strong and gets
-    weaker from pass to pass; the average of the rebuilt patches replaces what is
-    missing, and dictionaries are learned anew. Known pixels stay.
+    Missing pixels first become local means. Then the image is passed over several
+    times. In each pass, every patch is coded with the orthonormal dictionary of its
+    class, and the average of the reconstructed patches replaces the missing pixels. The
+    shrinkage of the codes decreases from pass to pass, and the dictionaries are learned
+    again. Known pixels are kept.
 
     Read more in the :ref:`user guide <patches>`.
 
     Parameters
     ----------
     image : array-like of shape (height, width), or with channels
-        Of integers or floats in any range. What it holds where it is missing, NaN
-        included, has no influence. What a masked array masks is missing.
+        Integers or floats in any range. The values of missing pixels, which may be NaN,
+        have no influence. Masked values of a masked array are missing.
     mask : array-like of bool of the shape of image, or of (height, width), default=None
-        True where the image is missing. None takes NaN, and what a masked array masks.
+        True where the image is missing. None means NaN and the masked values of a
+        masked array.
     sigma : float or array-like of shape (n_channels,), default=0.0
-        Standard deviation of noise in the known pixels. Above zero shrinkage stops
-        there, and known pixels are denoised, too. It is not estimated here, and None is
-        refused: where little is missing, `denoise_image` may estimate it from a part
-        that is whole.
+        Standard deviation of the noise in the known pixels. If it is positive, the
+        shrinkage stops there, and known pixels are denoised too. It is not estimated,
+        and None is an error. `denoise_image` can estimate it from a part of the image
+        without missing pixels.
     patch_size : int or tuple of int, default=8
-        Side of the square patches; several sides are averaged. Of holes larger than
-        that only the rims are told by what surrounds them.
+        Side of the square patches; the estimates with several sides are averaged. Only
+        the borders of holes larger than this are determined by the pixels around them.
     stride : int, default=1
-        Steps from one patch to the next.
+        Number of pixels between neighboring patches.
     n_passes : int, default=25
         Number of passes.
     n_classes : int, default=48
-        Most classes of patches, each with a dictionary.
+        Maximum number of classes of patches, each with a dictionary.
     max_patches : int, default=40000
-        Size of the samples of patches that dictionaries are learned from.
+        Maximum number of patches that the dictionaries are learned from.
     channel_axis : int, default=None
-        Which axis of the image holds channels, for instance -1. None stands for a grey
-        image.
+        Axis of the channels, for example -1. None means a gray image.
     n_jobs : int, default=None
         Number of workers. The result has the same bits for every number. None means 1,
         -1 means all cores.
     random_state : int, RandomState instance or None, default=0
-        For the samples of patches.
+        Seed for the samples of patches.
 
     Returns
     -------
@@ -93,21 +91,22 @@ def inpaint_image(
     Raises
     ------
     TypeError
-        If the image holds neither integers nor real floats, or the mask no bool.
+        If the image has neither integers nor real floats, or the mask is not bool.
     ValueError
-        If the image is empty, not finite where it is known, or of wrong dimensions, if
-        the mask has another shape or nothing of a channel is known, if there is no mask
-        of an image of integers, if `sigma` is None, negative or of wrong shape, or if a
-        count is not a positive integer.
+        If the image is empty, has wrong dimensions, or is not finite where it is known,
+        if the mask has another shape, if all pixels of a channel are missing, if an
+        image of integers has no mask, if `sigma` is None, negative or has a wrong
+        shape, or if a count is not a positive integer.
 
     See Also
     --------
-    denoise_image : What every pass does to noise.
-    SparseCodingImputer : Missing entries of rows.
+    denoise_image : Remove noise from an image.
+    SparseCodingImputer : Impute missing values of rows.
 
     Notes
     -----
-    Tiles of the image in which nothing is missing cost nothing.
+    Tiles of the image without missing pixels are not processed, unless `sigma` is
+    positive.
 
     References
     ----------
@@ -128,143 +127,80 @@ def inpaint_image(
     >>> bool((inpainted == image)[~missing].all())
     True
     """
-    masked = np.ma.getmask(image)
+    pixels = check_image(image, channel_axis)
+    missing = check_missing(image, mask, pixels, channel_axis)
+    check_finite(pixels, missing)
     image = np.asarray(image)
-    if mask is None:
-        mask = _given_missing(image, masked)
-    missing = _check_mask(mask, image, channel_axis)
-    if masked is not np.ma.nomask:
-        missing = missing | channels_last(masked, channel_axis)
-    pixels = check_image(image, channel_axis, missing=missing)
-    _check_known(missing)
-    sizes = check_patch_sizes(patch_size)
+    kernels = check_patch_size(patch_size, pixels.shape[:2])
     check_integers(
         stride=(stride, 1),
         n_passes=(n_passes, 1),
         n_classes=(n_classes, 1),
         max_patches=(max_patches, 1),
     )
-    n_channels = pixels.shape[2]
     if sigma is None:
         raise ValueError(
             "sigma=None: the noise of an image with missing pixels is not estimated. "
-            "Give its standard deviation, or 0 where there is none."
+            "Give its standard deviation, or 0 if there is no noise."
         )
-    sigma = check_sigma(sigma, n_channels)
+    sigma = check_sigma(sigma, pixels.shape[2])
     if not missing.any() and not sigma.any():
         return np.array(image)
     rng = check_random_state(random_state)
-    filled, spread = first_fill(pixels, missing)
-    kernels = list(dict.fromkeys(kernel_of(size, pixels.shape[:2]) for size in sizes))
-    last = max(LAST, float(np.mean(sigma / spread)))
-    levels = np.geomspace(max(FIRST, last), last, n_passes)
-    units = units_of(filled, spread * levels[0], rng)
-    estimate = units.planes(filled)
-    wanted = None if sigma.any() else missing.any(axis=2)
+    filled, std = fill_with_local_means(pixels, missing)
+    min_level = max(MIN_NOISE_LEVEL, float(np.mean(sigma / std)))
+    levels = np.geomspace(max(MAX_NOISE_LEVEL, min_level), min_level, n_passes)
+    transform = ChannelTransform.fit(filled, std * levels[0], rng)
+    pilot = transform.transform(filled)
+    needed = None if sigma.any() else missing.any(axis=2)
+    options = {"stride": stride, "n_jobs": n_jobs, "needed": needed}
     with single_blas_thread():
         for i, level in enumerate(levels):
-            estimate *= units.sigma[0] / (spread[0] * level)
-            units = replace(units, sigma=spread * level)
-            if i % RELEARNED == 0:
-                steps = [
-                    (kernel, refined(estimate, kernel, n_classes, max_patches, rng))
-                    for kernel in kernels
-                ]
-            estimate = averaged(
-                filled,
-                estimate,
-                steps,
-                units,
-                stride=stride,
-                n_jobs=n_jobs,
-                wanted=wanted,
-            )
-            found = units.pixels(estimate.copy())
-            np.copyto(filled, found, where=missing)
+            pilot *= transform.sigma[0] / (std[0] * level)
+            transform = replace(transform, sigma=std * level)
+            if i % PASSES_PER_MIXTURE == 0:
+                passes = fit_wiener_passes(pilot, kernels, n_classes, max_patches, rng)
+            pilot = average_patches(filled, pilot, passes, transform, **options)
+            reconstructed = transform.inverse_transform(pilot.copy())
+            np.copyto(filled, reconstructed, where=missing)
     if sigma.any():
-        return like(found, image, channel_axis)
-    restored = np.array(image)
-    np.copyto(
-        restored,
-        like(filled, image, channel_axis),
-        where=as_given(missing, channel_axis),
-    )
-    return restored
+        missing, filled = np.True_, reconstructed  # all pixels are replaced
+    inpainted = np.array(image)
+    channels = channels_last(inpainted, channel_axis)
+    np.copyto(channels, round_to_dtype(filled, image.dtype), where=missing)
+    return inpainted
 
 
-def first_fill(pixels, missing):
-    """Return pixels with means of what is known near the missing, and the spreads.
+def fill_with_local_means(pixels, missing):
+    """Return pixels in which Gaussian means of known pixels replace missing ones.
 
-    Gaussian windows are widened until enough of them is known, or until they are wider
-    than the image; what is left has the mean of all.
+    The Gaussian window of a missing pixel is widened until enough of it is known. If it
+    becomes wider than the image, the pixel becomes the mean of all known pixels.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, n_channels)
+    missing : ndarray of bool of shape (height, width, n_channels)
 
     Returns
     -------
-    filled : ndarray of shape (height, width, channels), floats
-    spread : ndarray of shape (channels,)
-        Standard deviation of the known pixels; 1 where that is zero.
+    filled : ndarray of shape (height, width, n_channels), floats
+    std : ndarray of shape (n_channels,)
+        Standard deviation of the known pixels; 1 where it is zero.
     """
     dtype = compute_dtype(pixels.dtype)
-    filled = np.empty(pixels.shape, dtype=dtype)
-    spread = np.ones(pixels.shape[2])
-    for channel in range(pixels.shape[2]):
-        gaps = missing[..., channel]
-        known = pixels[..., channel][~gaps]
-        centre = known.mean(dtype=np.float64)
-        spread[channel] = known.std(dtype=np.float64) or 1.0
-        values = np.where(gaps, dtype.type(centre), pixels[..., channel]).astype(dtype)
-        values -= dtype.type(centre)
-        share = (~gaps).astype(dtype)
-        plane, width = values.copy(), 1.0
-        while gaps.any() and width <= max(gaps.shape):
-            total = gaussian_filter(values, width)
-            weight = gaussian_filter(share, width)
-            ready = gaps & (weight > THINNEST)
-            plane[ready] = total[ready] / weight[ready]
-            gaps = gaps & ~ready
-            width *= 2
-        filled[..., channel] = plane + dtype.type(centre)
-    return filled, spread
-
-
-def _given_missing(image, masked):
-    """Return which numbers an image itself calls missing."""
-    if image.dtype.kind == "f":
-        return np.isnan(image)
-    if masked is np.ma.nomask:
-        raise ValueError(
-            f"An image of {image.dtype} has no NaN to tell what is missing: give the "
-            "mask, True where the image is missing."
-        )
-    return masked
-
-
-def _check_mask(mask, image, channel_axis):
-    """Return which numbers of an image are missing, channels last."""
-    shape = np.shape(image)
-    mask = np.asarray(mask)
-    if mask.dtype != bool:
-        raise TypeError(
-            f"The mask has dtype {mask.dtype}, but must be of bool, True where the "
-            "image is missing. Use mask.astype(bool) or mask > 0."
-        )
-    if channel_axis is not None and len(shape) == 3 and mask.ndim == 2:
-        mask = np.expand_dims(mask, channel_axis % 3)
-        if all(n in (1, m) for n, m in zip(mask.shape, shape, strict=True)):
-            mask = np.broadcast_to(mask, shape)
-    if mask.shape != shape:
-        raise ValueError(
-            f"The mask has shape {mask.shape}, but the image has shape {shape}. Make "
-            "them equal, or leave out the channels of the mask."
-        )
-    return channels_last(mask, channel_axis if mask.ndim == 3 else None)
-
-
-def _check_known(missing):
-    """Raise where all of a channel is missing."""
-    bare = np.flatnonzero(missing.all(axis=(0, 1)))
-    if bare.size:
-        raise ValueError(
-            f"All {missing[..., 0].size} pixels of channel {bare[0]} are missing: "
-            "there is nothing to fill them in from. Leave the channel out."
-        )
+    known = [pixels[..., i][~missing[..., i]] for i in range(pixels.shape[2])]
+    std = np.array([values.std(dtype=np.float64) or 1.0 for values in known])
+    means = np.array([values.mean(dtype=np.float64) for values in known], dtype=dtype)
+    centered = np.where(missing, means, pixels).astype(dtype) - means
+    is_known = (~missing).astype(dtype)
+    filled, unfilled, width = centered.copy(), missing, 1.0
+    while unfilled.any() and width <= max(missing.shape[:2]):
+        widths = (width, width, 0)  # the channels are not mixed
+        weighted_sum = gaussian_filter(centered, widths)
+        known_fraction = gaussian_filter(is_known, widths)
+        ready = unfilled & (known_fraction > MIN_KNOWN_FRACTION)
+        filled[ready] = weighted_sum[ready] / known_fraction[ready]
+        unfilled = unfilled & ~ready
+        width *= 2
+    return filled + means, std

@@ -1,145 +1,198 @@
-"""One pass over the patches of an image: code, rebuild, average.
+"""One pass over an image: every patch is reconstructed, and all are averaged.
 
-All is in units of the noise: its standard deviation is one. A pass maps a tile to
-weighted sums of rebuilt patches. The weight of a patch is the inverse of the variance
-of the noise that is left in its entries: little, where it is rebuilt from few codes, or
-from codes that were shrunk.
+A pass is the kernel of its patches, and a function that reconstructs the patches of a
+tile. It works on transformed channels, in which the noise has standard deviation one.
+The weight of a patch in the average is the inverse of the noise variance that remains
+in its entries. It is large for a patch with few codes, or with strongly shrunk codes.
 """
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
-from skscn._restoration.patch_classes import Classes
-from skscn._restoration.tiles import gather, spread
+from skscn._data.parallel import worker_pool
+from skscn._restoration.patch_mixture import fit_patch_mixture
+from skscn._restoration.patch_model import fit_patch_model
+from skscn._restoration.patches import divide_into_tiles, sample_patches
 
 
-@dataclass(frozen=True)
-class PatchCode:
-    """Sparse codes of patches; their means are not coded, but kept as they are.
+def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng):
+    """Return a first pass for every kernel, with models of noisy patches.
 
     Parameters
     ----------
-    atoms : ndarray of shape (n_components, n_entries)
-        Orthonormal.
-    code : MapCode or MeanCode
-        Of projections in units of the noise.
-    mean : ndarray of shape (n_entries,), default=None
-        What is subtracted from patches without means before they are coded.
+    pixels : ndarray of shape (height, width, n_channels)
+    transform : ChannelTransform
+    kernels : list of tuple of int
+    coder : OrthogonalSparseCoder or None
+    max_patches : int
+        Size of the sample of patches.
+    rng : RandomState instance
+        For the sample.
+
+    Returns
+    -------
+    passes : list of (kernel, function)
     """
+    passes = []
+    for kernel in kernels:
+        sample = transform.transform(sample_patches(pixels, kernel, max_patches, rng))
+        models = [fit_patch_model(coder, transform.sigma, rows) for rows in sample]
+        passes.append((kernel, partial(reconstruct_from_codes, models)))
+    return passes
 
-    atoms: np.ndarray
-    code: MapEncoder | PosteriorMeanEncoder
-    mean: np.ndarray | None = None
 
-    def rebuild(self, patches):
-        """Overwrite patches, columns, with what their codes say; return weights."""
+def fit_wiener_passes(pilot, kernels, n_classes, max_patches, rng):
+    """Return a further pass for every kernel, with a mixture of patches of the pilot.
+
+    Parameters
+    ----------
+    pilot : ndarray of shape (n_channels, height, width)
+        The current estimate.
+    kernels : list of tuple of int
+    n_classes, max_patches : int
+    rng : RandomState instance
+        For the sample of patches.
+
+    Returns
+    -------
+    passes : list of (kernel, function)
+    """
+    passes = []
+    for kernel in kernels:
+        sample = sample_patches(np.moveaxis(pilot, 0, -1), kernel, max_patches, rng)
+        mixture = fit_patch_mixture(np.moveaxis(sample, -1, 0), n_classes)
+        passes.append((kernel, partial(apply_wiener_filter, mixture)))
+    return passes
+
+
+def reconstruct_from_codes(models, channels, pilot, tile):
+    """Reconstruct every patch of a tile from its sparse code.
+
+    Parameters
+    ----------
+    models : list of PatchModel
+        One for each channel.
+    channels : ndarray of shape (n_channels, *tile.shape)
+    pilot : ndarray
+        Not used, present for API consistency with `apply_wiener_filter`.
+    tile : Tile
+
+    Returns
+    -------
+    sums : list of tuple of ndarray
+        The result of `Tile.overlap_add` for every channel.
+    """
+    return [
+        tile.overlap_add(*model.reconstruct(tile.extract_patches(channel)))
+        for channel, model in zip(channels, models, strict=True)
+    ]
+
+
+def apply_wiener_filter(mixture, channels, pilot, tile):
+    """Filter every patch of a tile in the dictionary of its class.
+
+    Let u be the projections of a noisy patch, and v those of the same patch of the
+    pilot. The codes are u · v² / (v² + 1): the best linear estimate if v² is the
+    variance of the coefficient (empirical Wiener filter). The first channel of the
+    pilot determines the classes of the patches in all channels.
+
+    Parameters
+    ----------
+    mixture : PatchMixture
+    channels, pilot : ndarray of shape (n_channels, *tile.shape)
+        The noisy image and its current estimate.
+    tile : Tile
+
+    Returns
+    -------
+    sums : list of tuple of ndarray
+        The result of `Tile.overlap_add` for every channel.
+    """
+    sums, order = [], None
+    arrays = zip(channels, pilot, mixture.dictionaries, strict=True)
+    for noisy, estimate, dictionaries in arrays:
+        pilot_patches = tile.extract_patches(estimate)
+        if order is None:
+            labels = mixture.predict(pilot_patches)
+            order = np.argsort(labels, kind="stable")
+            ends = np.searchsorted(labels, range(1, len(dictionaries)), sorter=order)
+            inverse_order = np.empty_like(order)
+            inverse_order[order] = np.arange(len(order))
+        # After sorting, the patches of a class are neighboring columns.
+        pilot_patches = pilot_patches.take(order, axis=1)
+        pilot_patches -= pilot_patches.mean(axis=0)
+        patches = tile.extract_patches(noisy).take(order, axis=1)
         means = patches.mean(axis=0)
         patches -= means
-        if self.mean is not None:
-            patches -= self.mean[:, None]
-        projections = self.atoms @ patches
-        # To a code samples are rows, and these are columns.
-        if isinstance(self.code, MapEncoder) and self.code.shrinkage is None:
-            codes = self.code.encode(projections.T).T
-            kept = np.count_nonzero(codes, axis=0)
-        else:
-            codes = self.code.encode(projections.T.copy()).T
-            share = codes / np.where(codes == 0, 1, projections)
-            kept = np.einsum("ij,ij->j", share, share)
-        np.matmul(self.atoms.T, codes, out=patches)
-        if self.mean is not None:
-            patches += self.mean[:, None]
+        weights = _filter_classes(patches, pilot_patches, dictionaries, ends)
         patches += means
-        return (len(patches) / (1 + kept)).astype(patches.dtype)
+        patches = patches.take(inverse_order, axis=1)
+        sums.append(tile.overlap_add(patches, weights.take(inverse_order)))
+    return sums
 
 
-@dataclass(frozen=True)
-class Coded:
-    """The first pass: every patch is rebuilt from its sparse code.
-
-    Parameters
-    ----------
-    codes : tuple of PatchCode
-        One for each plane.
-    """
-
-    codes: tuple
-
-    def __call__(self, planes, guides, tile):
-        """Return weighted sums and weights of every plane of a tile."""
-        sums = []
-        for plane, code in zip(planes, self.codes, strict=True):
-            patches = gather(plane, tile)
-            weights = code.rebuild(patches)
-            patches *= weights
-            sums.append(spread(patches, weights, tile))
-        return sums
+def _filter_classes(patches, pilot_patches, dictionaries, ends):
+    """Overwrite patches, sorted by class, with filtered ones; return their weights."""
+    classes = (np.split(array, ends, axis=1) for array in (patches, pilot_patches))
+    weights = []
+    for atoms, noisy, estimate in zip(dictionaries, *classes, strict=True):
+        gains = atoms @ estimate
+        gains *= gains
+        gains /= gains + 1
+        codes = atoms @ noisy
+        codes *= gains
+        noisy[...] = atoms.T @ codes
+        weights.append(len(noisy) / (1 + np.einsum("ij,ij->j", gains, gains)))
+    return np.concatenate(weights)
 
 
-@dataclass(frozen=True)
-class Refined:
-    """A further pass: every patch is coded by the dictionary of its class.
-
-    With u the projections of a patch and v those of the same patch of the estimate so
-    far, its codes are u · v² / (v² + 1): the best linear ones, if v² were the variance
-    of the coefficient (empirical Wiener filter). The first plane of the estimate tells
-    the class for all planes.
+def average_patches(pixels, pilot, passes, transform, *, stride, n_jobs, needed=None):
+    """Return the weighted average of the patches that one or several passes return.
 
     Parameters
     ----------
-    classes : Classes
+    pixels : ndarray of shape (height, width, n_channels)
+    pilot : ndarray of shape (n_channels, height, width) or None
+        The current estimate; None for the first pass.
+    passes : list of (kernel, function)
+    transform : ChannelTransform
+    stride : int
+    n_jobs : int or None
+    needed : ndarray of bool of shape (height, width), default=None
+        Tiles without such pixels are not processed. Their pixels are only transformed.
+
+    Returns
+    -------
+    estimate : ndarray of shape (n_channels, height, width)
+        Transformed channels.
     """
-
-    classes: Classes
-
-    def __call__(self, planes, guides, tile):
-        """Return weighted sums and weights of every plane of a tile."""
-        sums, order = [], None
-        for plane, guide, atoms in zip(planes, guides, self.classes.atoms, strict=True):
-            estimate = gather(guide, tile)
-            if order is None:
-                labels = self.classes.labels(estimate)
-                order = np.argsort(labels, kind="stable")
-                counts = np.bincount(labels, minlength=len(atoms))
-            estimate = estimate.take(order, axis=1)
-            estimate -= estimate.mean(axis=0)
-            patches = gather(plane, tile).take(order, axis=1)
-            means = patches.mean(axis=0)
-            patches -= means
-            weights = np.empty_like(means)
-            end = 0
-            for basis, count in zip(atoms, counts, strict=True):
-                part = slice(end, end + count)
-                end += count
-                if count == 0:
-                    continue
-                gains = basis @ estimate[:, part]
-                gains *= gains
-                gains /= gains + 1
-                codes = basis @ patches[:, part]
-                codes *= gains
-                patches[:, part] = basis.T @ codes
-                weights[part] = len(patches) / (1 + np.einsum("ij,ij->j", gains, gains))
-            patches += means
-            patches *= weights
-            back = np.empty_like(order)
-            back[order] = np.arange(len(order))
-            sums.append(spread(patches.take(back, axis=1), weights.take(back), tile))
-        return sums
+    shape = pixels.shape[:2]
+    pilot = np.empty((0, *shape)) if pilot is None else pilot
+    estimate = np.zeros((pixels.shape[2], *shape), dtype=transform.dtype)
+    weight_sums = np.zeros_like(estimate)
+    for kernel, reconstruct in passes:
+        strides = tuple(min(stride, size) for size in kernel)
+        tiles = divide_into_tiles(shape, kernel, strides)
+        if needed is not None:
+            tiles = [tile for tile in tiles if needed[tile.region].any()]
+        items = (
+            (tile, pixels[tile.region], pilot[(..., *tile.region)]) for tile in tiles
+        )
+        function = partial(_reconstruct_tile, reconstruct, transform)
+        with worker_pool(len(tiles), n_jobs, 1) as pool:
+            for tile, sums in zip(tiles, pool.map(function, items), strict=True):
+                for channel, (weighted_sum, weight_sum) in enumerate(sums):
+                    estimate[channel][tile.region] += weighted_sum
+                    weight_sums[channel][tile.region] += weight_sum
+    if needed is not None:
+        uncovered = weight_sums[0] == 0
+        estimate[:, uncovered] = transform.transform(pixels[uncovered])
+        weight_sums[:, uncovered] = 1
+    estimate /= weight_sums
+    return estimate
 
 
-def run_tile(item, *, step, units):
-    """Return what a pass makes of a tile.
-
-    Parameters
-    ----------
-    item : tuple
-        Tile, its pixels of shape (height, width, channels), and the planes of the
-        estimate there, or None.
-    step : Coded or Refined
-    units : Units
-    """
-    tile, pixels, guides = item
-    return step(units.planes(pixels), guides, tile)
+def _reconstruct_tile(reconstruct, transform, item):
+    tile, pixels, pilot = item
+    return reconstruct(transform.transform(pixels), pilot, tile)

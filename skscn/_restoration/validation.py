@@ -1,133 +1,184 @@
-"""What patch workflows ask of images and numbers, and the errors that say so."""
+"""Checks of images and parameters, and the types of computed and returned pixels."""
 
 from numbers import Integral
 
 import numpy as np
 
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.validation import check_integers
 
+# Smallest side, in pixels, of a patch whose dictionary is learned from a small image.
+MIN_LEARNED_SIZE = 3
 
-def check_image(image, channel_axis, *, missing=None):
-    """Return an image as an array of shape (height, width, channels).
+
+def check_image(image, channel_axis):
+    """Return an image as an array of shape (height, width, n_channels).
 
     Parameters
     ----------
     image : array-like of shape (height, width), or with channels
     channel_axis : int or None
-    missing : ndarray of bool of shape (height, width) or of the image, default=None
-        Where the image may hold anything.
     """
     image = np.asarray(image)
     if image.dtype.kind not in "uif":
         raise TypeError(
-            f"The image has dtype {image.dtype}, but integers or floats are needed. "
-            "Use image.astype('float32')."
+            f"image has dtype {image.dtype}, but must have integers or floats: use "
+            "image.astype(float)."
         )
     if image.ndim != 2 + (channel_axis is not None):
         raise ValueError(
-            f"The image has shape {image.shape}: grey images have 2 dimensions, and "
-            "images with channels have 3. Tell which of these are the channels, for "
-            "instance channel_axis=-1, and call once for every image of a stack."
+            f"image has shape {image.shape}: gray images must have 2 dimensions, and "
+            "color images 3, with channel_axis=-1 if the channels are the last axis."
         )
     if channel_axis is not None and not isinstance(channel_axis, Integral):
         raise TypeError(
-            f"channel_axis={channel_axis!r} must be an integer, for instance -1 for "
-            "the last, or None for grey images."
+            f"channel_axis={channel_axis!r} must be an integer, or None (gray images)."
         )
     if channel_axis is not None and not -3 <= int(channel_axis) < 3:
         raise ValueError(f"channel_axis={channel_axis} must be from -3 to 2.")
     if image.size == 0:
         raise ValueError(f"The image of shape {image.shape} has no pixels.")
-    pixels = channels_last(image, channel_axis)
-    if image.dtype.kind == "f":
-        n_bad = _count_not_finite(pixels, missing)
-        if n_bad:
-            raise ValueError(
-                f"{n_bad} of {image.size} numbers of the image are NaN or infinite. "
-                "Use inpaint_image(image, ~np.isfinite(image)) to fill them in."
-            )
-    return pixels
+    return channels_last(image, channel_axis)
 
 
-def check_unmasked(image):
-    """Raise where pixels of a masked array are masked."""
-    n_masked = np.count_nonzero(np.ma.getmask(image))
-    if n_masked:
+def check_finite(pixels, missing=None):
+    """Raise where pixels that are not missing are NaN or infinite."""
+    if missing is None:
+        missing = np.broadcast_to(False, pixels.shape)
+    # Row by row, so that no array of the size of the image is allocated.
+    n_valid = sum(
+        np.count_nonzero(np.isfinite(row) | is_missing)
+        for row, is_missing in zip(pixels, missing, strict=True)
+    )
+    n_bad = pixels.size - n_valid
+    if n_bad:
         raise ValueError(
-            f"{n_masked} of {image.size} numbers of the image are masked. Use "
-            "inpaint_image(image, sigma=...): it fills them in and denoises the rest."
+            f"{n_bad} of {pixels.size} values of the image are NaN, infinite or "
+            "masked. Use inpaint_image(image, mask) with a mask that is True for them."
         )
 
 
-def channels_last(array, channel_axis):
-    """Return a view of shape (height, width, channels)."""
-    if channel_axis is None:
-        return array[..., None]
-    return np.moveaxis(array, channel_axis, -1)
+def check_missing(image, mask, pixels, channel_axis):
+    """Return which pixels are missing: by the mask, or NaN, or masked.
 
+    Parameters
+    ----------
+    image : array-like
+    mask : array-like of bool or None
+    pixels : ndarray of shape (height, width, n_channels)
+        Of the image.
+    channel_axis : int or None
 
-def like(pixels, image, channel_axis):
-    """Return computed pixels in the shape, dtype and range of the image."""
-    if image.dtype.kind in "ui":
-        limits = np.iinfo(image.dtype)
-        np.rint(pixels, out=pixels)
-        # In floats the largest of wide integers is one too large.
-        low, high = (
-            np.asarray(x, dtype=pixels.dtype) for x in (limits.min, limits.max)
+    Returns
+    -------
+    missing : ndarray of bool of shape (height, width, n_channels)
+    """
+    if mask is not None:
+        mask = np.asarray(mask)
+        if mask.dtype != bool:
+            raise TypeError(
+                f"mask has dtype {mask.dtype}, but must be bool, True where the image "
+                "is missing: use mask.astype(bool)."
+            )
+        if mask.shape not in (np.shape(image), pixels.shape[:2]):
+            raise ValueError(
+                f"mask has shape {mask.shape}, but the image has {np.shape(image)}: "
+                "make them equal, or leave out the channels of the mask."
+            )
+        mask = channels_last(mask, None if mask.ndim == 2 else channel_axis)
+        missing = np.broadcast_to(mask, pixels.shape)
+    elif pixels.dtype.kind == "f" or np.ma.getmask(image) is not np.ma.nomask:
+        missing = np.isnan(pixels)
+    else:
+        raise ValueError(
+            f"An image of {pixels.dtype} has no NaN that marks missing pixels: give "
+            "the mask, which is True for them."
         )
-        if int(high) > limits.max:
-            high = np.nextafter(high, low)
-        np.clip(pixels, low, high, out=pixels)
-    return as_given(pixels.astype(image.dtype, copy=False), channel_axis)
-
-
-def as_given(pixels, channel_axis):
-    """Return an array of shape (height, width, channels) with channels as given."""
-    if channel_axis is None:
-        return pixels[..., 0]
-    return np.moveaxis(pixels, -1, channel_axis)
+    missing = missing | channels_last(np.ma.getmaskarray(image), channel_axis)
+    empty_channels = np.flatnonzero(missing.all(axis=(0, 1)))
+    if empty_channels.size:
+        raise ValueError(
+            f"All {missing[..., 0].size} pixels of channel {empty_channels[0]} are "
+            "missing, so there is nothing to fill them in from: remove the channel."
+        )
+    return missing
 
 
 def check_sigma(sigma, n_channels):
-    """Return the noise of every channel, or None where it is to be estimated."""
-    if sigma is None:
-        return None
+    """Return the standard deviation of the noise in every channel."""
     given = np.asarray(sigma)
     if given.dtype.kind not in "uif":
         raise TypeError(
-            f"sigma={sigma!r} must be a number, or one for each channel: it is a "
-            "standard deviation in the units of the image."
+            f"sigma={sigma!r} must be a number, or one number for each channel."
         )
     sigma = given.astype(np.float64)
     if sigma.ndim and sigma.shape != (n_channels,):
         raise ValueError(
             f"sigma has shape {sigma.shape}, but the image has {n_channels} channels: "
-            "give one number, or one for each channel."
+            "give one number, or one number for each channel."
         )
     if not np.all(np.isfinite(sigma) & (sigma >= 0)):
-        raise ValueError(
-            f"sigma={sigma.tolist()} must be finite and not negative: it is a "
-            "standard deviation."
-        )
+        raise ValueError(f"sigma={sigma.tolist()} must be finite and not negative.")
     return np.full(n_channels, sigma)
 
 
-def check_patch_sizes(patch_size):
-    """Return the sizes that one integer or several stand for."""
-    sizes = tuple(np.atleast_1d(np.asarray(patch_size, dtype=object)))
-    if not sizes:
-        raise ValueError("patch_size=() holds no size: give one or several integers.")
+def check_patch_size(patch_size, image_shape, *, is_learned=False):
+    """Return the distinct kernels of one or several sizes, in an image.
+
+    Parameters
+    ----------
+    patch_size : int or tuple of int
+    image_shape : tuple of int
+        (height, width).
+    is_learned : bool, default=False
+        Whether one dictionary is learned from all patches of the image. If the patches
+        are large and few, it fits their noise, so they are made smaller.
+
+    Returns
+    -------
+    kernels : list of tuple of int, (height, width)
+    """
+    sizes = np.atleast_1d(np.asarray(patch_size, dtype=object))
+    if not sizes.size:
+        raise ValueError("patch_size=() has no size: give one or several integers.")
     for size in sizes:
         check_integers(patch_size=(size, 1))
-    return tuple(int(size) for size in sizes)
+    max_sizes = image_shape
+    if is_learned:
+        max_sizes = [min(n, max(MIN_LEARNED_SIZE, n // 4 + 1)) for n in image_shape]
+    kernels = (tuple(min(int(size), n) for n in max_sizes) for size in sizes)
+    return list(dict.fromkeys(kernels))
 
 
-def _count_not_finite(pixels, missing):
-    # Row by row: no array of the size of the image is made.
-    count = 0
-    for i, row in enumerate(pixels):
-        bad = ~np.isfinite(row)
-        if missing is not None:
-            bad &= ~missing[i]
-        count += int(np.count_nonzero(bad))
-    return count
+def check_coder(coder, kernels):
+    """Raise where a coder cannot encode patches of some kernels."""
+    if not isinstance(coder, OrthogonalSparseCoder):
+        raise TypeError(
+            f"coder is a {type(coder).__name__}, but must be an OrthogonalSparseCoder: "
+            "patches without their means need codes of both signs."
+        )
+    for kernel in kernels if hasattr(coder, "components_") else ():
+        if np.prod(kernel) != coder.n_features_in_:
+            raise ValueError(
+                f"coder was fitted to n_features={coder.n_features_in_}, but a patch "
+                f"of {kernel[0]} × {kernel[1]} has {np.prod(kernel)} pixels per "
+                "channel. Make patch_size**2 equal to n_features."
+            )
+
+
+def channels_last(array, channel_axis):
+    """Return a view of shape (height, width, n_channels)."""
+    if channel_axis is None:
+        return array[..., None]
+    return np.moveaxis(array, channel_axis, -1)
+
+
+def round_to_dtype(pixels, dtype):
+    """Return pixels in a dtype; for integers they are rounded and clipped in place."""
+    if dtype.kind in "ui":
+        limits = np.iinfo(dtype)
+        low, high = (pixels.dtype.type(limit) for limit in (limits.min, limits.max))
+        if int(high) > limits.max:  # wide integers: as a float it is rounded up
+            high = np.nextafter(high, low)
+        np.clip(np.rint(pixels, out=pixels), low, high, out=pixels)
+    return pixels.astype(dtype, copy=False)

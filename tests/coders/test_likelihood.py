@@ -31,7 +31,7 @@ unfinished = pytest.mark.filterwarnings(
 )
 
 
-def drawn(coder, n_samples, n_components, n_features, seed=0, *, center=True):
+def sample_rows(coder, n_samples, n_components, n_features, seed=0, *, center=True):
     """Return data of a model, its atoms, and the numbers of its prior."""
     rng = np.random.default_rng(seed)
     atoms = random_orthonormal(n_components, n_features, seed)
@@ -98,7 +98,7 @@ def test_degenerate_data_do_no_harm(X, coder, n_components, center):
 @each_coder
 def test_the_model_is_recovered_from_its_own_samples(coder):
     """Atoms, mean, noise and the numbers of the prior to five percent."""
-    X, atoms, numbers = drawn(coder, 50_000, 6, 8)
+    X, atoms, numbers = sample_rows(coder, 50_000, 6, 8)
     coder = clone(coder).set_params(n_components=6, tol=1e-6, max_iter=200).fit(X)
     cosines = coder.components_ @ atoms.T
     place = np.argmax(np.abs(cosines), axis=1)
@@ -111,7 +111,7 @@ def test_the_model_is_recovered_from_its_own_samples(coder):
 
 def test_noise_is_told_from_codes_without_a_direction_of_its_own():
     """As many atoms as features: shapes alone tell codes from noise."""
-    X, _, numbers = drawn(CODERS[0], 50_000, 6, 6)
+    X, _, numbers = sample_rows(CODERS[0], 50_000, 6, 6)
     coder = OrthogonalSparseCoder(alpha="auto", tol=1e-6, max_iter=200).fit(X)
     np.testing.assert_allclose(coder.noise_variance_, 0.25, rtol=0.05)
     np.testing.assert_allclose(np.sort(coder.rate_), np.sort(numbers[0]), rtol=0.05)
@@ -119,7 +119,7 @@ def test_noise_is_told_from_codes_without_a_direction_of_its_own():
 
 @each_coder
 def test_samples_of_the_model_are_as_likely_as_its_data(coder):
-    X, _, _ = drawn(coder, 20_000, 6, 8)
+    X, _, _ = sample_rows(coder, 20_000, 6, 8)
     coder = clone(coder).set_params(n_components=6).fit(X)
     Z = coder.sample(20_000, random_state=0)
     np.testing.assert_allclose(Z.mean(axis=0), X.mean(axis=0), atol=0.1)
@@ -163,7 +163,7 @@ def test_one_feature_has_a_density_that_integrates_to_one(rng):
 
 @each_coder
 def test_posterior_means_have_the_least_squared_error(coder):
-    X, _, _ = drawn(coder, 20_000, 6, 8, center=False)
+    X, _, _ = sample_rows(coder, 20_000, 6, 8, center=False)
     coder = clone(coder).set_params(n_components=6, center=False).fit(X)
     Z, codes = _sample_with_codes(coder, 20_000)
     errors = {
@@ -301,7 +301,7 @@ def test_warm_start_goes_on_from_given_thresholds(coder, digits):
 
 @each_coder
 def test_streams_learn_what_fit_learns(coder):
-    X, _, _ = drawn(coder, 4000, 5, 7)
+    X, _, _ = sample_rows(coder, 4000, 5, 7)
     whole = clone(coder).set_params(n_components=5).fit(X)
     stream = clone(coder).set_params(n_components=5, forgetting=2.0)
     for _ in range(25):
@@ -314,7 +314,7 @@ def test_streams_learn_what_fit_learns(coder):
 
 @each_coder
 def test_streams_of_given_thresholds_know_their_noise(coder):
-    X, _, _ = drawn(coder, 4000, 5, 7)
+    X, _, _ = sample_rows(coder, 4000, 5, 7)
     coder = clone(coder).set_params(n_components=5, alpha=0.5)
     whole, stream = clone(coder).fit(X), clone(coder).set_params(forgetting=2.0)
     for _ in range(10):

@@ -30,14 +30,14 @@ unfinished = pytest.mark.filterwarnings(
 )
 
 
-def holed(X, share=0.2, seed=0):
+def with_missing(X, share=0.2, seed=0):
     return np.where(np.random.default_rng(seed).random(X.shape) < share, np.nan, X)
 
 
 @pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
 def test_codes_are_those_of_the_lasso_on_what_was_measured(Coder, digits):
     coder = Coder(20, alpha=2.0, tol=1e-2).fit(digits)
-    X = holed(digits[:30])
+    X = with_missing(digits[:30])
     codes = coder.transform(X)
     for row, code in zip(X, codes, strict=True):
         measured = ~np.isnan(row)
@@ -61,7 +61,7 @@ def gaussian():
     D, slab, noise = coder.components_, np.array([9.0, 4.0, 2.25]), 0.25
     coder._estimate = ModelParameters(np.array([np.full(3, 1 - 1e-9), slab]), noise)
     covariance = D.T * slab @ D + noise * np.eye(6)
-    return coder, coder.mean_, covariance, holed(X[:40], 0.3)
+    return coder, coder.mean_, covariance, with_missing(X[:40], 0.3)
 
 
 def test_for_gaussian_data_likelihood_and_completion_are_exact(gaussian):
@@ -98,11 +98,11 @@ def test_for_gaussian_data_the_posterior_is_exact(gaussian):
 @unfinished
 def test_the_objective_never_rises(coder, digits):
     coder = clone(coder).set_params(n_components=12, max_iter=15)
-    coder.fit(holed(digits[:400]))
+    coder.fit(with_missing(digits[:400]))
     path = np.array(coder.objective_path_)
     assert np.all(np.diff(path) <= 0)
     assert path[-1] < path[0]
-    assert np.isfinite(coder.score(holed(digits)))
+    assert np.isfinite(coder.score(with_missing(digits)))
 
 
 @pytest.mark.parametrize("Coder", [OrthogonalSparseCoder, NonNegativeSparseCoder])
@@ -113,7 +113,7 @@ def test_noise_is_that_of_what_was_measured(Coder):
     X += 0.3 * rng.normal(size=X.shape)
     for alpha in (0.1, "auto"):
         coder = Coder(3, alpha=alpha, center=False).fit(X)
-        lossy = clone(coder).fit(holed(X))
+        lossy = clone(coder).fit(with_missing(X))
         np.testing.assert_allclose(
             lossy.noise_variance_, coder.noise_variance_, rtol=0.1
         )
@@ -124,7 +124,7 @@ def test_noise_is_that_of_what_was_measured(Coder):
 def test_complete_rows_do_not_notice(coder, digits):
     coder = clone(coder).set_params(n_components=12, max_iter=5).fit(digits)
     X = digits[:60].copy()
-    X[::3] = holed(X[::3])
+    X[::3] = with_missing(X[::3])
     for method in (coder.transform, coder.score_samples, coder.posterior_std):
         found, expected = method(X), method(digits[:60])
         for start in (1, 2):
@@ -157,16 +157,16 @@ def test_a_planted_dictionary_is_recovered_from_what_is_left():
         3000, density=0.2, noise=0.05, seed=0, n_components=8, n_features=16
     )
     for alpha in (0.2, "auto"):
-        coder = OrthogonalSparseCoder(8, alpha=alpha, max_iter=200).fit(holed(X))
+        coder = OrthogonalSparseCoder(8, alpha=alpha, max_iter=200).fit(with_missing(X))
         assert recovered_fraction(coder.components_, atoms) == 1.0
-        error = np.sqrt(np.mean((coder.impute(holed(X)) - X) ** 2))
+        error = np.sqrt(np.mean((coder.impute(with_missing(X)) - X) ** 2))
         assert error < 0.5 * np.sqrt(0.2 * np.mean(X**2))
 
 
 @each_coder
 @unfinished
 def test_weights_are_repetition_and_workers_change_nothing(coder, digits, rng):
-    X = holed(digits[:120])
+    X = with_missing(digits[:120])
     weights = rng.integers(1, 4, size=120)
     coder = clone(coder).set_params(n_components=6, max_iter=3)
     weighted = clone(coder).fit(X, sample_weight=weights)
@@ -181,7 +181,7 @@ def test_weights_are_repetition_and_workers_change_nothing(coder, digits, rng):
 @each_coder
 def test_chunks_of_a_stream_may_have_gaps(coder, digits):
     coder = clone(coder).set_params(n_components=6)
-    for chunk in np.array_split(holed(digits), 6):
+    for chunk in np.array_split(with_missing(digits), 6):
         coder.partial_fit(chunk)
     gone = digits[:50].copy()
     gone[:, 20] = np.nan  # a model that knows the feature can do without
@@ -195,7 +195,7 @@ def test_chunks_of_a_stream_may_have_gaps(coder, digits):
 
 
 def test_rows_are_left_alone_by_completion(digits):
-    X = holed(digits[:5])
+    X = with_missing(digits[:5])
     before = X.copy()
     coder = OrthogonalSparseCoder(4, alpha=2.0, tol=0.1).fit(X)
     coder.impute(X)
@@ -204,7 +204,7 @@ def test_rows_are_left_alone_by_completion(digits):
 
 
 def test_single_precision_stays_so(digits):
-    X = holed(digits).astype(np.float32)
+    X = with_missing(digits).astype(np.float32)
     coder = OrthogonalSparseCoder(6, alpha=2.0, tol=0.1).fit(X)
     assert coder.impute(X).dtype == coder.transform(X).dtype == np.float32
     rows = impute_rows(X[:9], model=coder._posterior_mean_model(np.float32))
@@ -213,7 +213,7 @@ def test_single_precision_stays_so(digits):
 
 def test_in_a_pipeline_in_front_of_a_classifier(digits):
     y = digits[:, 20] > 8
-    X = holed(np.delete(digits, 20, axis=1))
+    X = with_missing(np.delete(digits, 20, axis=1))
     model = make_pipeline(
         OrthogonalSparseCoder(16, alpha=2.0, tol=1e-2, max_iter=30),
         LogisticRegression(max_iter=2000),

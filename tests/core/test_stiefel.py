@@ -46,7 +46,7 @@ def objective_of(X, prior, threshold):
     return partial(problem.evaluate, data=data)
 
 
-def plain(objective, components, n_steps):
+def gradient_descent(objective, components, n_steps):
     """Alternate codes and polar factor; return the last objective."""
     for _ in range(n_steps):
         components = polar_factor(
@@ -143,13 +143,13 @@ def test_it_goes_where_a_thousand_plain_alternations_go(digits):
     X = digits - digits.mean(axis=0)
     objective = objective_of(X, SIGNED["laplace"], 4.0)
     start = np.linalg.eigh(X.T @ X)[1].T[::-1]
-    reference = plain(objective, start, 1000)
+    reference = gradient_descent(objective, start, 1000)
     # Within 0.2 % of it in 30 passes, where plain alternation is not.
     assert (
         path(minimize_on_stiefel(objective, Iterate(start)), 31)[-1]
         <= reference * 1.002
     )
-    assert plain(objective, start, 30) > reference * 1.002
+    assert gradient_descent(objective, start, 30) > reference * 1.002
 
 
 def test_at_rest_the_moment_is_symmetric(digits):

@@ -34,7 +34,7 @@ CODERS = {
 
 
 @pytest.fixture(params=["array_api_strict", "array_api_strict device1", "torch"])
-def place(request):
+def device(request):
     """Return a namespace, and a device of it."""
     name, _, device = request.param.partition(" ")
     xp = pytest.importorskip(name)
@@ -44,7 +44,7 @@ def place(request):
 
 
 @pytest.fixture(autouse=True)
-def dispatched():
+def array_api_dispatch():
     with sklearn.config_context(array_api_dispatch=True):
         yield
 
@@ -55,18 +55,18 @@ def X(rng, short_slices):
     return rng.laplace([1, 0, 0, 0, 0, -2], scale, size=(2 * short_slices + 100, 6))
 
 
-def there(X, place):
-    xp, device = place
+def to_device(X, device):
+    xp, device = device
     return xp.asarray(X, device=device)
 
 
-def home(X):
+def to_numpy(X):
     if hasattr(X, "to_device") and not isinstance(X, np.ndarray):  # array_api_strict
         X = X.to_device(type(X.device)("CPU_DEVICE"))
     return np.asarray(X)
 
 
-def check_is_there(array, X):
+def check_same_device_and_type(array, X):
     assert type(array) is type(X)
     assert array.device == X.device
 
@@ -95,19 +95,19 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.parametrize(("dtype", "atol"), [("f8", 1e-10), ("f4", 1e-4)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_everything_is_as_of_numpy_and_stays_there(
-    name, dtype, atol, weighted, place, X, rng
+    name, dtype, atol, weighted, device, X, rng
 ):
     X = X.astype(dtype)
     weights = rng.random(len(X)) if weighted else None
     whole = clone(CODERS[name]).fit(X, sample_weight=weights)
-    x = there(X, place)
+    x = to_device(X, device)
     coder = clone(CODERS[name])
-    coder.fit(x, sample_weight=None if weights is None else there(weights, place))
+    coder.fit(x, sample_weight=None if weights is None else to_device(weights, device))
     for attribute in ("components_", "mean_", "alpha_"):
         found, expected = getattr(coder, attribute), getattr(whole, attribute)
-        check_is_there(found, x)
-        assert home(found).dtype == expected.dtype
-        np.testing.assert_allclose(home(found), expected, rtol=atol, atol=atol)
+        check_same_device_and_type(found, x)
+        assert to_numpy(found).dtype == expected.dtype
+        np.testing.assert_allclose(to_numpy(found), expected, rtol=atol, atol=atol)
     np.testing.assert_allclose(coder.objective_path_, whole.objective_path_, rtol=atol)
     np.testing.assert_allclose(coder.noise_variance_, whole.noise_variance_, rtol=1e-3)
     if dtype == "f4":
@@ -116,49 +116,51 @@ def test_everything_is_as_of_numpy_and_stays_there(
     tolerances = {"transform": 1e-9, "score_samples": 1e-5, "posterior_std": 1e-5}
     for method, tol in tolerances.items():
         found, expected = getattr(coder, method)(x), getattr(whole, method)(X)
-        check_is_there(found, x)
-        assert home(found).dtype == expected.dtype
-        np.testing.assert_allclose(home(found), expected, rtol=tol, atol=tol)
+        check_same_device_and_type(found, x)
+        assert to_numpy(found).dtype == expected.dtype
+        np.testing.assert_allclose(to_numpy(found), expected, rtol=tol, atol=tol)
     codes = whole.transform(X)
-    found = coder.inverse_transform(there(codes, place))
-    check_is_there(found, x)
-    np.testing.assert_allclose(home(found), whole.inverse_transform(codes), atol=1e-9)
+    found = coder.inverse_transform(to_device(codes, device))
+    check_same_device_and_type(found, x)
+    np.testing.assert_allclose(
+        to_numpy(found), whole.inverse_transform(codes), atol=1e-9
+    )
     assert coder.score(x) == pytest.approx(whole.score(X))
     assert coder.bic(x) == pytest.approx(whole.bic(X))
 
 
 @pytest.mark.parametrize("name", CODERS)
-def test_float32_codes_are_those_of_numpy(name, place, X):
+def test_float32_codes_are_those_of_numpy(name, device, X):
     X = X.astype(np.float32)
     atoms = random_orthonormal(CODERS[name].n_components, 6)
     coder = clone(CODERS[name]).set_params(init=atoms, max_iter=0)
     codes = coder.fit(X).transform(X)
-    found = clone(coder).fit(there(X, place)).transform(there(X, place))
-    assert home(found).dtype == np.float32
+    found = clone(coder).fit(to_device(X, device)).transform(to_device(X, device))
+    assert to_numpy(found).dtype == np.float32
     # At a hard threshold a code is one or the other.
-    differ = np.abs(home(found) - codes) > 1e-4
+    differ = np.abs(to_numpy(found) - codes) > 1e-4
     assert differ.mean() < (1e-3 if coder.prior == "spike_slab" else 1e-12)
 
 
-def test_start_and_warm_start_may_be_there(place, X):
-    x = there(X, place)
-    start = there(random_orthonormal(4, 6), place)
+def test_start_and_warm_start_may_be_there(device, X):
+    x = to_device(X, device)
+    start = to_device(random_orthonormal(4, 6), device)
     coder = OrthogonalSparseCoder(4, alpha=0.5, init=start, warm_start=True, **few)
-    first = home(coder.fit(x).components_)
-    start = OrthogonalSparseCoder(4, alpha=0.5, init=home(start), **few).fit(X)
+    first = to_numpy(coder.fit(x).components_)
+    start = OrthogonalSparseCoder(4, alpha=0.5, init=to_numpy(start), **few).fit(X)
     np.testing.assert_allclose(first, start.components_, atol=1e-10)
     assert coder.objective_path_[-1] > coder.fit(x).objective_path_[-1]
 
 
-def test_what_is_learned_of_the_prior_needs_no_dispatch(place, X):
-    coder = CODERS["laplace"].fit(there(X, place))
+def test_what_is_learned_of_the_prior_needs_no_dispatch(device, X):
+    coder = CODERS["laplace"].fit(to_device(X, device))
     with sklearn.config_context(array_api_dispatch=False):
         assert coder.rate_.shape == coder.prior_["rate"].shape == (4,)
         assert coder.sample(3, random_state=0).shape == (3, 6)
 
 
-def test_what_numpy_alone_can_do_says_so(place, X):
-    x = there(X[:300], place)
+def test_what_numpy_alone_can_do_says_so(device, X):
+    x = to_device(X[:300], device)
     coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
     with pytest.raises(TypeError, match="partial_fit needs NumPy arrays"):
         coder.partial_fit(x)
@@ -171,26 +173,26 @@ def test_what_numpy_alone_can_do_says_so(place, X):
     X = X[:300].copy()
     X[3, 3] = np.nan
     with pytest.raises(ValueError, match=r"NaN.* imputed in NumPy arrays only: move"):
-        coder.fit(there(X, place))
+        coder.fit(to_device(X, device))
     X[3, 3] = np.inf
     with pytest.raises(ValueError, match="infinity"):
-        coder.fit(there(X, place))
+        coder.fit(to_device(X, device))
 
 
-def test_layers_of_images_say_that_they_read_numpy(place, rng):
+def test_layers_of_images_say_that_they_read_numpy(device, rng):
     images = rng.normal(size=(20, 8, 8))
     conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
-    name = place[0].__name__
-    told = f"Layers of images read NumPy arrays, but X is of {name}\\."
+    name = device[0].__name__
+    message = f"Layers of images read NumPy arrays, but X is of {name}\\."
     for call in (conv.fit, conv.partial_fit, conv.fit(images).transform):
-        with pytest.raises(TypeError, match=told):
-            call(there(images, place))
-    with pytest.raises(TypeError, match=told):
-        conv.inverse_transform(there(conv.transform(images), place))
+        with pytest.raises(TypeError, match=message):
+            call(to_device(images, device))
+    with pytest.raises(TypeError, match=message):
+        conv.inverse_transform(to_device(conv.transform(images), device))
 
 
-def test_what_was_fitted_with_dispatch_is_used_with_it(place, X):
-    coder = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(there(X, place))
+def test_what_was_fitted_with_dispatch_is_used_with_it(device, X):
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(to_device(X, device))
     with sklearn.config_context(array_api_dispatch=False):
         for method in ("transform", "inverse_transform", "score_samples"):
             with pytest.raises(TypeError, match="array_api_dispatch=True"):
@@ -208,9 +210,9 @@ def test_gradients_are_told_to_be_lost(X):
         map_blocks(coder, x.detach(), out=torch.empty(len(X), 4))
 
 
-def test_fit_and_the_rest_happen_in_one_place(place, X):
+def test_fit_and_the_rest_happen_in_one_place(device, X):
     X = X[:300]
-    x = there(X, place)
+    x = to_device(X, device)
     here = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(X)
     far = OrthogonalSparseCoder(4, alpha=0.5, **few).fit(x)
     for method in ("transform", "inverse_transform", "score_samples", "partial_fit"):
@@ -225,18 +227,18 @@ def test_blocks_of_arrays_at_hand_do_not_change_with_dispatch(X):
     np.testing.assert_allclose(found, coder.transform(X), atol=1e-12)
 
 
-def test_blocks_of_what_is_there_come_home(place, X):
-    x = there(X, place)
+def test_blocks_of_what_is_there_come_home(device, X):
+    x = to_device(X, device)
     coder = CODERS["soft"].fit(x)
     found = map_blocks(coder, x, block_bytes=100_000)
     assert isinstance(found, np.ndarray)
-    np.testing.assert_allclose(found, home(coder.transform(x)), atol=1e-12)
+    np.testing.assert_allclose(found, to_numpy(coder.transform(x)), atol=1e-12)
 
 
-def test_integers_are_read_as_float64(place):
+def test_integers_are_read_as_float64(device):
     X = np.arange(600).reshape(100, 6) % 7
     coder = OrthogonalSparseCoder(2, alpha=0.5, **few)
-    found = home(clone(coder).fit(there(X, place)).components_)
+    found = to_numpy(clone(coder).fit(to_device(X, device)).components_)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         expected = coder.fit(X).components_

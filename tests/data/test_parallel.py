@@ -109,7 +109,7 @@ def test_callers_that_overlap_put_the_threads_of_blas_back():
         assert blas_threads() == before
 
 
-def alone(estimator, X, y=None):
+def uses_one_core(estimator, X, y=None):
     """Return 1 where an estimator works by itself, with BLAS on one thread."""
     with worker_pool(10 * MIN_SLICE_ROWS, estimator.n_jobs) as pool:
         return float(pool.map is map and blas_threads() == {1})
@@ -121,7 +121,7 @@ def test_workers_within_workers_do_not_multiply(backend, rng):
     search = GridSearchCV(
         OrthogonalSparseCoder(2, max_iter=5, tol=1),
         {"alpha": [0.5, 1.0]},
-        scoring=alone,
+        scoring=uses_one_core,
         cv=2,
         n_jobs=2,
     )
@@ -135,10 +135,10 @@ def test_one_of_many_at_work_asks_for_no_more(rng):
     coder = OrthogonalSparseCoder(n_jobs=2, max_iter=5, tol=1)
     with sequential_pool() as pool:
         assert pool.map is map
-        assert alone(coder, X) == 1.0
+        assert uses_one_core(coder, X) == 1.0
         inner = coder.fit(X).transform(X)
     np.testing.assert_array_equal(inner, coder.transform(X))
-    assert alone(coder, X) == 0.0
+    assert uses_one_core(coder, X) == 0.0
 
 
 def test_fitted_state_and_codes_have_the_same_bits_for_every_n_jobs(rng):

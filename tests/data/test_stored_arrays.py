@@ -376,7 +376,7 @@ def test_results_must_fit_into_out(X):
 
 
 @pytest.mark.parametrize(
-    ("Estimator", "bad", "told"),
+    ("Estimator", "bad", "message"),
     [
         (OrthogonalSparseCoder, np.nan, r"NaN in rows .*: use X\[:\], or partial_fit"),
         (OrthogonalSparseCoder, np.inf, r"infinity in rows \d+ to \d+\.$"),
@@ -384,9 +384,9 @@ def test_results_must_fit_into_out(X):
         (ConvSparseCoder, np.inf, r"infinity in rows \d+ to \d+\.$"),
     ],
 )
-def test_what_cannot_be_completed_where_it_is_says_so(Estimator, bad, told, X):
+def test_what_cannot_be_completed_where_it_is_says_so(Estimator, bad, message, X):
     X[8000:, 2] = bad
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         Estimator().fit(Stored(X))
 
 

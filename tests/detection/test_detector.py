@@ -1,4 +1,4 @@
-"""Anomalies: what a score is made of, and what it finds."""
+"""Anomaly detection: the terms of a score, and the anomalies that it finds."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, SparseCodingDetector
-from skscn._detection.explanation import costs
+from skscn._detection.explanation import explain_log_likelihood
 
 each_seed = pytest.mark.parametrize("seed", [0, 1, 2])
 
 
-def mixed(n_samples, seed, n_features=6):
-    """Return a table of related features in many units, with few values, with one."""
+def mixed_table(n_samples, seed, n_features=6):
+    """Return dependent features: skewed, shifted, rounded, binary and constant ones."""
     rng = np.random.default_rng(seed)
     X = rng.laplace(size=(n_samples, n_features)) * np.linspace(0.3, 2, n_features)
     X = X @ random_orthonormal(n_features, n_features)
@@ -25,8 +25,8 @@ def mixed(n_samples, seed, n_features=6):
     return X
 
 
-def holed(X, seed, share=0.1):
-    return np.where(np.random.default_rng(seed).random(X.shape) < share, np.nan, X)
+def with_missing(X, seed):
+    return np.where(np.random.default_rng(seed).random(X.shape) < 0.1, np.nan, X)
 
 
 CODERS = {
@@ -41,14 +41,14 @@ CODERS = {
 each_coder = pytest.mark.parametrize("coder", CODERS.values(), ids=list(CODERS))
 
 
-def close(a, b):
-    """Whether arrays are the same to 1e-9 of the larger ones in them."""
+def is_close(a, b):
+    """Return whether arrays agree to 1e-9 of their largest entry."""
     return np.max(np.abs(a - b)) <= 1e-9 * max(1.0, np.max(np.abs(b)))
 
 
 @each_seed
-def test_without_scaling_and_marginals_it_is_the_likelihood_of_the_coder(seed):
-    X = mixed(200, seed)
+def test_without_scaling_and_marginals_the_score_is_the_likelihood_of_the_coder(seed):
+    X = mixed_table(200, seed)
     coder = OrthogonalSparseCoder(3, alpha="auto", max_iter=5, tol=1.0)
     detector = SparseCodingDetector(coder, scaling=None, marginals=False).fit(X)
     expected = coder.fit(X).score_samples(X)
@@ -56,67 +56,70 @@ def test_without_scaling_and_marginals_it_is_the_likelihood_of_the_coder(seed):
 
 
 @each_coder
-@pytest.mark.parametrize("gaps", [False, True], ids=["complete", "with gaps"])
+@pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
 @pytest.mark.parametrize("scaling", ["robust", None])
-def test_the_parts_of_an_explanation_add_up_to_the_score(coder, gaps, scaling):
-    X = mixed(200, 0)
+def test_the_terms_of_an_explanation_add_up_to_the_score(coder, missing, scaling):
+    X = mixed_table(200, 0)
     if scaling is None:
         X[:, 1] /= 1e6
-    if gaps:
-        X = holed(X, 1)
+    if missing:
+        X = with_missing(X, 1)
     detector = SparseCodingDetector(coder, scaling=scaling).fit(X)
-    score, parts = detector.score_samples(X), detector.explain(X)
-    by_coefficient = parts.coefficients.sum(axis=1) + parts.rest
-    assert close(by_coefficient + parts.marginals.sum(axis=1), score)
-    assert close(parts.features.sum(axis=1), score)
-    assert close(parts.score, score)
+    score, explanation = detector.score_samples(X), detector.explain(X)
+    by_coefficient = explanation.coefficients.sum(axis=1) + explanation.residual
+    assert is_close(by_coefficient + explanation.marginals.sum(axis=1), score)
+    assert is_close(explanation.features.sum(axis=1), score)
+    assert is_close(explanation.score, score)
 
 
-def test_an_explanation_holds_far_from_the_data_and_at_the_mean():
-    X = mixed(200, 0)
+def test_the_terms_add_up_far_from_the_data_and_at_the_median():
+    X = mixed_table(200, 0)
     detector = SparseCodingDetector().fit(X)
     far = np.vstack([np.median(X, axis=0), X[0] * 1e12, -X[1] * 1e200, 0 * X[0]])
-    parts = detector.explain(far)
-    assert close(parts.features.sum(axis=1), detector.score_samples(far))
+    explanation = detector.explain(far)
+    assert is_close(explanation.features.sum(axis=1), detector.score_samples(far))
 
 
 @pytest.mark.parametrize("prior", ["laplace", "spike_slab"])
 @pytest.mark.parametrize("n_components", [2, 4])
-def test_no_feature_costs_more_than_another_value_of_it_wins_back(prior, n_components):
-    """By the definition: the largest likelihood along every feature, on a grid."""
-    X = np.log1p(np.abs(mixed(300, 0)[:, [0, 2, 3, 5]]))
+def test_the_cost_of_a_feature_is_at_most_the_gain_by_its_best_value(
+    prior, n_components
+):
+    """The best value maximizes the likelihood along the feature, on a grid."""
+    X = np.log1p(np.abs(mixed_table(300, 0)[:, [0, 2, 3, 5]]))
     coder = OrthogonalSparseCoder(
         n_components, prior=prior, alpha="auto", max_iter=10, tol=1.0
     )
     coder.fit(X)
     model = coder._posterior_mean_model(np.float64)
     rows = X[:20]
-    found, before = costs(rows, model), coder.score_samples(rows)
-    assert found.min() >= 0.0
+    _, _, costs = explain_log_likelihood(rows, model)
+    before = coder.score_samples(rows)
+    assert costs.min() >= 0.0
     span = np.ptp(X, axis=0)
     for f in range(4):
         others = np.repeat(rows, 1001, axis=0)
         others[:, f] += np.tile(np.linspace(-span[f], span[f], 1001), 20)
         best = coder.score_samples(others).reshape(20, -1).max(axis=1)
-        assert np.all(found[:, f] <= best - before + 0.05)
+        assert np.all(costs[:, f] <= best - before + 0.05)
 
 
 @each_seed
-def test_of_gaussian_noise_the_cost_is_the_square_of_the_conditional_residual(seed):
-    """Without codes a feature is known from the others by its mean and variance."""
+def test_the_cost_of_noise_is_half_its_square_in_units_of_the_variance(seed):
+    """Where all codes are zero, each feature is its mean and Gaussian noise."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(50, 5))
-    code = OrthogonalSparseCoder(1, alpha=1e3, max_iter=0)
+    coder = OrthogonalSparseCoder(1, alpha=1e3, max_iter=0)
     with pytest.warns(UserWarning, match="All codes"):
-        code.fit(X)
-    model = code._posterior_mean_model(np.float64)
-    noise = code.noise_variance_
-    expected = (X - code.mean_) ** 2 / (2 * noise)
-    np.testing.assert_allclose(costs(X, model), expected, rtol=0.05)
+        coder.fit(X)
+    model = coder._posterior_mean_model(np.float64)
+    expected = (X - coder.mean_) ** 2 / (2 * coder.noise_variance_)
+    _, _, costs = explain_log_likelihood(X, model)
+    np.testing.assert_allclose(costs, expected, rtol=0.05)
 
 
-def test_costs_of_features_that_are_nearly_one():
-    """What cancels out along a direction of hardly any variance blames no feature."""
+def test_two_nearly_equal_features_are_not_the_most_anomalous():
+    """A large distance along a direction of small variance has a small cost."""
     rng = np.random.default_rng(0)
     X = rng.laplace(size=(1000, 6))
     X[:, 1] = X[:, 0] + 1e-4 * rng.laplace(size=1000)
@@ -129,8 +132,8 @@ def test_costs_of_features_that_are_nearly_one():
 
 @each_seed
 @pytest.mark.parametrize("n_features", [8, 30])
-def test_a_corrupted_feature_is_named_first(seed, n_features):
-    """One feature of a sample is moved: by four of its deviations, either way."""
+def test_a_corrupted_feature_has_the_lowest_value(seed, n_features):
+    """One feature of each sample is moved by four of its standard deviations."""
     rng = np.random.default_rng(seed)
     codes = rng.laplace(size=(1500, n_features)) * np.linspace(0.2, 2, n_features)
     X = codes @ random_orthonormal(n_features, n_features, seed)
@@ -144,22 +147,21 @@ def test_a_corrupted_feature_is_named_first(seed, n_features):
     assert np.mean(named == which) >= 0.95
 
 
-def test_an_atom_explains_what_no_feature_does():
-    """A sample far out along one atom has its lowest coefficient there."""
+def test_a_sample_far_along_an_atom_has_its_lowest_log_density_there():
     rng = np.random.default_rng(0)
     atoms = random_orthonormal(5, 5)
     X = rng.laplace(size=(2000, 5)) * [5.0, 4, 3, 2, 1] @ atoms
     detector = SparseCodingDetector(scaling=None, marginals=False).fit(X)
-    parts = detector.explain(30 * atoms)
-    which = parts.coefficients.argmin(axis=1)
-    cosines = np.abs(np.sum(parts.components[which] * atoms, axis=1))
+    explanation = detector.explain(30 * atoms)
+    which = explanation.coefficients.argmin(axis=1)
+    cosines = np.abs(np.sum(explanation.components[which] * atoms, axis=1))
     assert cosines.min() > 0.9
 
 
 @each_seed
 @pytest.mark.parametrize("trim", [0.0, 0.2])
 def test_weights_are_repetitions(seed, trim):
-    X = mixed(150, seed)
+    X = mixed_table(150, seed)
     weights = np.random.default_rng(seed).integers(0, 4, 150)
     weighted = SparseCodingDetector(trim=trim).fit(X, sample_weight=weights)
     repeated = SparseCodingDetector(trim=trim).fit(np.repeat(X, weights, axis=0))
@@ -168,8 +170,8 @@ def test_weights_are_repetitions(seed, trim):
 
 
 @each_seed
-def test_sparse_is_dense(seed):
-    X = mixed(150, seed)
+def test_sparse_rows_have_the_scores_of_dense_rows(seed):
+    X = mixed_table(150, seed)
     X[np.random.default_rng(seed).random(X.shape) < 0.6] = 0.0
     dense, csr = (SparseCodingDetector().fit(data) for data in (X, sparse.csr_array(X)))
     expected = dense.decision_function(X)
@@ -181,23 +183,23 @@ def test_sparse_is_dense(seed):
     )
 
 
-def test_the_same_bits_for_any_number_of_workers():
-    X = mixed(9000, 0)
+def test_results_have_the_same_bits_for_every_number_of_workers():
+    X = mixed_table(9000, 0)
     one, two = (SparseCodingDetector(n_jobs=n, trim=0.1).fit(X) for n in (1, 2))
     np.testing.assert_array_equal(one.score_samples(X), two.score_samples(X))
     assert one.offset_ == two.offset_
 
 
 @each_seed
-def test_rows_are_scored_each_by_itself(seed):
-    X = holed(mixed(200, seed), seed)
+def test_each_row_is_scored_by_itself(seed):
+    X = with_missing(mixed_table(200, seed), seed)
     detector = SparseCodingDetector().fit(X)
     alone = [detector.score_samples(row[None])[0] for row in X[:20]]
     np.testing.assert_allclose(alone, detector.score_samples(X)[:20], rtol=1e-9)
 
 
-def test_scores_are_float64_also_of_float32():
-    X = mixed(200, 0)
+def test_scores_of_float32_are_float64():
+    X = mixed_table(200, 0)
     X[:, 1] -= 1e6
     double = SparseCodingDetector().fit(X)
     single = SparseCodingDetector().fit(X.astype(np.float32))
@@ -207,24 +209,23 @@ def test_scores_are_float64_also_of_float32():
 
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.333, 0.5])
-def test_contamination_is_the_share_that_is_found(contamination):
-    X = mixed(600, 0)
+def test_contamination_is_the_fraction_of_anomalies_in_the_training_data(contamination):
+    X = mixed_table(600, 0)
     detector = SparseCodingDetector(contamination=contamination)
     found = np.sum(detector.fit_predict(X) == -1)
     assert found == int(contamination * 600 + 1e-9)
 
 
-def test_auto_is_the_fence_of_tukey():
-    X = mixed(601, 0)
+def test_the_automatic_threshold_is_that_of_box_plots():
+    X = mixed_table(601, 0)
     detector = SparseCodingDetector().fit(X)
     low, high = np.quantile(detector.score_samples(X), [0.25, 0.75])
     np.testing.assert_allclose(detector.offset_, low - 1.5 * (high - low), rtol=0.02)
 
 
 @each_seed
-def test_units_do_not_matter(seed):
-    """Robust scaling: features may be given in any units, and from any origin."""
-    X = mixed(300, seed)
+def test_scores_do_not_depend_on_units_and_origins(seed):
+    X = mixed_table(300, seed)
     unit, origin = 10.0 ** np.arange(-3, 3), np.array([0, 5, -3, 2, 1, 0])
     a = SparseCodingDetector().fit(X)
     b = SparseCodingDetector().fit(X * unit + origin)
@@ -233,30 +234,30 @@ def test_units_do_not_matter(seed):
     )
 
 
-def test_a_value_never_seen_of_a_constant_feature_is_unlikely():
-    X = mixed(300, 0)
+def test_another_value_of_a_constant_feature_is_unlikely():
+    X = mixed_table(300, 0)
     detector = SparseCodingDetector().fit(X)
     new = X.copy()
     new[:, 4] += 1e-3
-    parts = detector.explain(new)
-    assert np.all(parts.score < detector.score_samples(X) - 1.0)
-    assert np.all(parts.marginals[:, 4] < -3.0)
+    explanation = detector.explain(new)
+    assert np.all(explanation.score < detector.score_samples(X) - 1.0)
+    assert np.all(explanation.marginals[:, 4] < -3.0)
 
 
-def test_constant_features_take_no_atoms():
-    """As many atoms as features are as many as vary, and explanations skip the rest."""
+def test_constant_features_are_not_coded():
+    """Atoms have zeros for them, and there are no more atoms than other features."""
     X = np.column_stack(
-        [np.full(100, 3.0), mixed(100, 0)[:, [0, 5]], np.zeros((100, 4))]
+        [np.full(100, 3.0), mixed_table(100, 0)[:, [0, 5]], np.zeros((100, 4))]
     )
     coder = OrthogonalSparseCoder(3, alpha="auto", max_iter=5, tol=1.0)
     detector = SparseCodingDetector(coder).fit(X)
     assert detector.coder_.components_.shape == (2, 2)
     assert not detector.explain(X).components[:, [0, 3, 4, 5, 6]].any()
-    nothing = SparseCodingDetector().fit(np.ones((20, 3)))
-    assert nothing.score_samples([[1.0, 1, 1]]) > nothing.score_samples([[1.0, 2, 1]])
+    constant = SparseCodingDetector().fit(np.ones((20, 3)))
+    assert constant.score_samples([[1.0, 1, 1]]) > constant.score_samples([[1.0, 2, 1]])
 
 
-def test_a_value_between_two_of_a_discrete_feature_is_unlikely():
+def test_a_value_between_those_of_a_discrete_feature_is_unlikely():
     rng = np.random.default_rng(0)
     X = np.column_stack([rng.integers(0, 2, 500) * 1.0, rng.normal(size=500)])
     detector = SparseCodingDetector().fit(X)
@@ -265,24 +266,24 @@ def test_a_value_between_two_of_a_discrete_feature_is_unlikely():
 
 
 @each_seed
-def test_trimming_finds_what_hides_in_the_training_data(seed):
-    """A tight cluster of anomalies has a model of its own, unless it is left out."""
+def test_trimming_finds_a_group_of_anomalies_in_the_training_data(seed):
+    """Without trimming, an atom and a histogram bin model the group."""
     rng = np.random.default_rng(seed)
     axes = random_orthonormal(10, 10, seed)
     normal = rng.normal(size=(900, 10)) * np.linspace(0.2, 2.0, 10) @ axes
     cluster = 8.0 * axes[0] + 0.1 * rng.normal(size=(100, 10))
     X = np.vstack([normal, cluster])
 
-    def lowest(trim):
+    def recall(trim):
         scores = SparseCodingDetector(trim=trim).fit(X).score_samples(X)
         return np.mean(np.argsort(scores)[:100] >= 900)
 
-    assert lowest(0.2) >= 0.95
-    assert lowest(0.0) <= 0.05
+    assert recall(0.2) >= 0.95
+    assert recall(0.0) <= 0.05
 
 
-def test_chunks_of_a_stream_add_up():
-    X = mixed(2000, 0)
+def test_partial_fit_on_mini_batches_resembles_fit():
+    X = mixed_table(2000, 0)
     stream = SparseCodingDetector()
     for part in np.array_split(X, 4):
         stream.partial_fit(part)
@@ -292,7 +293,7 @@ def test_chunks_of_a_stream_add_up():
     assert stream.n_features_in_ == 6
 
 
-def test_before_fit():
+def test_methods_raise_before_fit():
     for method in ("score_samples", "decision_function", "predict", "explain"):
         with pytest.raises(NotFittedError):
             getattr(SparseCodingDetector(), method)(np.ones((2, 2)))
@@ -312,7 +313,7 @@ BAD = {
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize(("data", "message"), BAD.values(), ids=list(BAD))
-def test_bad_data(method, data, message):
+def test_bad_data_are_refused(method, data, message):
     detector = SparseCodingDetector()
     before = dict(vars(detector))
     with pytest.raises(ValueError, match=message):
@@ -334,13 +335,13 @@ def test_bad_data(method, data, message):
         ({"coder": OrthogonalSparseCoder(9)}, "n_components=9 must be at most"),
     ],
 )
-def test_bad_parameters(parameters, message):
+def test_bad_parameters_are_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
-        SparseCodingDetector(**parameters).fit(mixed(50, 0))
+        SparseCodingDetector(**parameters).fit(mixed_table(50, 0))
 
 
 def test_a_failed_fit_leaves_the_detector_as_it_was():
-    X = mixed(100, 0)
+    X = mixed_table(100, 0)
     detector = SparseCodingDetector().fit(X)
     scores, before = detector.score_samples(X), dict(vars(detector))
     for method in (detector.fit, detector.partial_fit):
@@ -353,8 +354,8 @@ def test_a_failed_fit_leaves_the_detector_as_it_was():
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e200, 1e307])
-def test_numbers_of_any_size(scale):
-    X = mixed(100, 0)
+def test_scores_are_finite_for_numbers_of_any_size(scale):
+    X = mixed_table(100, 0)
     X[:, 1] = X[:, 0]
     X = X / np.abs(X).max() * scale
     scores = SparseCodingDetector().fit(X).score_samples(X)
@@ -362,32 +363,30 @@ def test_numbers_of_any_size(scale):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int64, np.uint8, bool])
-def test_other_numbers(dtype):
+def test_other_dtypes_are_scored(dtype):
     X = (np.random.default_rng(0).normal(size=(60, 5)) > 0).astype(dtype)
     scores = SparseCodingDetector().fit(X).score_samples(X)
     assert scores.dtype == np.float64
     assert np.isfinite(scores).all()
 
 
-def test_input_is_left_as_it_is():
-    X = np.asfortranarray(holed(mixed(100, 0), 0))
+def test_input_is_not_modified():
+    X = np.asfortranarray(with_missing(mixed_table(100, 0), 0))
     before = X.copy()
     X.flags.writeable = False
     SparseCodingDetector(trim=0.1).fit(X).explain(X)
     np.testing.assert_array_equal(X, before)
 
 
-def test_rows_have_no_map():
-    X = mixed(50, 0)
-    with pytest.raises(AttributeError, match="read `features`"):
+def test_explanations_of_rows_have_no_maps():
+    X = mixed_table(50, 0)
+    with pytest.raises(AttributeError, match="use `features`"):
         _ = SparseCodingDetector().fit(X).explain(X).maps
 
 
 @pytest.mark.parametrize("n_flagged", [1, 10, 20])
-def test_a_flag_that_trimming_removes_is_not_coded(n_flagged):
+def test_an_indicator_that_is_constant_after_trimming_is_not_coded(n_flagged):
     X = np.random.default_rng(0).normal(size=(300, 5))
     flag = np.r_[np.ones(n_flagged), np.zeros(300 - n_flagged)]
-    scores = (
-        SparseCodingDetector(trim=0.1).fit(np.c_[X, flag]).score_samples(np.c_[X, flag])
-    )
-    assert scores.min() > -100
+    X = np.c_[X, flag]
+    assert SparseCodingDetector(trim=0.1).fit(X).score_samples(X).min() > -100

@@ -1,4 +1,6 @@
-"""Denoising and inpainting: what holds for any image, and that they do their work."""
+"""Theorems of denoising and inpainting, and how much they improve images."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,18 +14,22 @@ from skscn import (
 )
 from skscn._core.encoders import MapEncoder
 from skscn._core.priors import SIGNED
-from skscn._restoration.channels import Units
-from skscn._restoration.noise_estimation import cosine_products, noise_level
-from skscn._restoration.passes import Coded, PatchCode, Refined
-from skscn._restoration.patch_classes import Classes
-from skscn._restoration.tiled_passes import averaged, random_patches, units_of
-from skscn._restoration.tiles import gather, spread, tiles
+from skscn._restoration.channels import ChannelTransform
+from skscn._restoration.noise_estimation import estimate_noise
+from skscn._restoration.passes import (
+    apply_wiener_filter,
+    average_patches,
+    reconstruct_from_codes,
+)
+from skscn._restoration.patch_mixture import fit_patch_mixture
+from skscn._restoration.patch_model import PatchModel
+from skscn._restoration.patches import dct_matrix, divide_into_tiles, sample_patches
 
 QUICK = {"n_classes": 8, "max_patches": 3000, "patch_size": 6}
 
 
-def textured(height=96, width=80, seed=0):
-    """Return stripes, edges and a ramp, from 0 to 255."""
+def textured_image(height=96, width=80, seed=0):
+    """Return an image with stripes, edges and a ramp, from 0 to 255."""
     y, x = np.mgrid[:height, :width]
     angle = np.random.default_rng(seed).uniform(0, np.pi)
     stripes = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 1.3)
@@ -32,151 +38,156 @@ def textured(height=96, width=80, seed=0):
     return np.clip(image, 0, 255)
 
 
-def noisy(image, sigma, seed=0):
+def add_noise(image, sigma, seed=0):
     return image + np.random.default_rng(seed).normal(0, sigma, image.shape)
 
 
-def psnr(found, image):
-    return 10 * np.log10(255**2 / np.mean((np.asarray(found, float) - image) ** 2))
+def psnr(restored, image):
+    return 10 * np.log10(255**2 / np.mean((np.asarray(restored, float) - image) ** 2))
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3), (5, 4)])
 @pytest.mark.parametrize("shape", [(6, 5), (37, 53), (300, 11)])
-def test_patches_of_all_tiles_make_the_image(shape, stride, rng, monkeypatch):
-    monkeypatch.setattr("skscn._restoration.tiles.TILE_NUMBERS", 2000)
+def test_the_average_of_unchanged_patches_is_the_image(shape, stride, rng, monkeypatch):
+    monkeypatch.setattr("skscn._restoration.patches.TILE_ENTRIES", 2000)
     image, kernel = rng.normal(size=shape), (5, 4)
-    total, weight = np.zeros(shape), np.zeros(shape)
-    for tile in tiles(shape, kernel, stride):
-        patches = gather(image[tile.region], tile)
+    weighted_sum, weight_sum = np.zeros(shape), np.zeros(shape)
+    for tile in divide_into_tiles(shape, kernel, stride):
+        patches = tile.extract_patches(image[tile.region])
         weights = rng.uniform(1, 2, size=patches.shape[1])
-        values, sums = spread(patches * weights, weights, tile)
-        total[tile.region] += values
-        weight[tile.region] += sums
-    assert weight.min() >= 1
-    np.testing.assert_allclose(total / weight, image, atol=1e-12)
+        values, sums = tile.overlap_add(patches, weights)
+        weighted_sum[tile.region] += values
+        weight_sum[tile.region] += sums
+    assert weight_sum.min() >= 1
+    np.testing.assert_allclose(weighted_sum / weight_sum, image, atol=1e-12)
 
 
-def test_gathered_patches_are_the_windows_of_the_image(rng):
+def test_extracted_patches_are_the_windows_of_the_image(rng):
     image = rng.normal(size=(20, 30))
-    (tile,) = tiles(image.shape, (3, 4), (1, 1))
-    views = np.lib.stride_tricks.sliding_window_view(image, (3, 4))
-    np.testing.assert_array_equal(gather(image, tile), views.reshape(-1, 12).T)
+    (tile,) = divide_into_tiles(image.shape, (3, 4), (1, 1))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (3, 4))
+    expected = windows.reshape(-1, 12).T
+    np.testing.assert_array_equal(tile.extract_patches(image), expected)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 5])
-def test_planes_are_an_orthonormal_change_of_units(channels, rng):
-    pixels = rng.normal(size=(50, channels)) @ rng.normal(size=(channels, channels))
-    sigma = rng.uniform(0.5, 2, size=channels)
-    units = Units.of(pixels, sigma, np.dtype(np.float64))
-    planes = units.planes(pixels)
-    size = np.linalg.norm((pixels - pixels.mean(axis=0)) / sigma, axis=1)
-    np.testing.assert_allclose(np.linalg.norm(planes, axis=0), size)
-    scatter = planes @ planes.T
+@pytest.mark.parametrize("n_channels", [1, 3, 5])
+def test_the_channel_transform_is_orthonormal_and_decorrelates(n_channels, rng):
+    mixing = rng.normal(size=(n_channels, n_channels))
+    pixels = rng.normal(size=(50, n_channels)) @ mixing
+    sigma = rng.uniform(0.5, 2, size=n_channels)
+    transform = ChannelTransform.fit(pixels[None], sigma, np.random.RandomState(0))
+    channels = transform.transform(pixels)
+    norms = np.linalg.norm((pixels - pixels.mean(axis=0)) / sigma, axis=1)
+    np.testing.assert_allclose(np.linalg.norm(channels, axis=0), norms)
+    scatter = channels @ channels.T
     np.testing.assert_allclose(scatter, np.diag(np.diag(scatter)), atol=1e-9)
-    np.testing.assert_allclose(units.pixels(planes), pixels, atol=1e-12)
+    restored = transform.inverse_transform(channels)
+    np.testing.assert_allclose(restored, pixels, atol=1e-12)
 
 
-def test_a_threshold_of_zero_is_the_identity(rng):
+def test_a_pass_with_a_threshold_of_zero_returns_the_image(rng):
     image = rng.normal(size=(40, 30, 1))
-    units = Units(np.zeros(1), np.ones(1), np.eye(1), np.dtype(np.float64))
-    code = PatchCode(cosine_products((5, 4)), MapEncoder(SIGNED["spike_slab"], 0.0))
-    planes = averaged(
-        image, None, [((5, 4), Coded((code,)))], units, stride=2, n_jobs=1
+    transform = ChannelTransform(
+        np.zeros(1), np.ones(1), np.eye(1), np.dtype(np.float64)
     )
-    np.testing.assert_allclose(planes[0], image[..., 0], atol=1e-12)
+    model = PatchModel(dct_matrix((5, 4)), MapEncoder(SIGNED["spike_slab"], 0.0))
+    passes = [((5, 4), partial(reconstruct_from_codes, [model]))]
+    channels = average_patches(image, None, passes, transform, stride=2, n_jobs=1)
+    np.testing.assert_allclose(channels[0], image[..., 0], atol=1e-12)
 
 
-def test_small_noise_changes_little():
-    image = textured()
-    found = denoise_image(image, sigma=1e-6, **QUICK)
-    np.testing.assert_allclose(found, image, atol=1e-5)
+def test_small_noise_changes_the_image_little():
+    image = textured_image()
+    restored = denoise_image(image, sigma=1e-6, **QUICK)
+    np.testing.assert_allclose(restored, image, atol=1e-5)
     np.testing.assert_array_equal(denoise_image(image, sigma=0), image)
 
 
-def test_rebuilt_patches_are_those_of_the_coder(rng):
+def test_reconstructed_patches_are_those_of_the_coder(rng):
     rows = rng.normal(size=(200, 16))
     coder = OrthogonalSparseCoder(9, prior="laplace", alpha=0.7, center=False)
     rows -= rows.mean(axis=1, keepdims=True)
     coder.fit(rows)
-    code = PatchCode(coder.components_, MapEncoder(SIGNED["laplace"], 0.7))
-    shifted = (rows + 5.0).T.copy()
-    weights = code.rebuild(shifted)
+    model = PatchModel(coder.components_, MapEncoder(SIGNED["laplace"], 0.7))
+    patches, weights = model.reconstruct((rows + 5.0).T.copy())
     codes = coder.transform(rows)
     expected = coder.inverse_transform(codes) + 5.0
-    np.testing.assert_allclose(shifted.T, expected, atol=1e-10)
+    np.testing.assert_allclose(patches.T, expected, atol=1e-10)
     np.testing.assert_allclose(weights, 16 / (1 + (codes != 0).sum(axis=1)))
 
 
-@pytest.mark.parametrize("n_planes", [1, 2])
-def test_the_refined_pass_is_the_wiener_filter_of_each_patch(n_planes, rng):
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_a_refinement_is_the_wiener_filter_of_each_patch(n_channels, rng):
     kernel = (4, 4)
-    planes, guides = rng.normal(size=(2, n_planes, 20, 25))
-    guides[:, :10] *= 5
-    (tile,) = tiles((20, 25), kernel, (1, 1))
-    sample = np.array([gather(guide, tile).T for guide in guides])
-    classes = Classes.learned(sample, kernel, 3)
-    labels = classes.labels(gather(guides[0], tile))
+    channels, pilot = rng.normal(size=(2, n_channels, 20, 25))
+    pilot[:, :10] *= 5
+    (tile,) = divide_into_tiles((20, 25), kernel, (1, 1))
+    sample = np.array([tile.extract_patches(channel).T for channel in pilot])
+    mixture = fit_patch_mixture(sample.reshape(n_channels, -1, *kernel), 3)
+    labels = mixture.predict(tile.extract_patches(pilot[0]))
     assert len(np.unique(labels)) > 1
-    found = Refined(classes)(planes, guides, tile)
-    for plane, guide, atoms, (total, weight) in zip(
-        planes, guides, classes.atoms, found, strict=True
+    sums = apply_wiener_filter(mixture, channels, pilot, tile)
+    for channel, pilot_channel, dictionaries, (weighted_sum, weight_sum) in zip(
+        channels, pilot, mixture.dictionaries, sums, strict=True
     ):
-        rebuilt, weights = [], []
-        pairs = zip(gather(plane, tile).T, gather(guide, tile).T, labels, strict=True)
-        for x, y, label in pairs:
-            basis = atoms[label]
-            np.testing.assert_allclose(basis @ basis.T, np.eye(16), atol=1e-10)
-            v = basis @ (y - y.mean())
+        patches, pilot_patches = (
+            tile.extract_patches(array).T for array in (channel, pilot_channel)
+        )
+        reconstructed, weights = [], []
+        for x, y, label in zip(patches, pilot_patches, labels, strict=True):
+            atoms = dictionaries[label]
+            np.testing.assert_allclose(atoms @ atoms.T, np.eye(16), atol=1e-10)
+            v = atoms @ (y - y.mean())
             gain = v**2 / (v**2 + 1)
             weights.append(16 / (1 + np.sum(gain**2)))
-            rebuilt.append(basis.T @ (gain * (basis @ (x - x.mean()))) + x.mean())
-        weights = np.array(weights)
-        expected = spread(np.array(rebuilt).T * weights, weights, tile)
-        np.testing.assert_allclose(total, expected[0], atol=1e-9)
-        np.testing.assert_allclose(weight, expected[1], atol=1e-9)
+            codes = gain * (atoms @ (x - x.mean()))
+            reconstructed.append(atoms.T @ codes + x.mean())
+        expected = tile.overlap_add(np.array(reconstructed).T, np.array(weights))
+        np.testing.assert_allclose(weighted_sum, expected[0], atol=1e-9)
+        np.testing.assert_allclose(weight_sum, expected[1], atol=1e-9)
 
 
-def test_classes_are_those_of_largest_density(rng):
+def test_a_patch_belongs_to_the_class_of_largest_density(rng):
     patches = rng.normal(size=(1, 500, 9)) * rng.choice([0.1, 1, 5], size=(500, 1))
-    classes = Classes.learned(patches, (3, 3), 5)
+    mixture = fit_patch_mixture(patches.reshape(1, 500, 3, 3), 5)
     rows = patches[0] - patches[0].mean(axis=1, keepdims=True)
-    components = rows @ classes.axes.T
+    components = rows @ mixture.axes.T
     distances = [
-        ((components @ root.T) ** 2).sum(axis=1) + offset
-        for root, offset in zip(classes.whiten, classes.offset, strict=True)
+        ((components @ whitening.T) ** 2).sum(axis=1) + offset
+        for whitening, offset in zip(mixture.whitening, mixture.offsets, strict=True)
     ]
     np.testing.assert_array_equal(
-        classes.labels(patches[0].T), np.argmin(distances, axis=0)
+        mixture.predict(patches[0].T), np.argmin(distances, axis=0)
     )
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("sigma", [15, 40])
-def test_denoising_beats_cosines_and_each_refinement_gains(seed, sigma):
-    image = textured(seed=seed)
-    given = noisy(image, sigma, seed)
+def test_denoising_is_better_than_cosines_and_refinements_improve_it(seed, sigma):
+    image = textured_image(seed=seed)
+    given = add_noise(image, sigma, seed)
     cosines = OrthogonalSparseCoder(
         prior="spike_slab",
         alpha=2.7,
         center=False,
-        init=cosine_products((6, 6)),
+        init=dct_matrix((6, 6)),
         max_iter=0,
     )
     by_cosines = denoise_image(given, sigma, cosines, n_refinements=0, **QUICK)
-    found = [
+    restored = [
         psnr(denoise_image(given, sigma, n_refinements=n, **QUICK), image)
         for n in (0, 1)
     ]
     assert psnr(by_cosines, image) > psnr(given, image) + 4
-    assert found[0] > psnr(by_cosines, image) + 0.1
-    assert found[1] > found[0] + 0.1
+    assert restored[0] > psnr(by_cosines, image) + 0.1
+    assert restored[1] > restored[0] + 0.1
 
 
 @pytest.mark.parametrize("factor", [1e-3, 7.0])
 def test_scaling_the_image_and_the_noise_scales_the_result(factor):
-    given = noisy(textured(60, 50), 20)
-    found = denoise_image(factor * given, 20 * factor, **QUICK)
-    np.testing.assert_allclose(found / factor, denoise_image(given, 20, **QUICK))
+    given = add_noise(textured_image(60, 50), 20)
+    restored = denoise_image(factor * given, 20 * factor, **QUICK)
+    np.testing.assert_allclose(restored / factor, denoise_image(given, 20, **QUICK))
     np.testing.assert_allclose(
         denoise_image(given + 1000, 20, **QUICK) - 1000,
         denoise_image(given, 20, **QUICK),
@@ -184,9 +195,9 @@ def test_scaling_the_image_and_the_noise_scales_the_result(factor):
     )
 
 
-def test_workers_of_any_number_and_kind_give_the_same_bits(monkeypatch):
-    monkeypatch.setattr("skscn._restoration.tiles.TILE_NUMBERS", 30_000)
-    given = noisy(textured(), 20).astype(np.float32)
+def test_the_result_has_the_same_bits_for_every_number_of_workers(monkeypatch):
+    monkeypatch.setattr("skscn._restoration.patches.TILE_ENTRIES", 30_000)
+    given = add_noise(textured_image(), 20).astype(np.float32)
     one = denoise_image(given, 20, n_jobs=1, **QUICK)
     np.testing.assert_array_equal(denoise_image(given, 20, n_jobs=2, **QUICK), one)
     missing = np.random.default_rng(0).random(given.shape) < 0.3
@@ -196,25 +207,25 @@ def test_workers_of_any_number_and_kind_give_the_same_bits(monkeypatch):
     np.testing.assert_array_equal(two, one)
 
 
-def test_other_backends_give_the_same_bits(monkeypatch):
-    monkeypatch.setattr("skscn._restoration.tiles.TILE_NUMBERS", 30_000)
-    given = noisy(textured(48, 40), 20)
+def test_the_result_has_the_same_bits_for_every_backend(monkeypatch):
+    monkeypatch.setattr("skscn._restoration.patches.TILE_ENTRIES", 30_000)
+    given = add_noise(textured_image(48, 40), 20)
     with parallel_config("loky"):
-        found = denoise_image(given, 20, n_jobs=2, **QUICK)
-    np.testing.assert_array_equal(found, denoise_image(given, 20, **QUICK))
+        restored = denoise_image(given, 20, n_jobs=2, **QUICK)
+    np.testing.assert_array_equal(restored, denoise_image(given, 20, **QUICK))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
-def test_dtype_and_range_are_kept(dtype):
-    given = np.clip(noisy(textured(40, 40), 25), 0, 255).astype(dtype)
+def test_the_result_has_the_dtype_and_range_of_the_image(dtype):
+    given = np.clip(add_noise(textured_image(40, 40), 25), 0, 255).astype(dtype)
     missing = np.random.default_rng(0).random(given.shape) < 0.3
     given.flags.writeable = False
-    for found in (
+    for restored in (
         denoise_image(given, 25, **QUICK),
         inpaint_image(given, missing, **QUICK | {"n_passes": 3}),
     ):
-        assert found.dtype == dtype
-        assert found.shape == given.shape
+        assert restored.dtype == dtype
+        assert restored.shape == given.shape
         if np.dtype(dtype).kind == "u":
             computed = given.astype(np.float32)
             again = denoise_image(computed, 25, **QUICK)
@@ -223,127 +234,126 @@ def test_dtype_and_range_are_kept(dtype):
             np.testing.assert_array_equal(denoise_image(given, 25, **QUICK), rounded)
 
 
-def test_channels_on_any_axis_and_of_any_number():
-    image = textured(50, 44)
-    colour = np.stack([image, 0.5 * image + 20, 200 - 0.5 * image, image], axis=-1)
-    given = noisy(colour, 20)
-    found = denoise_image(given, 20, channel_axis=-1, **QUICK)
+def test_channels_may_be_on_any_axis_and_of_any_number():
+    image = textured_image(50, 44)
+    color = np.stack([image, 0.5 * image + 20, 200 - 0.5 * image, image], axis=-1)
+    given = add_noise(color, 20)
+    restored = denoise_image(given, 20, channel_axis=-1, **QUICK)
     first = denoise_image(np.moveaxis(given, -1, 0), 20, channel_axis=0, **QUICK)
-    np.testing.assert_allclose(np.moveaxis(first, 0, -1), found)
-    # Four views of one image tell more of it than one.
+    np.testing.assert_allclose(np.moveaxis(first, 0, -1), restored)
+    # Four copies of an image contain more information than one.
     alone = denoise_image(given[..., 0], 20, **QUICK)
-    assert psnr(found[..., 0], image) > psnr(alone, image) + 2
+    assert psnr(restored[..., 0], image) > psnr(alone, image) + 2
 
 
-def test_noise_of_every_channel():
-    image = np.stack([textured(48, 48, seed) for seed in range(3)], axis=-1)
+def test_every_channel_may_have_its_own_noise():
+    image = np.stack([textured_image(48, 48, seed) for seed in range(3)], axis=-1)
     sigma = np.array([0.0, 10.0, 40.0])
     given = image + np.random.default_rng(0).normal(size=image.shape) * sigma
-    found = denoise_image(given, sigma, channel_axis=-1, **QUICK)
-    np.testing.assert_array_equal(found[..., 0], given[..., 0])
+    restored = denoise_image(given, sigma, channel_axis=-1, **QUICK)
+    np.testing.assert_array_equal(restored[..., 0], given[..., 0])
     for channel in (1, 2):
         before = psnr(given[..., channel], image[..., channel])
-        assert psnr(found[..., channel], image[..., channel]) > before + 3
+        assert psnr(restored[..., channel], image[..., channel]) > before + 3
 
 
 @pytest.mark.parametrize("sigma", [3.0, 10.0, 25.0])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_noise_is_estimated_to_five_per_cent(sigma, seed):
-    image = textured(200, 180, seed)
+def test_the_noise_is_estimated_to_five_percent(sigma, seed):
+    image = textured_image(200, 180, seed)
     image[:, :90] += np.random.default_rng(7).normal(0, 30, size=(200, 90))  # texture
-    patches = random_patches(
-        noisy(image, sigma, seed)[..., None], (8, 8), 20_000, np.random.RandomState(0)
-    )
-    assert abs(noise_level(patches[..., 0]) / sigma - 1) < 0.05
+    given = add_noise(image, sigma, seed)
+    patches = sample_patches(given[..., None], (8, 8), 20_000, np.random.RandomState(0))
+    assert abs(estimate_noise(patches[..., 0]) / sigma - 1) < 0.05
 
 
-def test_clipped_pixels_are_not_taken_for_pixels_without_noise():
-    image = textured(200, 180)
+def test_clipped_pixels_do_not_count_as_pixels_without_noise():
+    image = textured_image(200, 180)
     image[:, 100:] = 0
-    given = np.clip(noisy(image, 20), 0, 255).round()
-    patches = random_patches(given[..., None], (8, 8), 20_000, np.random.RandomState(0))
-    assert abs(noise_level(patches[..., 0]) / 20 - 1) < 0.1
+    given = np.clip(add_noise(image, 20), 0, 255).round()
+    patches = sample_patches(given[..., None], (8, 8), 20_000, np.random.RandomState(0))
+    assert abs(estimate_noise(patches[..., 0]) / 20 - 1) < 0.1
 
 
-def test_the_noise_that_is_estimated_is_used():
-    image = textured(120, 110)
-    given = noisy(image, 20)
-    found = denoise_image(given, **QUICK)
+def test_denoising_with_estimated_noise_is_as_good_as_with_known_noise():
+    image = textured_image(120, 110)
+    given = add_noise(image, 20)
+    restored = denoise_image(given, **QUICK)
     known = denoise_image(given, 20, **QUICK)
-    assert abs(psnr(found, image) - psnr(known, image)) < 0.2
+    assert abs(psnr(restored, image) - psnr(known, image)) < 0.2
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 5), (7, 9), (64, 2)])
-def test_images_smaller_than_a_patch(shape, rng):
+def test_images_may_be_smaller_than_a_patch(shape, rng):
     given = rng.normal(size=shape)
-    found = denoise_image(given, 0.5)
-    assert found.shape == shape
-    assert np.isfinite(found).all()
+    restored = denoise_image(given, 0.5)
+    assert restored.shape == shape
+    assert np.isfinite(restored).all()
     assert np.isfinite(denoise_image(given)).all()
     missing = np.zeros(shape, dtype=bool)
     missing.flat[1::2] = True
     assert np.isfinite(inpaint_image(given, missing, n_passes=3)).all()
 
 
-def test_a_fitted_coder_gives_its_atoms():
-    image = textured()
-    given = noisy(image, 20)
-    rows = random_patches(
-        textured(seed=0)[..., None], (6, 6), 3000, np.random.RandomState(0)
+def test_a_fitted_coder_provides_its_atoms():
+    image = textured_image()
+    given = add_noise(image, 20)
+    rows = sample_patches(
+        textured_image(seed=0)[..., None], (6, 6), 3000, np.random.RandomState(0)
     ).reshape(-1, 36)
     rows = rows - rows.mean(axis=1, keepdims=True)
     options = QUICK | {"n_refinements": 0}
     coder = OrthogonalSparseCoder(20, prior="spike_slab", alpha=30.0).fit(rows)
-    found = denoise_image(given, 20, coder, **options)
-    assert psnr(found, image) > psnr(denoise_image(given, 20, **options), image)
-    # Its threshold is that of the noise: alpha was for learning.
+    restored = denoise_image(given, 20, coder, **options)
+    assert psnr(restored, image) > psnr(denoise_image(given, 20, **options), image)
+    # The threshold is that for the noise: alpha is only used for learning.
     other = OrthogonalSparseCoder(
         prior="spike_slab", alpha=1.0, init=coder.components_, max_iter=0, center=False
     )
     other.fit(rows)
     other.mean_ = coder.mean_
-    np.testing.assert_allclose(denoise_image(given, 20, other, **options), found)
+    np.testing.assert_allclose(denoise_image(given, 20, other, **options), restored)
 
 
 @pytest.mark.parametrize("prior", ["laplace", "spike_slab"])
 @pytest.mark.parametrize("inference", ["map", "mean"])
-def test_priors_are_learned_beside_known_noise(prior, inference):
-    image = textured()
-    given = noisy(image, 30)
+def test_priors_are_learned_for_known_noise(prior, inference):
+    image = textured_image()
+    given = add_noise(image, 30)
     coder = OrthogonalSparseCoder(
         prior=prior, alpha="auto", inference=inference, init="dct", max_iter=200
     )
-    found = denoise_image(given, 30, coder, n_refinements=0, **QUICK)
-    assert psnr(found, image) > psnr(given, image) + 4
+    restored = denoise_image(given, 30, coder, n_refinements=0, **QUICK)
+    assert psnr(restored, image) > psnr(given, image) + 4
     assert not hasattr(coder, "components_")
 
 
-def test_priors_of_clean_patches_meet_any_noise():
-    image = textured()
-    rows = random_patches(image[..., None], (6, 6), 3000, np.random.RandomState(0))
+def test_priors_of_clean_patches_serve_for_any_noise():
+    image = textured_image()
+    rows = sample_patches(image[..., None], (6, 6), 3000, np.random.RandomState(0))
     rows = rows.reshape(-1, 36) - rows.reshape(-1, 36).mean(axis=1, keepdims=True)
     coder = OrthogonalSparseCoder(
         20, prior="spike_slab", alpha="auto", inference="mean", max_iter=200
     ).fit(rows)
     for sigma in (10, 40):
-        given = noisy(image, sigma)
-        found = denoise_image(given, sigma, coder, n_refinements=0, **QUICK)
-        assert psnr(found, image) > psnr(given, image) + 3
+        given = add_noise(image, sigma)
+        restored = denoise_image(given, sigma, coder, n_refinements=0, **QUICK)
+        assert psnr(restored, image) > psnr(given, image) + 3
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_inpainting_keeps_what_is_known_and_beats_local_means(seed):
-    image = textured(seed=seed)
+def test_inpainting_keeps_known_pixels_and_is_better_than_local_means(seed):
+    image = textured_image(seed=seed)
     missing = np.random.default_rng(seed).random(image.shape) < 0.5
     given = np.where(missing, np.nan, image)
-    found = inpaint_image(given, missing, **QUICK)
-    np.testing.assert_array_equal(found[~missing], image[~missing])
+    restored = inpaint_image(given, missing, **QUICK)
+    np.testing.assert_array_equal(restored[~missing], image[~missing])
     start = inpaint_image(given, missing, **QUICK | {"n_passes": 1})
-    assert psnr(found, image) > psnr(start, image) + 3
+    assert psnr(restored, image) > psnr(start, image) + 3
 
 
-def test_what_is_missing_has_no_influence(rng):
-    image = textured(40, 40)
+def test_the_values_of_missing_pixels_have_no_influence(rng):
+    image = textured_image(40, 40)
     missing = rng.random(image.shape) < 0.3
     options = QUICK | {"n_passes": 3}
     one, two = (
@@ -353,23 +363,24 @@ def test_what_is_missing_has_no_influence(rng):
     np.testing.assert_array_equal(one, two)
 
 
-def test_inpainting_denoises_where_there_is_noise():
-    image = textured()
+def test_inpainting_with_sigma_denoises_known_pixels():
+    image = textured_image()
     missing = np.random.default_rng(0).random(image.shape) < 0.2
-    given = noisy(image, 20)
-    found = inpaint_image(given, missing, sigma=20, **QUICK)
-    assert psnr(found[~missing], image[~missing]) > (
+    given = add_noise(image, 20)
+    restored = inpaint_image(given, missing, sigma=20, **QUICK)
+    assert psnr(restored[~missing], image[~missing]) > (
         psnr(given[~missing], image[~missing]) + 4
     )
 
 
-def test_masks_of_channels():
-    image = np.stack([textured(48, 40), 255 - textured(48, 40)], axis=-1)
+def test_channels_may_have_different_masks():
+    image = np.stack([textured_image(48, 40), 255 - textured_image(48, 40)], axis=-1)
     missing = np.random.default_rng(0).random(image.shape) < 0.4
     options = QUICK | {"n_passes": 8, "channel_axis": -1}
-    found = inpaint_image(image, missing, **options)
-    np.testing.assert_array_equal(found[~missing], image[~missing])
-    assert psnr(found, image) > psnr(np.where(missing, image.mean(), image), image) + 8
+    restored = inpaint_image(image, missing, **options)
+    np.testing.assert_array_equal(restored[~missing], image[~missing])
+    filled = np.where(missing, image.mean(), image)
+    assert psnr(restored, image) > psnr(filled, image) + 8
     flat = missing[..., 0]
     both = np.repeat(flat[..., None], 2, axis=-1)
     np.testing.assert_array_equal(
@@ -377,13 +388,13 @@ def test_masks_of_channels():
     )
 
 
-def test_without_holes_nothing_happens(rng):
+def test_inpainting_returns_a_complete_image_unchanged(rng):
     image = rng.normal(size=(20, 20))
     np.testing.assert_array_equal(inpaint_image(image, np.zeros((20, 20), bool)), image)
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "words"),
+    ("options", "error", "message"),
     [
         ({"sigma": -1}, ValueError, "not negative"),
         ({"sigma": [1, 2]}, ValueError, "1 channels"),
@@ -398,13 +409,13 @@ def test_without_holes_nothing_happens(rng):
         ({"coder": NonNegativeSparseCoder()}, TypeError, "OrthogonalSparseCoder"),
     ],
 )
-def test_wrong_parameters_are_told(options, error, words):
-    with pytest.raises(error, match=words):
+def test_invalid_parameters_raise_errors(options, error, message):
+    with pytest.raises(error, match=message):
         denoise_image(np.ones((12, 12)), **options)
 
 
 @pytest.mark.parametrize(
-    ("image", "error", "words"),
+    ("image", "error", "message"),
     [
         (np.ones((4, 4), complex), TypeError, "complex"),
         (np.ones((4, 4), bool), TypeError, "bool"),
@@ -413,18 +424,18 @@ def test_wrong_parameters_are_told(options, error, words):
         (np.array([[1.0, np.nan], [np.inf, 2.0]]), ValueError, "2 of 4"),
     ],
 )
-def test_wrong_images_are_told(image, error, words):
-    with pytest.raises(error, match=words):
+def test_invalid_images_raise_errors(image, error, message):
+    with pytest.raises(error, match=message):
         denoise_image(image)
 
 
-def test_a_coder_of_other_patches_is_told(rng):
+def test_a_coder_of_other_patches_raises_an_error(rng):
     coder = OrthogonalSparseCoder(alpha=0.1, max_iter=0).fit(np.eye(64))
     with pytest.raises(ValueError, match="n_features=64"):
         denoise_image(rng.normal(size=(20, 20)), 1, coder)
 
 
-def test_wrong_masks_are_told(rng):
+def test_invalid_masks_raise_errors(rng):
     image = rng.normal(size=(8, 8))
     with pytest.raises(TypeError, match="bool"):
         inpaint_image(image, np.zeros((8, 8)))
@@ -438,8 +449,8 @@ def test_wrong_masks_are_told(rng):
         )
 
 
-def test_units_of_small_numbers_are_single_precision(rng):
+def test_small_integers_are_computed_in_single_precision(rng):
     for dtype, expected in [("u1", "f4"), ("u2", "f4"), ("f4", "f4"), ("i4", "f8")]:
         pixels = rng.integers(0, 99, size=(9, 9, 1)).astype(dtype)
-        units = units_of(pixels, np.ones(1), np.random.RandomState(0))
-        assert units.dtype == np.dtype(expected)
+        transform = ChannelTransform.fit(pixels, np.ones(1), np.random.RandomState(0))
+        assert transform.dtype == np.dtype(expected)

@@ -64,16 +64,6 @@ class Layer(ABC):
         return self.block_rows * BLOCKS_PER_SLICE
 
 
-def compute_dtype(dtype):
-    """Return the dtype that images of a dtype are computed in.
-
-    It is float32 where that holds all values: for floats of at most four bytes and
-    integers of at most two. It is float64 for all others.
-    """
-    max_bytes = 2 if dtype.kind in "ui" else 4
-    return np.dtype(np.float32 if dtype.itemsize <= max_bytes else np.float64)
-
-
 def compute_maps(images, out, *, layer, dtype, workspaces):
     """Return the maps of a slice of images, written to `out` if it is given."""
     if out is None:

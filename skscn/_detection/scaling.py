@@ -1,0 +1,130 @@
+"""Robust scaling of features: z = asinh((x − median) / scale).
+
+Features have different units. They can be skewed, have heavy tails, or have few
+different values. z is linear near the median and logarithmic in the tails, so that a
+value that is a thousand scales away from the median does not dominate.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from skscn._data.parallel import row_slices
+from skscn._detection.quantiles import weighted_quantiles
+
+# Of a normal distribution, in standard deviations.
+NORMAL_INTERQUARTILE_RANGE = 1.349
+NORMAL_MEAN_DEVIATION = 0.798  # mean absolute deviation
+MIN_SCALE = 1e-30  # of a feature that is always zero: all other values are far from it
+MIN_RELATIVE_SCALE = 10  # in rounding errors of the median
+BLOCK_ENTRIES = 2**15  # transformed at once: they fit the cache
+
+
+@dataclass(frozen=True)
+class RobustScaling:
+    """The map z = asinh((x − median) / scale) − asinh(−median / scale).
+
+    The second term maps zero to zero, so that CSR stays sparse.
+
+    Parameters
+    ----------
+    center : ndarray of shape (n_features,)
+        Medians.
+    scale : ndarray of shape (n_features,)
+        Interquartile ranges over 1.349. Where half of the values are equal, mean
+        absolute deviations from the median over 0.798. For a normal distribution, both
+        are the standard deviation.
+    varies : ndarray of bool of shape (n_features,)
+        Whether a feature has more than one value. The coder gets only such features.
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    varies: np.ndarray
+
+    @classmethod
+    def from_rows(cls, X, weights):
+        """Compute the scaling of rows, dense or CSR, from their measured values."""
+        columns = X.tocsc() if sparse.issparse(X) else X
+        pairs = [_center_and_scale(columns, j, weights) for j in range(X.shape[1])]
+        center, scale = np.array(pairs).T
+        rounding_error = np.finfo(X.dtype).eps * np.abs(center)
+        min_scale = np.maximum(MIN_RELATIVE_SCALE * rounding_error, MIN_SCALE)
+        varies = scale > min_scale
+        if not varies.any():  # the coder needs at least one feature
+            varies[:] = True
+        return cls(center, np.maximum(scale, min_scale), varies)
+
+    def without_constants(self, X, weights):
+        """Return the scaling that also excludes features that rows X are constant in.
+
+        Where all features are constant, none is excluded.
+        """
+        varies = self.varies & RobustScaling.from_rows(X, weights).varies
+        return replace(self, varies=varies) if varies.any() else self
+
+    def transform(self, rows):
+        """Compute z of rows, dense or CSR, in their dtype; NaN stays NaN."""
+        if sparse.issparse(rows):
+            z = self._transform_entries(rows.data, rows.indices)
+            return type(rows)((z, rows.indices, rows.indptr), shape=rows.shape)
+        z = np.empty_like(rows)
+        for part in row_slices(len(rows), max(1, BLOCK_ENTRIES // rows.shape[1])):
+            z[part] = self._transform_entries(rows[part], slice(None))
+        return z
+
+    def select_varying(self, z):
+        """Return the columns of the features that vary."""
+        return z if self.varies.all() else z[:, self.varies]
+
+    @property
+    def transformed_center(self):
+        """The medians of z, of the features that vary."""
+        return np.arcsinh(self.center / self.scale)[self.varies]
+
+    @np.errstate(over="ignore")
+    def _transform_entries(self, values, features):
+        """Compute z of entries that belong to the features of some indices."""
+        dtype = values.dtype
+        largest = np.finfo(dtype).max
+        center, factor = self.center.astype(dtype), (1.0 / self.scale).astype(dtype)
+        z_of_zero = np.arcsinh(np.clip(-center * factor, -largest, largest))
+        z = values - center[features]
+        z *= factor[features]
+        np.arcsinh(np.clip(z, -largest, largest, out=z), out=z)
+        z -= z_of_zero[features]
+        return z
+
+
+def _measured_values(columns, j, weights):
+    """Return the measured values of a feature and their weights.
+
+    The zeros of CSC are one value, with the sum of their weights.
+    """
+    if not sparse.issparse(columns):
+        values = np.asarray(columns[:, j], dtype=np.float64)
+        is_measured = ~np.isnan(values)
+        if is_measured.all():
+            return values, weights
+        return values[is_measured], None if weights is None else weights[is_measured]
+    part = slice(columns.indptr[j], columns.indptr[j + 1])
+    values = columns.data[part].astype(np.float64)
+    total = columns.shape[0] if weights is None else weights.sum(dtype=float)
+    w = np.ones(len(values)) if weights is None else weights[columns.indices[part]]
+    w = np.append(w, max(total - w.sum(dtype=float), 0.0)).astype(float)
+    return np.append(values, 0.0), w
+
+
+@np.errstate(over="ignore")
+def _center_and_scale(columns, j, weights):
+    values, weights = _measured_values(columns, j, weights)
+    if not len(values) or (weights is not None and not weights.any()):
+        return 0.0, 0.0  # nothing was measured
+    low, center, high = weighted_quantiles(values, weights, (0.25, 0.5, 0.75))
+    # The difference of quantiles itself could overflow.
+    scale = high / NORMAL_INTERQUARTILE_RANGE - low / NORMAL_INTERQUARTILE_RANGE
+    if scale == 0.0:
+        deviations = np.abs(values - center)
+        scale = np.average(deviations, weights=weights) / NORMAL_MEAN_DEVIATION
+    return center, min(scale, np.finfo(float).max)

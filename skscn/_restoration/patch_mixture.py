@@ -1,0 +1,147 @@
+"""A Gaussian mixture of patches, with an orthonormal dictionary for each class.
+
+One orthonormal dictionary has to represent edges of all directions and all textures. A
+mixture therefore sorts the patches into classes, by their leading principal components,
+and the dictionary of a class contains the principal axes of its patches. The code of a
+patch is still one matrix product.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cholesky, eigh, solve_triangular
+
+from skscn._core.initialization import principal_axes
+
+MAX_AXES = 24  # number of principal components that determine the class
+# Added to the variances of a class: a constant in units of the noise, and a fraction of
+# their sum, as float32 does not resolve smaller ones.
+ADDED_VARIANCE = 0.04
+ADDED_VARIANCE_FRACTION = 1e-6
+N_EM_ITERATIONS = 6
+MIN_PATCHES_PER_AXIS = 3  # of a class; the patches of smaller classes join others
+POOLED_FRACTION = 1e-3  # weight of all patches in the principal axes of a class
+# Patches with energies below these quantiles start in the first and the second class.
+FLAT_QUANTILES = (0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class PatchMixture:
+    """Gaussian classes of patches without their means, and a dictionary of each.
+
+    The negative log-density of a patch in a class, times two, is ‖W z‖² + offset up to
+    a constant, for its principal components z.
+
+    Parameters
+    ----------
+    axes : ndarray of shape (n_axes, n_entries)
+        The principal axes.
+    whitening : ndarray of shape (n_classes, n_axes, n_axes)
+        W of every class.
+    offsets : ndarray of shape (n_classes,)
+        log det Σ − 2 log w, with the covariance Σ and the weight w of every class.
+    dictionaries : ndarray of shape (n_channels, n_classes, n_entries, n_entries)
+        Orthonormal.
+    """
+
+    axes: np.ndarray
+    whitening: np.ndarray
+    offsets: np.ndarray
+    dictionaries: np.ndarray
+
+    def predict(self, patches):
+        """Return the classes of patches, which are columns."""
+        components = self.axes @ patches
+        components -= self.axes.sum(axis=1)[:, None] * patches.mean(axis=0)
+        return _most_probable_class(components, self.whitening, self.offsets)
+
+
+def fit_patch_mixture(patches, n_classes):
+    """Return a mixture that is learned by classification EM.
+
+    The first channel determines the classes.
+
+    Parameters
+    ----------
+    patches : ndarray of shape (n_channels, n_patches, height, width)
+    n_classes : int
+        Maximum number of classes.
+    """
+    dtype, kernel = patches.dtype, patches.shape[2:]
+    patches = patches.reshape(*patches.shape[:2], -1)
+    patches = patches - patches.mean(axis=2, keepdims=True)
+    first = patches[0]
+    n_patches, n_entries = first.shape
+    n_axes = min(MAX_AXES, n_entries)
+    axes = principal_axes((first.T @ first).astype(np.float64), n_axes)
+    components = first @ axes.T.astype(dtype)
+    labels = _initial_labels(first, kernel, n_classes)
+    min_patches = MIN_PATCHES_PER_AXIS * n_axes
+    for _ in range(N_EM_ITERATIONS):
+        whitening, offsets = _fit_gaussians(components, labels, min_patches)
+        labels = _most_probable_class(components.T, whitening, offsets)
+    kept = np.unique(labels)
+    dictionaries = np.empty((len(patches), len(kept), n_entries, n_entries), dtype)
+    for rows, channel_dictionaries in zip(patches, dictionaries, strict=True):
+        # All patches determine the axes that the patches of a class leave open.
+        pooled = (rows.T @ rows).astype(np.float64) * (POOLED_FRACTION / n_patches)
+        for i, label in enumerate(kept):
+            members = rows[labels == label]
+            scatter = members.T @ members + pooled
+            channel_dictionaries[i] = eigh(scatter)[1].T[::-1]
+    axes = axes.astype(dtype)
+    return PatchMixture(axes, whitening[kept], offsets[kept], dictionaries)
+
+
+def _fit_gaussians(components, labels, min_patches):
+    """Return `whitening` and `offsets` of the classes that have enough patches.
+
+    If there is no such class, all patches are one class.
+    """
+    n_patches, n_axes = components.shape
+    classes = [components[labels == label] for label in np.unique(labels)]
+    classes = [rows for rows in classes if len(rows) >= min_patches] or [components]
+    whitening, offsets = [], []
+    for rows in classes:
+        members = rows.astype(np.float64)
+        covariance = members.T @ members / len(members)
+        added = ADDED_VARIANCE + ADDED_VARIANCE_FRACTION * np.trace(covariance)
+        covariance += added * np.eye(n_axes)
+        root = cholesky(covariance, lower=True)
+        whitening.append(solve_triangular(root, np.eye(n_axes), lower=True))
+        log_det = 2 * np.log(np.diag(root)).sum()
+        offsets.append(log_det - 2 * np.log(len(members) / n_patches))
+    dtype = components.dtype
+    return np.array(whitening, dtype=dtype), np.array(offsets, dtype=dtype)
+
+
+def _most_probable_class(components, whitening, offsets):
+    """Return the class with the largest density of every column."""
+    n_patches = components.shape[1]
+    labels = np.zeros(n_patches, dtype=np.intp)
+    smallest = np.full(n_patches, np.inf, dtype=components.dtype)
+    for label, (matrix, offset) in enumerate(zip(whitening, offsets, strict=True)):
+        whitened = matrix @ components
+        distance = np.einsum("ij,ij->j", whitened, whitened)
+        distance += offset
+        labels[distance < smallest] = label
+        np.minimum(smallest, distance, out=smallest)
+    return labels
+
+
+def _initial_labels(patches, kernel, n_classes):
+    """Return initial classes: two of flat patches, the others by their direction."""
+    energy = np.einsum("ij,ij->i", patches, patches)
+    if n_classes < 4 or min(kernel) < 2:
+        return np.argsort(np.argsort(energy)) * n_classes // len(patches)
+    images = patches.reshape(-1, *kernel)
+    down, right = np.diff(images, axis=1)[:, :, 1:], np.diff(images, axis=2)[:, 1:]
+    squares = (right**2 - down**2).sum(axis=(1, 2))
+    angle = np.arctan2(2 * (right * down).sum(axis=(1, 2)), squares)
+    turn = (angle + np.pi) / (2 * np.pi)
+    n_directions = n_classes - 2
+    labels = 2 + np.minimum((turn * n_directions).astype(int), n_directions - 1)
+    low, middle = np.quantile(energy, FLAT_QUANTILES)
+    labels[energy < middle] = 1
+    labels[energy < low] = 0
+    return labels

@@ -1,0 +1,172 @@
+"""The patches of an image: a random sample, or all of them, tile by tile.
+
+A tile is a region with so many patches that they fit into the cache. They are the
+columns of a matrix. Each of its rows contains one entry of all patches, and is the
+shifted tile itself. Extracting patches and adding them up therefore copies and sums
+whole rows of pixels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy.fft import dct
+
+# Entries of the patches of one channel of a tile: 4 MB of float32 fit into the cache.
+TILE_ENTRIES = 2**20
+
+
+def sample_patches(pixels, kernel, n_patches, rng):
+    """Return patches from random positions, or all where there are not more.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, n_channels)
+    kernel : tuple of int
+        (height, width) of a patch.
+    n_patches : int
+    rng : RandomState instance
+
+    Returns
+    -------
+    patches : ndarray of shape (at most n_patches, *kernel, n_channels)
+        In the order of their positions.
+    """
+    windows = np.moveaxis(sliding_window_view(pixels, kernel, axis=(0, 1)), 2, -1)
+    n_down, n_right = windows.shape[:2]
+    n_positions = n_down * n_right
+    if n_positions <= n_patches:
+        positions = np.arange(n_positions)
+    else:  # few are drawn twice, which does no harm
+        positions = np.sort(rng.randint(n_positions, size=n_patches))
+    return windows[np.divmod(positions, n_right)]
+
+
+def dct_matrix(kernel):
+    """Return the two-dimensional discrete cosine transform of patches as rows.
+
+    Parameters
+    ----------
+    kernel : tuple of int
+        (height, width) of a patch.
+
+    Returns
+    -------
+    matrix : ndarray of shape (n_entries, n_entries)
+        Its rows are orthonormal: products of a vertical and a horizontal cosine.
+    """
+    return np.kron(*(dct(np.eye(size), axis=0, norm="ortho") for size in kernel))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A region of an image, with the patches in it whose corners are on a grid.
+
+    Parameters
+    ----------
+    origin : tuple of int
+        Row and column of the first corner.
+    grid_shape : tuple of int
+        Number of patches, down and to the right.
+    kernel : tuple of int
+        (height, width) of a patch.
+    stride : tuple of int
+        Number of pixels between neighboring patches, down and to the right.
+    """
+
+    origin: tuple
+    grid_shape: tuple
+    kernel: tuple
+    stride: tuple
+
+    @property
+    def shape(self):
+        """Height and width of the region."""
+        sizes = zip(self.grid_shape, self.stride, self.kernel, strict=True)
+        return tuple((count - 1) * step + size for count, step, size in sizes)
+
+    @property
+    def region(self):
+        """The region, as slices of the rows and columns of the image."""
+        sizes = zip(self.origin, self.shape, strict=True)
+        return tuple(slice(start, start + size) for start, size in sizes)
+
+    def extract_patches(self, channel):
+        """Return the patches of the tile as columns.
+
+        Parameters
+        ----------
+        channel : ndarray of shape `shape`
+
+        Returns
+        -------
+        patches : ndarray of shape (n_entries, n_patches)
+        """
+        shape = (np.prod(self.kernel), *self.grid_shape)
+        patches = np.empty(shape, dtype=channel.dtype)
+        for row, pixels in zip(patches, self._entry_pixels(), strict=True):
+            row[...] = channel[pixels]
+        return patches.reshape(len(patches), -1)
+
+    def overlap_add(self, patches, weights):
+        """Return the weighted sum of the patches at every pixel, and that of weights.
+
+        Parameters
+        ----------
+        patches : ndarray of shape (n_entries, n_patches)
+            Overwritten with the weighted patches.
+        weights : ndarray of shape (n_patches,)
+
+        Returns
+        -------
+        weighted_sum, weight_sum : ndarray of shape `shape`
+        """
+        patches *= weights
+        weighted_sum = np.zeros(self.shape, dtype=patches.dtype)
+        weight_sum = np.zeros(self.shape, dtype=patches.dtype)
+        weights = weights.reshape(self.grid_shape)
+        rows = patches.reshape(-1, *self.grid_shape)
+        for row, pixels in zip(rows, self._entry_pixels(), strict=True):
+            weighted_sum[pixels] += row
+            weight_sum[pixels] += weights
+        return weighted_sum, weight_sum
+
+    def _entry_pixels(self):
+        """Yield, for every entry of a patch, the pixels of the region that it takes."""
+        for corner in np.ndindex(self.kernel):
+            sizes = zip(corner, self.grid_shape, self.stride, strict=True)
+            yield tuple(slice(i, i + (n - 1) * step + 1, step) for i, n, step in sizes)
+
+
+def divide_into_tiles(shape, kernel, stride):
+    """Return tiles whose patches cover every pixel of an image.
+
+    If the stride does not reach the last row or column, one more row or column of
+    patches does.
+
+    Parameters
+    ----------
+    shape, kernel, stride : tuple of int
+        Down and to the right; patches are not larger than the image.
+    """
+    max_patches = max(1, int((TILE_ENTRIES / np.prod(kernel)) ** 0.5))  # along an axis
+    rows, columns = (
+        _divide_axis(length - size + 1, step, max_patches)
+        for length, size, step in zip(shape, kernel, stride, strict=True)
+    )
+    return [
+        Tile((top, left), (n_down, n_right), kernel, stride)
+        for top, n_down in rows
+        for left, n_right in columns
+    ]
+
+
+def _divide_axis(n_positions, stride, max_patches):
+    """Return (first position, number of patches) of the tiles along an axis."""
+    count = (n_positions - 1) // stride + 1
+    n_tiles = -(-count // max_patches)
+    size = -(-count // n_tiles)
+    tiles = [(i * stride, min(size, count - i)) for i in range(0, count, size)]
+    if (count - 1) * stride < n_positions - 1:
+        tiles.append((n_positions - 1, 1))
+    return tiles
