@@ -14,8 +14,9 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._core.moments import DataMoments, data_moments
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.inputs import load_in_memory
-from skscn._data.parallel import single_blas_thread, sum_over_rows, worker_pool
+from skscn._data.parallel import sum_over_rows, worker_pool
 from skscn._data.sklearn_compat import Interval, atomic_fit, check_sample_weight
 from skscn._data.validation import check_squares
 

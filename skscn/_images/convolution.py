@@ -11,7 +11,7 @@ from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.priors import ONE_SIDED
 from skscn._core.procrustes import polar_factor
-from skscn._data.parallel import single_blas_thread
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     FitCallbacks,

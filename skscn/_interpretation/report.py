@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_scalar
 
-from skscn._data.parallel import single_blas_thread
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.sklearn_compat import check_pandas
 from skscn._interpretation.inference import (
     INFERENCE_METHODS,

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skscn._data.parallel import single_blas_thread
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.validation import check_integers, compute_dtype
 from skscn._restoration.channels import ChannelTransform
 from skscn._restoration.noise_estimation import estimate_image_noise

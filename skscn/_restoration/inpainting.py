@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from sklearn.utils import check_random_state
 
-from skscn._data.parallel import single_blas_thread
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.validation import check_integers, compute_dtype
 from skscn._restoration.channels import ChannelTransform
 from skscn._restoration.passes import average_patches, fit_wiener_passes
