@@ -66,9 +66,8 @@ class OrthogonalSparseCoder(BaseCoder):
     warm_start : bool, default=False
         Whether `fit` starts from the dictionary of the previous fit.
     n_jobs : int, default=None
-        Number of workers: threads, unless :func:`joblib.parallel_config` sets another
-        backend. The result has the same bits for every number. None means 1, -1 means
-        all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
     random_state : int, RandomState instance or None, default=None
         Seed for `init="random"`, and for the principal axes of more than 2048 features.
 

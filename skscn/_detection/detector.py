@@ -81,8 +81,8 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         (0, 0.5]. With "auto", the threshold is 1.5 interquartile ranges below the first
         quartile of the training scores, as in Tukey's box plots.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
 
     Attributes
     ----------

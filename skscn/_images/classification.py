@@ -159,8 +159,8 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
     floor : float, default=0.1
         Minimum scale of a feature, in units of the square root of the mean variance.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
 
     Attributes
     ----------

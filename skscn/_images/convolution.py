@@ -96,8 +96,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         (height, width) or (height, width, channels) of the images in flat rows. With
         None a flat row is a signal, an image of one row.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
     random_state : int, RandomState instance or None, default=None
         Seed for the sample of patches and for random initial atoms.
 

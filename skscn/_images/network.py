@@ -52,8 +52,8 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         (height, width) or (height, width, channels) of the images in flat rows. With
         None a flat row is a signal, an image of one row.
     n_jobs : int, default=None
-        Number of workers, for all layers. The result has the same bits for every
-        number. None means 1, -1 means all cores.
+        Number of :term:`workers <worker>`, for all layers. None means every core that
+        NumPy would use. The result has the same bits for every number.
 
     Attributes
     ----------

@@ -54,8 +54,8 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         (height, width) or (height, width, channels) of the maps in flat rows. With None
         a flat row is a signal, a map of one row.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
 
     Attributes
     ----------

@@ -78,8 +78,8 @@ def inpaint_image(
     channel_axis : int, default=None
         Axis of the channels, for example -1. None means a gray image.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
     random_state : int, RandomState instance or None, default=0
         Seed for the samples of patches.
 
