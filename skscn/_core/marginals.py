@@ -28,6 +28,11 @@ LOG_SQRT_2PI = float(np.log(2 * np.pi) / 2)  # the log normalizer of N(0, 1)
 LOG_2_MINUS_LOG_SQRT_2PI = float(np.log(2)) - LOG_SQRT_2PI  # that of a half normal
 
 
+def positive_part(x, out):
+    """Return max(x, 0) by clipping, which NumPy does several times faster."""
+    return np.clip(x, 0, np.inf, out=out)
+
+
 def exponential_posterior(z, rate, workspace):
     """Prior b e^{−ba} on a ≥ 0: u is exponentially modified Gaussian.
 
@@ -47,7 +52,7 @@ def exponential_posterior(z, rate, workspace):
     new = workspace.like(z)
     x, positive, weight = new("x"), new("positive"), new("weight")
     np.subtract(z, rate, out=x)
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     excess, mills = excess_and_mills(np.abs(x, out=new("|x|")), workspace)
     first_moment = _first_moment(positive, weight, excess, mills, new)
@@ -84,7 +89,7 @@ def laplace_posterior(z, rate, workspace):
     v, x, positive, weight = new("|z|"), new("x"), new("positive"), new("weight")
     np.abs(z, out=v)
     np.subtract(v, rate, out=x)
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     same_sign, mills_same = excess_and_mills(
         np.abs(x, out=new("same sign")), workspace, "same sign polynomials"
@@ -123,7 +128,7 @@ def laplace_log_density(z, rate, workspace):
     positive, weight = new("positive"), new("weight")
     v = np.abs(z, out=z)
     x = np.subtract(v, rate, out=new("x"))
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     _, mills_same = excess_and_mills(np.abs(x, out=new("same sign")), workspace)
     _, mills_opposite = excess_and_mills(
@@ -201,7 +206,7 @@ def half_spike_slab_posterior(z, wiener_gain, noise_fraction, log_odds, workspac
     # Given the slab, a/σ is √κ times a normal of mean x = √κ z, truncated below zero.
     np.sqrt(wiener_gain, out=root)
     np.multiply(z, root, out=x)
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     excess, mills = excess_and_mills(np.abs(x, out=new("|x|")), workspace)
     mean = _first_moment(positive, weight, excess, mills, new)
@@ -239,7 +244,7 @@ def _mixture(spike, slab, odds, new):
     np.abs(odds, out=responsibility)
     np.negative(responsibility, out=responsibility)
     np.exp(responsibility, out=responsibility)
-    np.minimum(odds, 0.0, out=smaller)
+    np.clip(odds, -np.inf, 0, out=smaller)
     np.exp(smaller, out=smaller)
     np.maximum(spike, slab, out=spike)
     spike += np.log1p(responsibility, out=odds)
@@ -251,7 +256,7 @@ def _mixture(spike, slab, odds, new):
 def _gaussian_weight(positive, out):
     """Write w = exp(−x⁺²/2), or a number that is negligible beside one."""
     # Where exp underflows it is ten times slower.
-    np.minimum(positive, 37.0 if positive.dtype == np.float64 else 12.0, out=out)
+    np.clip(positive, 0, 37.0 if positive.dtype == np.float64 else 12.0, out=out)
     np.multiply(out, out, out=out)
     out *= -0.5
     np.exp(out, out=out)

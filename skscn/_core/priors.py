@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, log_ndtr, logit
 
 from skscn._core import marginals
-from skscn._core.marginals import LOG_SQRT_2PI
+from skscn._core.marginals import LOG_SQRT_2PI, positive_part
 
 # The scale of a coefficient lies between that of the data divided by this ratio and
 # multiplied by it: beyond, a prior is flat or a point mass.
@@ -267,7 +267,7 @@ class Exponential(_RatePrior):
 
     def map_code(self, projections, threshold, scratch=None):
         projections -= threshold
-        return np.maximum(projections, 0, out=projections)
+        return positive_part(projections, out=projections)
 
     def map_code_array_api(self, xp, projections, threshold):
         return xp.maximum(projections - threshold, xp.zeros_like(projections))
