@@ -28,6 +28,7 @@ from skscn._core.stiefel import minimize_on_stiefel
 N_SMALL_STEPS = 2
 # Improvements of so many rounding units of the objective are not expected to show.
 MAX_ROUNDING_UNITS = 1000
+ZERO_ROUNDING_UNITS = 10  # of the energy of the data: a smaller objective is zero
 
 
 @dataclass(frozen=True)
@@ -273,11 +274,13 @@ def fit_dictionary(
         iterate = iterate.permuted(order, signs)
         code_moments = code_moments.permuted(order, signs)
     moments = data.imputed(problem.model(iterate, data))
-    rounding_error = MAX_ROUNDING_UNITS * np.finfo(data.rows.dtype).eps
-    min_improvement = max(tol, rounding_error)
-    scale = step.evaluation.objective_scale
+    eps, scale = np.finfo(data.rows.dtype).eps, step.evaluation.objective_scale
+    min_improvement = max(tol, MAX_ROUNDING_UNITS * eps) * scale
+    stalled = step.expected_improvement > min_improvement
+    # Without a threshold, atoms may reconstruct the data up to rounding errors.
+    energy = 0.5 * data.moments.sum_squares / data.moments.weight
+    stalled &= problem.learns_prior or scale > ZERO_ROUNDING_UNITS * eps * energy
     # With missing values, the objective changes with their imputation, too.
-    stalled = step.expected_improvement > min_improvement * scale
     stalled &= not data.rows.has_missing
     return solution(iterate, moments, code_moments, converged, stalled)
 
