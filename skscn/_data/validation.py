@@ -22,6 +22,28 @@ def compute_dtype(dtype):
     return np.dtype(np.float32 if np.can_cast(dtype, np.float32) else np.float64)
 
 
+def cast(values, dtype, name):
+    """Return values in another dtype; raise where it cannot hold them.
+
+    Floats may be rounded, but not to infinity. Other values must stay what they are:
+    integers may not wrap around, and strings may not be cut.
+    """
+    if np.can_cast(values.dtype, dtype, "safe"):
+        return values.astype(dtype, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = values.astype(dtype)
+        if values.dtype.kind in "fc" and dtype.kind == values.dtype.kind:
+            is_held = np.array_equal(np.isfinite(converted), np.isfinite(values))
+        else:
+            is_held = np.array_equal(converted.astype(values.dtype), values)
+    if not is_held:
+        raise ValueError(
+            f"{name} have values that dtype {dtype} cannot hold. Use dtype "
+            f"{values.dtype}."
+        )
+    return converted
+
+
 def check_integers(**integers):
     """Raise where a number is not an integer, or below its minimum.
 
