@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skscn._data.inputs import fill_masked
+from skscn._data.inputs import mark_missing
 from skscn._data.validation import cast, check_integers, compute_dtype
 from skscn._images.layers.patches import PatchGrid, extract_patches
 from skscn._images.validation import check_pair
@@ -104,7 +104,7 @@ def iter_patches(
 def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype, rng):
     buffer, n_buffered, channels = [], 0, None
     for i, image in enumerate(images):
-        pixels = np.asarray(fill_masked(image))
+        pixels = np.asarray(mark_missing(image))
         if pixels.ndim == 2:
             pixels = pixels[..., None]
         _check_image(i, pixels, kernel, channels)
