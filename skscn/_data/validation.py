@@ -1,6 +1,5 @@
 """Checks of parameters and data of coders, and their errors and warnings."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_array
 
+from skscn._core.caller_warnings import warn_caller
 from skscn._core.sparse_model import MAX_BLOCK_ROWS
 
 # Largest deviation of D Dᵀ from the identity in a dictionary that a user gives.
@@ -179,31 +179,28 @@ def check_not_tiny(mean_square, max_abs, dtype):
 
 def warn_not_converged(tol, unit, max_iter):
     """Warn that learning ended before it converged."""
-    warnings.warn(
+    warn_caller(
         f"The objective still decreases by more than {tol:g} {unit} after "
         f"max_iter={max_iter} iterations. Increase max_iter.",
         ConvergenceWarning,
-        stacklevel=4,
     )
 
 
 def warn_stalled(n_iter, dtype):
     """Warn that rounding errors ended learning before it converged."""
     remedy = "Convert X to float64." if dtype == np.float32 else "Scale the features."
-    warnings.warn(
+    warn_caller(
         f"Learning stopped after {n_iter} iterations, before it converged: rounding "
         f"errors of {np.dtype(dtype)} hide any further decrease of the objective. "
         f"{remedy}",
         ConvergenceWarning,
-        stacklevel=4,
     )
 
 
 def warn_zero_codes(alpha, rms):
     """Warn that alpha exceeds every projection of data of some root mean square."""
-    warnings.warn(
+    warn_caller(
         f"All codes of the training data are zero: alpha={alpha} is above every "
         "projection. The rows that are projected on the atoms have root mean square "
         f"{rms:.3g} about their mean; choose an alpha of that order or below.",
-        stacklevel=4,
     )
