@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._coders.base import BaseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
-from skscn._data.inputs import FLOAT_DTYPES
+from skscn._data.inputs import FLOAT_DTYPES, check_numpy_input, load_in_memory
 from skscn._data.sklearn_compat import atomic_fit
 
 # The default coder has one atom for so many features and for so many samples: with more
@@ -137,6 +137,8 @@ class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
         return self.coder_.impute(self._validate(X, reset=False))
 
     def _validate(self, X, *, reset):
+        check_numpy_input(X, "Imputers")
+        X = load_in_memory(X)
         return validate_data(
             self, X, reset=reset, dtype=FLOAT_DTYPES, ensure_all_finite="allow-nan"
         )

@@ -9,11 +9,10 @@ prior there is only one. Likelihoods and posterior means are those of expectatio
 propagation (`skscn._core.expectation_propagation`).
 """
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 
+from skscn._core.caller_warnings import warn_caller
 from skscn._core.encoders import MapEncoder
 from skscn._core.expectation_propagation import approximate_posterior
 
@@ -93,12 +92,11 @@ class _Imputation:
         rows = self.solve(np.arange(len(self.x)), tol)
         rows = self.accelerate(rows, tol, MAX_SWEEPS) if len(rows) else rows
         if len(rows):
-            warnings.warn(
+            warn_caller(
                 f"The imputation of {len(rows)} of {len(self.x)} rows with missing "
                 "values did not converge: their measured values hardly determine the "
                 "codes. Use fewer atoms or a larger alpha.",
                 RuntimeWarning,
-                stacklevel=2,
             )
 
     def accelerate(self, running, tol, n_sweeps):

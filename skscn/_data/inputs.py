@@ -60,7 +60,7 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     **checks
         More arguments of `check_array`.
     """
-    X = fill_masked(X)
+    X = mark_missing(X)
     if not reset:
         check_same_device(estimator, X, method)
     on_device = _to_device_rows(
@@ -140,20 +140,24 @@ def drop_weightless(X, weights):
     return X[weights > 0], weights[weights > 0]
 
 
-def fill_masked(X):
-    """Return a masked array as an array whose masked values are NaN."""
-    if not isinstance(X, np.ma.MaskedArray):
-        return X
-    if X.dtype.kind not in "f":
-        X = X.astype(np.float64)
-    return X.filled(np.nan)
+def mark_missing(X):
+    """Return X with NaN in the place of masked values, and of pandas.NA in objects."""
+    if isinstance(X, np.ma.MaskedArray):
+        X = X if X.dtype.kind == "f" else X.astype(np.float64)
+        return X.filled(np.nan)
+    if hasattr(X, "isetitem"):  # a frame of pandas
+        objects = [i for i, dtype in enumerate(X.dtypes) if dtype == "object"]
+        X = X.copy(deep=False) if objects else X
+        for i in objects:
+            X.isetitem(i, X.iloc[:, i].to_numpy(na_value=np.nan))
+    return X
 
 
 def load_in_memory(X):
     """Return remote data as an array, for what cannot be learned in passes."""
     if is_dask(X):
         return X.compute()
-    return np.asarray(X[:]) if is_remote(X) else X
+    return np.asarray(X[:]) if is_remote(X) else mark_missing(X)
 
 
 def load_minibatch(X):
@@ -232,6 +236,8 @@ def _to_device_rows(X, validate):
         return None
     xp, device = place
     check_no_gradients(X)
+    if xp.isdtype(X.dtype, "complex floating"):
+        raise ValueError(f"Complex data not supported: X has dtype {X.dtype}.")
     dtype = X.dtype if X.dtype in (xp.float32, xp.float64) else xp.float64
     return DeviceRows(validate(X, dtype=dtype), xp, device)
 

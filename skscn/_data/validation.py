@@ -1,6 +1,5 @@
 """Checks of parameters and data of coders, and their errors and warnings."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_array
 
+from skscn._core.caller_warnings import warn_caller
 from skscn._core.sparse_model import MAX_BLOCK_ROWS
 
 # Largest deviation of D Dᵀ from the identity in a dictionary that a user gives.
@@ -20,6 +20,28 @@ MIN_ABS_VALUE = {np.dtype(np.float32): 1e-17, np.dtype(np.float64): 1e-142}
 def compute_dtype(dtype):
     """Return float32 where it holds all values of a dtype, and otherwise float64."""
     return np.dtype(np.float32 if np.can_cast(dtype, np.float32) else np.float64)
+
+
+def cast(values, dtype, name):
+    """Return values in another dtype; raise where it cannot hold them.
+
+    Floats may be rounded, but not to infinity. Other values must stay what they are:
+    integers may not wrap around, and strings may not be cut.
+    """
+    if np.can_cast(values.dtype, dtype, "safe"):
+        return values.astype(dtype, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = values.astype(dtype)
+        if values.dtype.kind in "fc" and dtype.kind == values.dtype.kind:
+            is_held = np.array_equal(np.isfinite(converted), np.isfinite(values))
+        else:
+            is_held = np.array_equal(converted.astype(values.dtype), values)
+    if not is_held:
+        raise ValueError(
+            f"{name} have values that dtype {dtype} cannot hold. Use dtype "
+            f"{values.dtype}."
+        )
+    return converted
 
 
 def check_integers(**integers):
@@ -157,31 +179,28 @@ def check_not_tiny(mean_square, max_abs, dtype):
 
 def warn_not_converged(tol, unit, max_iter):
     """Warn that learning ended before it converged."""
-    warnings.warn(
+    warn_caller(
         f"The objective still decreases by more than {tol:g} {unit} after "
         f"max_iter={max_iter} iterations. Increase max_iter.",
         ConvergenceWarning,
-        stacklevel=4,
     )
 
 
 def warn_stalled(n_iter, dtype):
     """Warn that rounding errors ended learning before it converged."""
     remedy = "Convert X to float64." if dtype == np.float32 else "Scale the features."
-    warnings.warn(
+    warn_caller(
         f"Learning stopped after {n_iter} iterations, before it converged: rounding "
         f"errors of {np.dtype(dtype)} hide any further decrease of the objective. "
         f"{remedy}",
         ConvergenceWarning,
-        stacklevel=4,
     )
 
 
 def warn_zero_codes(alpha, rms):
     """Warn that alpha exceeds every projection of data of some root mean square."""
-    warnings.warn(
+    warn_caller(
         f"All codes of the training data are zero: alpha={alpha} is above every "
         "projection. The rows that are projected on the atoms have root mean square "
         f"{rms:.3g} about their mean; choose an alpha of that order or below.",
-        stacklevel=4,
     )

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skscn._data.sklearn_compat import as_numpy
 from skscn._displays.axes import get_axes
 
 N_GRID_POINTS = 801
@@ -143,7 +144,7 @@ class PriorDisplay:
             not those of `fit`.
         """
         check_is_fitted(estimator)
-        n_components = len(estimator.components_)
+        n_components = estimator.components_.shape[0]
         if not isinstance(component, Integral):
             raise TypeError(f"component={component!r} must be an integer.")
         if not 0 <= int(component) < n_components:
@@ -151,16 +152,17 @@ class PriorDisplay:
                 f"component={component} must be from 0 to {n_components - 1}: the "
                 f"coder has {n_components} atoms."
             )
-        atom = estimator.components_[component].astype(np.float64)
+        components, mean = as_numpy(estimator.components_), as_numpy(estimator.mean_)
+        atom = components[component].astype(np.float64)
         X = validate_data(
             estimator,
-            X,
+            as_numpy(X),
             reset=False,
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
         )
         projections = np.ravel(safe_sparse_dot(X, atom[:, None]))
-        projections = projections - estimator.mean_ @ atom
+        projections = projections - mean @ atom
         margin = 0.05 * max(np.ptp(projections), np.finfo(float).tiny)
         low, high = projections.min() - margin, projections.max() + margin
         grid = np.linspace(low, high, N_GRID_POINTS)
@@ -171,6 +173,6 @@ class PriorDisplay:
             density=density,
             code=code,
             mean_code=mean_code,
-            threshold=float(estimator.alpha_[component]),
+            threshold=float(as_numpy(estimator.alpha_)[component]),
             component=component,
         ).plot(ax=ax, **kwargs)

@@ -15,21 +15,26 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._core.moments import DataMoments, data_moments
 from skscn._data.blas_threads import single_blas_thread
-from skscn._data.inputs import load_in_memory
+from skscn._data.inputs import check_numpy_input, load_in_memory
 from skscn._data.parallel import sum_over_rows, worker_pool
 from skscn._data.sklearn_compat import Interval, atomic_fit, check_sample_weight
 from skscn._data.validation import check_squares
 
 FLOAT_DTYPES = [np.float64, np.float32]
+READER = "Scalers and classifiers of features"
 ORIGIN_ROWS = 1024  # first rows, whose mean is subtracted from all rows
 MAX_SINGLE_THREAD_FEATURES = 512  # fewer are solved faster by one thread of BLAS
 
 
 def in_memory(method):
-    """Decorate a method that reads features in memory: others are loaded first."""
+    """Decorate a method that reads features in memory: others are loaded first.
+
+    Tensors are refused.
+    """
 
     @wraps(method)
     def call(estimator, X, *args, **kwargs):
+        check_numpy_input(X, READER)
         return method(estimator, load_in_memory(X), *args, **kwargs)
 
     return call

@@ -18,7 +18,7 @@ from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
 from skscn._interpretation.network import Network
 from skscn._interpretation.operations import AffineLayer, ConvolutionLayer, Function
-from skscn._interpretation.torch_modules import is_module, read_module
+from skscn._interpretation.torch_modules import is_module, read_module, to_array
 
 FLOAT_DTYPES = [np.float64, np.float32]
 MODEL_KINDS = (
@@ -234,12 +234,13 @@ def _write_arrays(layers):
 
 
 def _prepare_estimator_rows(model, X):
+    X = to_array(X)
     X = validate_data(model, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse="csr")
     return X if isinstance(X, np.ndarray) else X.toarray()
 
 
 def _prepare_rows(n_features, X):
-    X = check_array(X, dtype=FLOAT_DTYPES, accept_sparse="csr")
+    X = check_array(to_array(X), dtype=FLOAT_DTYPES, accept_sparse="csr")
     if X.shape[1] != n_features:
         raise ValueError(
             f"X has {X.shape[1]} features, but the network reads {n_features} features."

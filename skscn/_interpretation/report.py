@@ -1,12 +1,12 @@
 """The report of a trained network as a hierarchy of sparse coding models."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_scalar
 
+from skscn._core.caller_warnings import warn_caller
 from skscn._data.blas_threads import single_blas_thread
 from skscn._data.sklearn_compat import check_pandas
 from skscn._interpretation.inference import (
@@ -379,10 +379,9 @@ class NetworkReport:
                 index=index,
             )
         if not converged:
-            warnings.warn(
+            warn_caller(
                 "Some exact codes have not converged: atoms are nearly dependent.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         if index is None and self._network.channels_first and outputs.ndim == 4:
             return np.moveaxis(outputs, 3, 1)

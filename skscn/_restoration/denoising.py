@@ -1,10 +1,9 @@
 """Denoising of images: sparse codes of all overlapping patches, averaged."""
 
-import warnings
-
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skscn._core.caller_warnings import warn_caller
 from skscn._data.blas_threads import single_blas_thread
 from skscn._data.validation import check_integers, compute_dtype
 from skscn._restoration.channels import ChannelTransform
@@ -194,18 +193,16 @@ def denoise_image(
 
 def _warn_no_noise(is_clean):
     for channel in np.flatnonzero(is_clean):
-        warnings.warn(
+        warn_caller(
             f"No noise was found in channel {channel}, which is returned unchanged: "
             "too many of its patches are constant. If it has noise, give sigma.",
-            stacklevel=3,
         )
 
 
 def _warn_large_sigma(sigma, ranges):
     for channel in np.flatnonzero((sigma > ranges) & (ranges > 0)):
-        warnings.warn(
+        warn_caller(
             f"sigma={sigma[channel]:g} is larger than the range {ranges[channel]:g} of "
             f"channel {channel}, of which little more than the mean will remain. Give "
             "sigma in the units of the image.",
-            stacklevel=3,
         )

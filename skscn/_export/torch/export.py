@@ -1,12 +1,12 @@
 """The functions `to_torch` and `from_torch`, which import torch when called."""
 
-import warnings
 from copy import deepcopy
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skscn._core.caller_warnings import warn_caller
 from skscn._data.sklearn_compat import import_optional
 
 OUTPUTS = ("logits", "probabilities", "features")
@@ -197,13 +197,12 @@ def from_torch(network, *, classes=None, orthonormal=False):
     errors = restore_steps(type(model).__name__, model, module, orthonormal)
     for name, error in errors:
         if error > MAX_ORTHONORMALITY_ERROR:
-            warnings.warn(
+            warn_caller(
                 f"The atoms of step {name!r} are no longer orthonormal: D Dᵀ differs "
                 f"from the identity by {error:.2g}. transform returns what the network "
                 "returns, but inverse_transform and the likelihood are exact for "
                 "orthonormal atoms only. Train with to_torch(orthonormal=True), or "
                 "take the nearest orthonormal atoms by from_torch(orthonormal=True).",
-                stacklevel=2,
             )
     return model
 
