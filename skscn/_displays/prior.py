@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skscn._data.sklearn_compat import as_numpy
 from skscn._displays.axes import get_axes
 
 N_GRID_POINTS = 801
@@ -154,12 +155,20 @@ class PriorDisplay:
         atom = estimator.components_[component].astype(np.float64)
         X = validate_data(
             estimator,
-            X,
+            as_numpy(X),
             reset=False,
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
         )
         projections = np.ravel(safe_sparse_dot(X, atom[:, None]))
+        n_missing = np.count_nonzero(np.isnan(projections))
+        if n_missing:
+            raise ValueError(
+                f"{n_missing} of {len(projections)} samples have missing values, and "
+                "their projections are not known. Give X without these samples, or "
+                "estimator.impute(X)."
+            )
         projections = projections - estimator.mean_ @ atom
         margin = 0.05 * max(np.ptp(projections), np.finfo(float).tiny)
         low, high = projections.min() - margin, projections.max() + margin

@@ -17,6 +17,8 @@ from skscn import (
     ConvSparseCoder,
     NonNegativeSparseCoder,
     OrthogonalSparseCoder,
+    PriorDisplay,
+    interpret_network,
     map_blocks,
 )
 
@@ -189,6 +191,22 @@ def test_layers_of_images_say_that_they_read_numpy(device, rng):
             call(to_device(images, device))
     with pytest.raises(TypeError, match=message):
         conv.inverse_transform(to_device(conv.transform(images), device))
+
+
+def test_networks_are_interpreted_on_the_processor(device, X):
+    layers = [(np.eye(6)[:4], -np.ones(4)), (np.ones((2, 4)), np.zeros(2))]
+    expected = interpret_network(layers, X).predict(X)
+    pairs = [tuple(to_device(each, device) for each in pair) for pair in layers]
+    x = to_device(X, device)
+    np.testing.assert_array_equal(interpret_network(pairs, x).predict(x), expected)
+
+
+def test_a_prior_is_plotted_for_samples_anywhere(device, X):
+    pytest.importorskip("matplotlib").use("agg")
+    coder = CODERS["laplace"].fit(X)
+    expected = PriorDisplay.from_estimator(coder, X).projections
+    found = PriorDisplay.from_estimator(coder, to_device(X, device)).projections
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_what_was_fitted_with_dispatch_is_used_with_it(device, X):

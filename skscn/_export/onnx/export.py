@@ -11,6 +11,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._data.sklearn_compat import import_optional
+from skscn._export.fitted_parameters import last_step
 
 
 def register_onnx_converters():
@@ -153,8 +154,8 @@ def _convert(model, X, *, options, target_opset):
         initial_types=_input_types(model, X),
         target_opset=target_opset,
     )
-    if is_classifier(_last_step(model)) and not _has_own_options(model, options):
-        last = {id(_last_step(model)): {"zipmap": False}}
+    if is_classifier(last_step(model)) and not _has_own_options(model, options):
+        last = {id(last_step(model)): {"zipmap": False}}
         try:
             return convert(options={**(options or {}), **last})
         except NameError as error:  # skl2onnx raises it for options it does not have
@@ -175,16 +176,9 @@ def _without_passthrough(model):
     return Pipeline(steps) if steps else model
 
 
-def _last_step(model):
-    """Return the last step, of a Pipeline in a Pipeline too."""
-    while isinstance(model, Pipeline):
-        model = model.steps[-1][1]
-    return model
-
-
 def _has_own_options(model, options):
     """Return whether the options of the last step are given."""
-    last = _last_step(model)
+    last = last_step(model)
     return bool({id(last), type(last)} & set(options or ()))
 
 
@@ -272,6 +266,11 @@ def _check_steps(name, step):
         raise TypeError(
             f"Step {name!r} is {step!r}, which has no ONNX converter. skscn has "
             f"converters for {', '.join(names)}."
+        )
+    elif getattr(step, "out_activation_", None) == "exp":
+        raise TypeError(
+            f"Step {name!r} is {step!r}, and skl2onnx has no exponential output of a "
+            "perceptron. Export the model by torch.onnx.export(to_torch(model), ...)."
         )
 
 
