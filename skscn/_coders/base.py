@@ -42,6 +42,7 @@ from skscn._data.sklearn_compat import (
     FitCallbacks,
     Interval,
     StrOptions,
+    VersionMixin,
     as_numpy,
     atomic_fit,
     to_sparse_interface,
@@ -66,6 +67,7 @@ SLOW_ENCODING_FACTOR = 10
 
 
 class BaseCoder(
+    VersionMixin,
     LikelihoodMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,

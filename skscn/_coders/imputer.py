@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skscn._coders.base import BaseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.inputs import FLOAT_DTYPES, check_numpy_input, load_in_memory
-from skscn._data.sklearn_compat import atomic_fit
+from skscn._data.sklearn_compat import VersionMixin, atomic_fit
 
 # The default coder has one atom for so many features and for so many samples: with more
 # atoms the imputed values fit the noise.
@@ -21,7 +21,9 @@ FEATURES_PER_ATOM = 3
 ROWS_PER_ATOM = 5
 
 
-class SparseCodingImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class SparseCodingImputer(
+    VersionMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
     """Imputation of missing values by a model of sparse codes.
 
     A coder learns from the measured values. A missing value is replaced by its

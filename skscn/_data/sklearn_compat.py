@@ -1,13 +1,16 @@
 """The only module that imports private or very new parts of scikit-learn."""
 
+import warnings
 from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.base import _fit_context
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
@@ -38,6 +41,7 @@ __all__ = [
     "FitCallbacks",
     "Interval",
     "StrOptions",
+    "VersionMixin",
     "array_namespace",
     "as_numpy",
     "atomic_fit",
@@ -48,6 +52,36 @@ __all__ = [
     "import_optional",
     "to_sparse_interface",
 ]
+
+
+class VersionMixin:
+    """Record the version of skscn in files, and warn where another version loads them.
+
+    scikit-learn does this for its own estimators only. The mixin comes before them in
+    the list of base classes.
+    """
+
+    def __getstate__(self):
+        state: Any = super().__getstate__()
+        return {**state, "_skscn_version": _skscn_version()}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_skscn_version", "unknown")
+        if version != _skscn_version():
+            warning = InconsistentVersionWarning(
+                estimator_name=f"{type(self).__name__} of skscn",
+                current_sklearn_version=_skscn_version(),
+                original_sklearn_version=version,
+            )
+            warnings.warn(warning, stacklevel=2)
+        super().__setstate__(state)  # type: ignore[misc]
+
+
+def _skscn_version():
+    import skscn  # not at the top, because the package imports this module
+
+    return skscn.__version__
 
 
 def atomic_fit(method, *, skip_nested=True):

@@ -17,7 +17,12 @@ from skscn._data.inputs import (
     check_weights,
     load_in_memory,
 )
-from skscn._data.sklearn_compat import Interval, StrOptions, atomic_fit
+from skscn._data.sklearn_compat import (
+    Interval,
+    StrOptions,
+    VersionMixin,
+    atomic_fit,
+)
 from skscn._detection import image_layers
 from skscn._detection.quantiles import weighted_quantiles
 from skscn._detection.table_model import TableModel
@@ -35,7 +40,7 @@ TUKEY_FACTOR = 1.5  # interquartile ranges from the first quartile to the thresh
 THRESHOLD_MARGIN = 1e-12
 
 
-class SparseCodingDetector(OutlierMixin, BaseEstimator):
+class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     """Anomaly detection by likelihood, with explanations.
 
     The score of a sample is a log-likelihood with two terms::

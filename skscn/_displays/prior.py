@@ -160,8 +160,16 @@ class PriorDisplay:
             reset=False,
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
         )
         projections = np.ravel(safe_sparse_dot(X, atom[:, None]))
+        n_missing = np.count_nonzero(np.isnan(projections))
+        if n_missing:
+            raise ValueError(
+                f"{n_missing} of {len(projections)} samples have missing values, and "
+                "their projections are not known. Give X without these samples, or "
+                "estimator.impute(X)."
+            )
         projections = projections - mean @ atom
         margin = 0.05 * max(np.ptp(projections), np.finfo(float).tiny)
         low, high = projections.min() - margin, projections.max() + margin

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logit
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler
 
 from skscn._images.layers.pooling import WindowPooling1D
@@ -66,6 +67,13 @@ class ConvolutionParameters:
     contrast: tuple | None
     encoder: EncoderParameters
     split_sign: bool
+
+
+def last_step(model):
+    """Return the last step of a Pipeline, of a Pipeline in a Pipeline too."""
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    return model
 
 
 def encoder_parameters(coder):

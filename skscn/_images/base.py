@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import check_not_dask, check_numpy_input, is_remote, remote_rows
-from skscn._data.sklearn_compat import check_feature_names_in
+from skscn._data.sklearn_compat import VersionMixin, check_feature_names_in
 from skscn._data.stored_arrays import NO_MISSING_VALUES
 from skscn._data.validation import compute_dtype
 from skscn._images.image_source import ImageSource, stream
@@ -32,7 +32,7 @@ IMAGE_DTYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "u2", "i2", 
 READER = "Layers of images"  # the name in errors for arrays that are not NumPy's
 
 
-class BaseImageTransformer(TransformerMixin, BaseEstimator):
+class BaseImageTransformer(VersionMixin, TransformerMixin, BaseEstimator):
     """A transformer of images. A concrete class learns, and returns its layer."""
 
     _read_types = IMAGE_DTYPES

@@ -17,7 +17,12 @@ from skscn._core.moments import DataMoments, data_moments
 from skscn._data.blas_threads import single_blas_thread
 from skscn._data.inputs import check_numpy_input, load_in_memory
 from skscn._data.parallel import sum_over_rows, worker_pool
-from skscn._data.sklearn_compat import Interval, atomic_fit, check_sample_weight
+from skscn._data.sklearn_compat import (
+    Interval,
+    VersionMixin,
+    atomic_fit,
+    check_sample_weight,
+)
 from skscn._data.validation import check_squares
 
 FLOAT_DTYPES = [np.float64, np.float32]
@@ -40,7 +45,7 @@ def in_memory(method):
     return call
 
 
-class FlooredScaler(StandardScaler):
+class FlooredScaler(VersionMixin, StandardScaler):
     """Standardization with a lower bound of the scale.
 
     The mean of every feature is subtracted, and the feature is divided by
@@ -141,7 +146,7 @@ class FlooredScaler(StandardScaler):
         return tags
 
 
-class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
+class StreamingRidgeClassifier(VersionMixin, ClassifierMixin, BaseEstimator):
     """Ridge classification of standardized features, from sums over samples.
 
     With targets t of ±1 for every class and features z standardized by

@@ -57,8 +57,9 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
     TypeError
         If the model is of a kind that cannot be read.
     ValueError
-        If it has a layer that cannot be read, if it has no hidden layer, or if X has
-        another shape than the model takes.
+        If it has a layer that cannot be read, if it has no hidden layer, if weights are
+        NaN or infinite, if X has another shape than the model takes, or if the input of
+        a layer is too large or too small for its squares.
 
     See Also
     --------
@@ -94,7 +95,7 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
             f"{network.name}: no hidden layer, no weights that a ReLU follows."
             f"{hint if isinstance(model, list | tuple) else ''}"
         )
-    samples = None if X is None else network.prepare(X)
+    samples = None if X is None else network.samples(X)
     return NetworkReport(network, samples, max_rows)
 
 

@@ -16,7 +16,7 @@ from skscn._images.convolution import ConvSparseCoder
 from skscn._images.layers.base import compute_maps
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
-from skscn._interpretation.network import Network
+from skscn._interpretation.network import Network, to_array
 from skscn._interpretation.operations import AffineLayer, ConvolutionLayer, Function
 from skscn._interpretation.torch_modules import is_module, read_module, to_array
 
@@ -39,6 +39,26 @@ def read_model(model, *, readout=True):
     readout : bool, default=True
         Whether the last pair of a list of arrays is not followed by a ReLU.
     """
+    network = _read(model, readout)
+    for layer in network.operations:
+        if isinstance(layer, AffineLayer):
+            _check_finite(network.name, layer)
+    return network
+
+
+def _check_finite(name, layer):
+    """Raise ValueError if weights or biases of a layer are not finite."""
+    for kind, values in (("weights", layer.weight), ("biases", layer.bias)):
+        n_wrong = values.size - np.count_nonzero(np.isfinite(values))
+        if n_wrong:
+            raise ValueError(
+                f"{name}, {layer.name}: {n_wrong} of {values.size} {kind} are NaN or "
+                "infinite, as after a training that diverged. Train with a lower "
+                "learning rate."
+            )
+
+
+def _read(model, readout):
     if isinstance(model, Pipeline):
         return _read_pipeline(model)
     if isinstance(model, MLPClassifier | MLPRegressor):
@@ -213,8 +233,8 @@ def _check_pair(i, pair):
             "[(weight, bias)] for one; [(W.T, b) for W, b in zip(coefs_, intercepts_)] "
             "of scikit-learn."
         )
-    weight, bias = pair
-    check = partial(check_array, dtype=FLOAT_DTYPES, copy=True)
+    weight, bias = map(to_array, pair)
+    check = partial(check_array, dtype=FLOAT_DTYPES, copy=True, ensure_all_finite=False)
     weight = check(weight, input_name=f"Weight {i}")
     bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
     bias = check(bias, ensure_2d=False, input_name=f"Bias {i}")

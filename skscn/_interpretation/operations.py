@@ -156,6 +156,38 @@ class Function(Operation):
 
 
 @dataclass(frozen=True)
+class AxisFunction(Operation):
+    """A function along one axis, for example a softmax of torch.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+        Maps samples and the keyword `axis` to outputs.
+    dim : int
+        The axis in torch, where maps are (n_samples, channels, height, width).
+    """
+
+    name: str
+    function: Callable
+    dim: int
+
+    def __call__(self, samples):
+        axes = (0, 3, 1, 2) if samples.ndim == 4 else range(samples.ndim)
+        return self.function(samples, axis=axes[self.dim])
+
+    def output_shape(self, shape):
+        n_axes = len(shape) + 1
+        if not -n_axes < self.dim < n_axes or self.dim == 0:
+            raise ValueError(
+                f"{self.name} has dim={self.dim}, but is read along dim=1"
+                f"{f' to {n_axes - 1}' if n_axes > 2 else ''} of tensors with "
+                f"{n_axes} dimensions."
+            )
+        return shape
+
+
+@dataclass(frozen=True)
 class WindowPooling(Operation):
     """The maximum or the mean over windows of every map, as in torch.
 
@@ -273,7 +305,14 @@ def hidden_layer_blocks(operations, samples):
     for block in sample_blocks(operations, samples):
         values, index = samples[block], 0
         for operation in operations:
-            outputs = operation(values)
+            with np.errstate(over="ignore", invalid="ignore"):
+                outputs = operation(values)
+            if not np.isfinite(outputs).all():
+                raise ValueError(
+                    f"{getattr(operation, 'name', type(operation).__name__)}: outputs "
+                    f"exceed the largest number of {outputs.dtype}. Scale the samples, "
+                    "or the weights."
+                )
             if operation.is_hidden:
                 yield block, index, operation, values, outputs
                 index += 1

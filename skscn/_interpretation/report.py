@@ -18,9 +18,9 @@ from skscn._interpretation.inference import (
 from skscn._interpretation.layer_analysis import analyze_layers
 from skscn._interpretation.layer_report import format_table
 from skscn._interpretation.model_readers import read_model
+from skscn._interpretation.network import to_array
 from skscn._interpretation.operations import AffineLayer
 from skscn._interpretation.repair import RepairResult, repair_operations
-from skscn._interpretation.torch_modules import to_array
 
 
 class NetworkReport:
@@ -282,7 +282,7 @@ class NetworkReport:
         densities = {i: check_density(self.layers[i]) for i in indices}
         with single_blas_thread():
             return network_log_likelihood(
-                self._network.operations, densities, self._network.prepare(X)
+                self._network.operations, densities, self._network.samples(X)
             )
 
     def repair(self, X=None, y=None, *, priors="bias", atoms=False, refit=False):
@@ -373,7 +373,7 @@ class NetworkReport:
             outputs, converged = run_network(
                 self._network.operations,
                 self.layers,
-                self._network.prepare(X),
+                self._network.samples(X),
                 inference,
                 n_steps,
                 index=index,

@@ -203,8 +203,8 @@ def _restore_filters(layer, project, alpha, orthonormal):
     """Write free filters, or those of the nearest orthonormal atoms."""
     conv = convolution_parameters(layer)
     weight, bias = trained_array(project.weight), trained_array(project.bias)
-    is_unchanged = np.array_equal(weight, conv.weight.astype(weight.dtype))
-    is_unchanged &= np.array_equal(bias, conv.bias.astype(bias.dtype))
+    is_unchanged = trained_array(project.weight, conv.weight) is conv.weight
+    is_unchanged &= trained_array(project.bias, conv.bias) is conv.bias
     if is_unchanged and alpha is layer.alpha_:
         return
     filters = weight.reshape(conv.n_groups, -1, *weight.shape[1:])

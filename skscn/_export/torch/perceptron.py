@@ -3,11 +3,12 @@
 from collections import OrderedDict
 
 import numpy as np
+import torch
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
 from skscn._export.torch.weights import (
-    check_no_nan_weights,
+    check_weights,
     linear_module,
     trained_array,
 )
@@ -18,8 +19,16 @@ WITHOUT_EFFECT = (nn.Identity, nn.Flatten, nn.Dropout)
 PROBABILITIES = (nn.Softmax, nn.LogSoftmax)
 
 
+class Exponential(nn.Module):
+    """exp(x), the mean of a Poisson distribution."""
+
+    def forward(self, x):
+        """Return the exponential."""
+        return torch.exp(x)
+
+
 def perceptron_module(name, perceptron, options):
-    """Return the module of a fitted perceptron, up to its scores."""
+    """Return the module of a fitted perceptron, up to its scores or its values."""
     if perceptron.out_activation_ == "logistic" and perceptron.n_outputs_ > 1:
         raise TypeError(
             f"Step {name!r} predicts several labels of a sample, which has no torch "
@@ -34,6 +43,8 @@ def perceptron_module(name, perceptron, options):
         if i < last:
             activation = MODULES.get(perceptron.activation, nn.Identity)
             modules[f"activation{i}"] = activation()
+    if perceptron.out_activation_ == "exp":
+        modules["mean"] = Exponential()
     if perceptron.n_outputs_ == 1:
         modules["flatten"] = nn.Flatten(0)
     return nn.Sequential(modules)
@@ -96,7 +107,7 @@ def _layers(module, is_classifier):
         layers.pop()  # MLPClassifier computes probabilities itself
     for i, (name, layer) in enumerate(layers):
         if i % 2 == 0 and isinstance(layer, nn.Linear):
-            check_no_nan_weights(name, layer)
+            check_weights(name, layer)
         elif i % 2 == 0 or type(layer) not in ACTIVATIONS:
             raise _not_a_perceptron(f"its part {name!r} is {layer}")
     activations = {ACTIVATIONS[type(layer)] for _, layer in layers[1::2]}
