@@ -362,6 +362,39 @@ def test_scores_are_finite_for_numbers_of_any_size(scale):
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "exponent"),
+    [
+        (np.float32, -90),
+        (np.float32, 50),
+        (np.float64, -1000),
+        (np.float64, -100),
+        (np.float64, 900),
+    ],
+)
+def test_scores_of_scaled_data_are_equal(dtype, exponent):
+    """They have the same bits for powers of two; other factors round the data."""
+    X = with_missing(mixed_table(200, 0), 0).astype(dtype)
+    factor, tol = 2.0**exponent, 1e3 * np.finfo(dtype).eps
+    scores = SparseCodingDetector().fit(X).score_samples(X)
+    scaled = X * dtype(factor)
+    same = SparseCodingDetector().fit(scaled).score_samples(scaled)
+    np.testing.assert_array_equal(same, scores)
+    scaled = X * dtype(0.7 * factor)
+    close = SparseCodingDetector().fit(scaled).score_samples(scaled)
+    np.testing.assert_allclose(close, scores, rtol=tol, atol=10 * tol)
+
+
+@pytest.mark.parametrize("exponent", [-400, -20, 400])
+def test_without_scaling_scores_change_by_the_jacobian(exponent):
+    X = np.random.default_rng(0).laplace(size=(200, 6)) @ random_orthonormal(6, 6)
+    detector = SparseCodingDetector(scaling=None)
+    scores = detector.fit(X).score_samples(X)
+    scaled = detector.fit(2.0**exponent * X).score_samples(2.0**exponent * X)
+    expected = scores - 6 * exponent * np.log(2)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.int64, np.uint8, bool])
 def test_other_dtypes_are_scored(dtype):
     X = (np.random.default_rng(0).normal(size=(60, 5)) > 0).astype(dtype)
