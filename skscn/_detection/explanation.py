@@ -109,6 +109,32 @@ def explain_log_likelihood(rows, model):
     return coefficients, residual + log_volume, attributions
 
 
+def rounding_error_bound(rows, model):
+    """Bound the rounding errors of log p of dense rows, to first order.
+
+    With p features, each of k projections of a row x has an error of at most p · eps ·
+    ‖x − mean‖, and the gradient of log p multiplies it. The terms are functions of the
+    projections and of the residual, and their sum has k + 1 of them.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+    model : SparseModel
+        In float64, with a `PosteriorMeanEncoder`.
+    """
+    rows = reconstruct_missing(rows, model=model)
+    centered = rows if model.mean is None else rows - model.mean
+    projections = centered @ model.components.T
+    terms = np.column_stack(_log_density_terms(centered, projections, model))
+    codes = model.encoder.encode(projections.copy())
+    residual = centered - codes @ model.components
+    gradient = np.linalg.norm(residual, axis=1) / model.encoder.noise_variance
+    n_components, n_features = model.components.shape
+    error = n_features * np.sqrt(n_components) * np.linalg.norm(centered, axis=1)
+    error = error * gradient + (n_components + 1) * np.abs(terms).sum(axis=1)
+    return np.finfo(float).eps * error
+
+
 def _log_density_terms(centered, projections, model):
     encoder, residual = model.encoder, np.zeros(len(centered))
     if model.n_free:  # otherwise the residual is rounding error

@@ -18,7 +18,7 @@ from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
 from skscn._interpretation.network import Network, to_array
 from skscn._interpretation.operations import AffineLayer, ConvolutionLayer, Function
-from skscn._interpretation.torch_modules import is_module, read_module, to_array
+from skscn._interpretation.torch_modules import is_module, read_module
 
 FLOAT_DTYPES = [np.float64, np.float32]
 MODEL_KINDS = (
