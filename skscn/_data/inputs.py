@@ -106,6 +106,7 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
 
 def check_codes(estimator, X, n_components):
     """Return codes as floats: dense, CSR, or on a device."""
+    X = mark_missing(X)
     check_same_device(estimator, X, "inverse_transform")
     codes = _to_device_rows(X, partial(check_array, estimator=estimator))
     if codes is None:

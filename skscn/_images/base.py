@@ -13,7 +13,13 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._data.blocks import blockwise
-from skscn._data.inputs import check_not_dask, check_numpy_input, is_remote, remote_rows
+from skscn._data.inputs import (
+    check_not_dask,
+    check_numpy_input,
+    is_remote,
+    mark_missing,
+    remote_rows,
+)
 from skscn._data.sklearn_compat import VersionMixin, check_feature_names_in
 from skscn._data.stored_arrays import NO_MISSING_VALUES
 from skscn._data.validation import compute_dtype
@@ -114,6 +120,7 @@ class BaseImageTransformer(VersionMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_numpy_input(X, READER)
+        X = mark_missing(X)
         X = check_array(X, dtype=IMAGE_DTYPES[:2], allow_nd=True, estimator=self)
         n_features_out = int(np.prod(self.map_shape_))
         if X.shape[1:] not in (self.map_shape_, (n_features_out,)):
@@ -219,6 +226,7 @@ class BaseImageTransformer(VersionMixin, TransformerMixin, BaseEstimator):
         stored shape.
         """
         check_numpy_input(X, READER)
+        X = mark_missing(X)
         remote = is_remote(X, IMAGE_DTYPES)
         is_flat = sparse.issparse(X) or _n_dimensions(X) < 3
         to_images = self._rows_to_images if is_flat else self._array_to_images

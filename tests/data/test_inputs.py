@@ -7,11 +7,14 @@ from scipy import sparse
 from sklearn.base import clone
 
 from skscn import (
+    ConvSparseCoder,
     FlooredScaler,
     NonNegativeSparseCoder,
     OrthogonalSparseCoder,
     SparseCodingDetector,
     SparseCodingImputer,
+    SparseCodingNetwork,
+    SpatialPool,
     StreamingRidgeClassifier,
     iter_patches,
 )
@@ -53,6 +56,29 @@ def test_masked_features_are_refused_where_missing_values_are(X):
         StreamingRidgeClassifier().fit(masked, y)
     with pytest.raises(ValueError, match="contains NaN"):
         StreamingRidgeClassifier().fit(X[:, :2], np.ma.masked_equal(y, 1))
+
+
+@pytest.mark.parametrize(
+    "Estimator", [ConvSparseCoder, SpatialPool, SparseCodingNetwork]
+)
+def test_masked_images_and_codes_are_refused(Estimator, rng):
+    images = rng.normal(size=(9, 8, 8))
+    masked = np.ma.masked_greater(images, 2)
+    layer = make_estimator(Estimator).fit(images)
+    for call in (clone(layer).fit, layer.transform):
+        for X in (masked, masked.reshape(9, 64)):
+            with pytest.raises(ValueError, match="contains NaN"):
+                call(X)
+    codes = layer.transform(images)
+    with pytest.raises(ValueError, match="contains NaN"):
+        layer.inverse_transform(np.ma.masked_equal(codes, codes.max()))
+
+
+def test_masked_codes_are_refused(rng):
+    X = rng.normal(size=(9, 4))
+    coder = OrthogonalSparseCoder(3, alpha=0.1, max_iter=0).fit(X)
+    with pytest.raises(ValueError, match="contains NaN"):
+        coder.inverse_transform(np.ma.masked_greater(coder.transform(X), 0))
 
 
 @each_with_missing

@@ -127,3 +127,27 @@ def test_errors_of_the_classifier_change_nothing(labeled):
     with pytest.raises(ValueError, match="overflow"):
         classifier.partial_fit(X * 1e200, y)
     assert vars(classifier) == before
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["a", "bcd"],
+        np.array(["a", "bcd", "e"], dtype=object),
+        [False, True],
+        [-5, 10**12],
+        np.array([0, 200], dtype=np.uint8),
+        [0.0, 1.0, 7.0],
+    ],
+)
+def test_classes_may_have_any_type(classes, rng):
+    classes = np.asarray(classes)
+    y = classes[rng.integers(0, len(classes), size=60)]
+    X = rng.normal(size=(60, 4)) + 9 * (y[:, None] == classes[:1])
+    found, expected = StreamingRidgeClassifier().fit(X, y), RidgeClassifier().fit(X, y)
+    np.testing.assert_array_equal(found.classes_, classes)
+    predicted = found.predict(X)
+    assert predicted.dtype == expected.predict(X).dtype
+    np.testing.assert_array_equal(predicted == classes[0], y == classes[0])
+    streamed = StreamingRidgeClassifier().partial_fit(X, y, classes=classes)
+    np.testing.assert_array_equal(streamed.predict(X), predicted)

@@ -145,3 +145,25 @@ def test_a_constant_image_is_returned_unchanged():
     missing[5:20, 3:12] = True
     incomplete = np.where(missing, 0, image).astype(np.uint8)
     np.testing.assert_array_equal(inpaint_image(incomplete, missing), image)
+
+
+def test_an_opaque_alpha_channel_stays(rng):
+    image = rng.integers(0, 256, size=(24, 24, 4)).astype(np.uint8)
+    image[..., 3] = 255
+    restored = denoise_image(image, 20, channel_axis=-1, n_refinements=0)
+    np.testing.assert_array_equal(restored[..., 3], 255)
+    colors = denoise_image(image[..., :3], 20, channel_axis=-1, n_refinements=0)
+    np.testing.assert_array_equal(restored[..., :3], colors)
+    first = denoise_image(
+        np.moveaxis(image, -1, 0), 20, channel_axis=0, n_refinements=0
+    )
+    np.testing.assert_array_equal(np.moveaxis(first, 0, -1), restored)
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf, 1e30, -999.0])
+def test_pixels_under_a_mask_do_not_count(garbage, rng):
+    image, mask = rng.normal(size=(20, 20)), rng.random((20, 20)) < 0.2
+    options = {"n_passes": 2, "sigma": 0.1}
+    expected = inpaint_image(np.where(mask, 0.0, image), mask, **options)
+    found = inpaint_image(np.where(mask, garbage, image), mask, **options)
+    np.testing.assert_array_equal(found, expected)
