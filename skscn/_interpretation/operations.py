@@ -268,6 +268,16 @@ def _count_positions(name, grid):
     return grid.grid_shape
 
 
+def compute_dtype(operations, samples):
+    """Return the wider dtype of the samples and of the weights.
+
+    In the dtype of the samples, rounded weights would deviate from those of the model
+    by the level of the samples times their rounding error.
+    """
+    layers = (each for each in operations if isinstance(each, AffineLayer))
+    return np.result_type(samples.dtype, *(layer.weight.dtype for layer in layers))
+
+
 def sample_blocks(operations, samples):
     """Return slices of samples small enough that their patches stay in memory.
 
@@ -302,8 +312,10 @@ def hidden_layer_blocks(operations, samples):
     inputs, outputs : ndarray
         Of the layer, for the samples of the block.
     """
+    dtype = compute_dtype(operations, samples)
+    operations = [operation.astype(dtype) for operation in operations]
     for block in sample_blocks(operations, samples):
-        values, index = samples[block], 0
+        values, index = samples[block].astype(dtype, copy=False), 0
         for operation in operations:
             with np.errstate(over="ignore", invalid="ignore"):
                 outputs = operation(values)

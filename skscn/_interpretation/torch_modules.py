@@ -65,6 +65,24 @@ def _leaves(module, path=""):
     """Yield paths and modules of nested Sequentials in order, repeated ones too."""
     import torch
 
+    check_plain_module(path, module)
+    if isinstance(module, torch.nn.Sequential):
+        # named_children would leave out repetitions of a module.
+        for child_name, child in module._modules.items():
+            yield from _leaves(child, f"{path}.{child_name}" if path else child_name)
+    else:
+        yield path or "0", module
+
+
+def check_plain_module(path, module):
+    """Raise ValueError if the outputs of a module are not those of its class in torch.
+
+    Parameters
+    ----------
+    path : str
+        Of the module in its network; empty for the network itself.
+    module : Module
+    """
     name = f"{path or 'The module'} {type(module).__name__}"
     if getattr(module, "has_uninitialized_params", bool)():
         raise ValueError(
@@ -77,18 +95,12 @@ def _leaves(module, path=""):
             "remove_weight_norm after those, or by remove() of their handle."
         )
     definer = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
-    if not definer.__module__.startswith("torch."):
+    if "forward" in vars(module) or not definer.__module__.startswith("torch."):
         raise ValueError(
             f"{name} has a forward of its own, which cannot be read. Give a "
             "torch.nn.Sequential of torch layers, or the estimator of scikit-learn "
             "that the module was exported from."
         )
-    if isinstance(module, torch.nn.Sequential):
-        # named_children would leave out repetitions of a module.
-        for child_name, child in module._modules.items():
-            yield from _leaves(child, f"{path}.{child_name}" if path else child_name)
-    else:
-        yield path or "0", module
 
 
 def _read_leaf(path, module):

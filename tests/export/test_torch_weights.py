@@ -46,7 +46,7 @@ def test_weights_without_values_are_refused():
     for wrong in (network.to("meta"), perceptron(6, 5, 3).to("meta")):
         with pytest.raises(ValueError, match="no values: it is on the meta device"):
             from_torch(wrong)
-    with pytest.raises(ValueError, match=r"Step '0' is lazy.* Run the network once"):
+    with pytest.raises(ValueError, match=r"0 LazyLinear is lazy.* Run the module once"):
         from_torch(nn.Sequential(nn.LazyLinear(3)))
 
 

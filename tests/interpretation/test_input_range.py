@@ -119,3 +119,33 @@ def test_arrays_may_be_tensors(rng):
     perceptron = fitted_perceptron(X)
     report = interpret_network(perceptron, samples)
     np.testing.assert_array_equal(report.predict(samples), perceptron.predict(X))
+
+
+@pytest.mark.parametrize("level", [0, 1e3, 1e5])
+@pytest.mark.parametrize("unit", [1e-12, 1, 1e12])
+def test_samples_in_single_precision_have_the_report_of_the_same_numbers(
+    level, unit, rng
+):
+    X = rng.laplace(size=(200, 8)) @ rng.normal(size=(8, 8))
+    X = (unit * (X / X.std(axis=0) + level)).astype(np.float32)
+    (weight, bias), *others = random_layers()
+    layers = [(weight / unit, bias - level * weight.sum(axis=1)), *others]
+    report, expected = (
+        interpret_network(layers, each) for each in (X, X.astype(np.float64))
+    )
+    for found, layer in zip(report.layers, expected.layers, strict=True):
+        for name, value in layer.to_dict().items():
+            if name != "layer":
+                approximately = pytest.approx(value, rel=1e-9, nan_ok=True)
+                assert found.to_dict()[name] == approximately
+        spread = np.sqrt(2 * layer.objective_zero)
+        np.testing.assert_allclose(found.mean, layer.mean, atol=1e-9 * spread)
+    for inference in ("relu", "exact", "unrolled", "hard", "mean"):
+        found = report.predict(X, inference=inference)
+        assert found.dtype == np.float32
+        values = expected.predict(X.astype(np.float64), inference=inference)
+        spread = np.abs(values - values.mean(axis=0)).max()
+        np.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-6 * spread)
+    np.testing.assert_allclose(
+        report.score_samples(X), expected.score_samples(X.astype(np.float64))
+    )

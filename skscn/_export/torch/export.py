@@ -160,8 +160,9 @@ def from_torch(network, *, classes=None, orthonormal=False):
         If `network` has another type or other layers.
     ValueError
         If a prior of signed codes is negative; if weights are not finite, or have no
-        values since they are on the meta device or belong to a lazy module; if layers
-        were added to the network, removed from it or replaced by others; if the numbers
+        values since they are on the meta device or belong to a lazy module; if a
+        perceptron has hooks, or a module with a forward of its own; if layers were
+        added to the network, removed from it or replaced by others; if the numbers
         of outputs and classes differ, or there are duplicate classes.
 
     Warns

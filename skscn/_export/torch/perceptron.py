@@ -12,6 +12,7 @@ from skscn._export.torch.weights import (
     linear_module,
     trained_array,
 )
+from skscn._interpretation.torch_modules import check_plain_module
 
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "logistic"}
 MODULES = {name: module for module, name in ACTIVATIONS.items()}
@@ -79,6 +80,7 @@ def sequential_to_perceptron(module, classes):
     """
     if not isinstance(module, nn.Sequential):
         raise _not_a_perceptron(f"{type(module).__name__} is neither")
+    check_plain_module("", module)
     linears, activation = _layers(module, classes is not None)
     coefs = [trained_array(linear.weight.T) for linear in linears]
     intercepts = [
@@ -98,14 +100,19 @@ def sequential_to_perceptron(module, classes):
 def _layers(module, is_classifier):
     """Return the linear layers and the name of the activation between them."""
     # Not named_children, which leaves out a module that is used a second time.
+    layers = list(module._modules.items())
+    if _flattens_single_output(layers):
+        layers.pop()
     layers = [
         (name, layer)
-        for name, layer in module._modules.items()
+        for name, layer in layers
         if not isinstance(layer, WITHOUT_EFFECT)
+        or getattr(layer, "start_dim", 1) != 1  # of a Flatten that joins samples
     ]
     if is_classifier and _ends_in_probabilities(layers):
         layers.pop()  # MLPClassifier computes probabilities itself
     for i, (name, layer) in enumerate(layers):
+        check_plain_module(name, layer)
         if i % 2 == 0 and isinstance(layer, nn.Linear):
             check_weights(name, layer)
         elif i % 2 == 0 or type(layer) not in ACTIVATIONS:
@@ -117,6 +124,14 @@ def _layers(module, is_classifier):
         )
     linears = [layer for _, layer in layers[::2]]
     return linears, activations.pop() if activations else "identity"
+
+
+def _flattens_single_output(layers):
+    """Return whether the last layer returns a single output as scikit-learn does."""
+    if len(layers) < 2:
+        return False
+    is_single = getattr(layers[-2][1], "out_features", None) == 1
+    return is_single and isinstance(layers[-1][1], nn.Flatten)
 
 
 def _ends_in_probabilities(layers):

@@ -74,18 +74,14 @@ def trained_array(tensor, former=None):
 
 def check_weights(name, module):
     """Raise an error if weights have no values, or are not finite."""
-    modules = module.modules()
-    if any(getattr(each, "has_uninitialized_params", bool)() for each in modules):
-        raise ValueError(
-            f"Step {name!r} is lazy, and its weights have no values. Run the network "
-            "once."
-        )
     for key, weights in module.named_parameters():
         if weights.is_meta:
             raise ValueError(
                 f"The {key} of step {name!r} has no values: it is on the meta device. "
                 "Load it to another device."
             )
+        if weights.is_complex():
+            raise ValueError(f"The {key} of step {name!r} is complex.")
         n_wrong = int((~torch.isfinite(weights)).sum())
         if n_wrong:
             raise ValueError(
