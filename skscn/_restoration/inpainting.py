@@ -18,6 +18,8 @@ from skscn._restoration.validation import (
     check_patch_size,
     check_sigma,
     round_to_dtype,
+    scale_to_unit,
+    warn_small_sigma,
 )
 
 # Noise that the filter assumes, in standard deviations of the known pixels. The first
@@ -98,6 +100,11 @@ def inpaint_image(
         image of integers has no mask, if `sigma` is None, negative or has a wrong
         shape, or if a count is not a positive integer.
 
+    Warns
+    -----
+    UserWarning
+        If `sigma` is positive, but smaller than the rounding errors of integers.
+
     See Also
     --------
     denoise_image : Remove noise from an image.
@@ -144,9 +151,11 @@ def inpaint_image(
             "Give its standard deviation, or 0 if there is no noise."
         )
     sigma = check_sigma(sigma, pixels.shape[2])
+    warn_small_sigma(sigma, image.dtype)
     if not missing.any() and not sigma.any():
         return np.array(image)
     rng = check_random_state(random_state)
+    pixels, sigma, unit = scale_to_unit(pixels, sigma, ~missing)
     filled, std = fill_with_local_means(pixels, missing)
     min_level = max(MIN_NOISE_LEVEL, float(np.mean(sigma / std)))
     levels = np.geomspace(max(MAX_NOISE_LEVEL, min_level), min_level, n_passes)
@@ -167,7 +176,7 @@ def inpaint_image(
         missing, filled = np.True_, reconstructed  # all pixels are replaced
     inpainted = np.array(image)
     channels = channels_last(inpainted, channel_axis)
-    np.copyto(channels, round_to_dtype(filled, image.dtype), where=missing)
+    np.copyto(channels, round_to_dtype(filled, image.dtype, unit), where=missing)
     return inpainted
 
 

@@ -16,7 +16,7 @@ from skscn._restoration.patch_model import fit_patch_model
 from skscn._restoration.patches import divide_into_tiles, sample_patches
 
 
-def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng):
+def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng, unit=1.0):
     """Return a first pass for every kernel, with models of noisy patches.
 
     Parameters
@@ -29,15 +29,17 @@ def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng):
         Size of the sample of patches.
     rng : RandomState instance
         For the sample.
+    unit : float, default=1.0
+        Of the pixels, in the units of a fitted coder.
 
     Returns
     -------
     passes : list of (kernel, function)
     """
-    passes = []
+    passes, sigma = [], unit * transform.sigma
     for kernel in kernels:
         sample = transform.transform(sample_patches(pixels, kernel, max_patches, rng))
-        models = [fit_patch_model(coder, transform.sigma, rows) for rows in sample]
+        models = [fit_patch_model(coder, sigma, rows) for rows in sample]
         passes.append((kernel, partial(reconstruct_from_codes, models)))
     return passes
 

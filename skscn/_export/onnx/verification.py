@@ -1,6 +1,5 @@
 """Comparison of ONNX graphs with the models that they were converted from."""
 
-import warnings
 from importlib.util import find_spec
 
 import numpy as np
@@ -8,6 +7,8 @@ import onnx
 from scipy import sparse
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
+
+from skscn._core.caller_warnings import warn_caller
 
 MAX_SAMPLES = 100  # enough to find a wrong conversion, evaluated in milliseconds
 # Deviations of less are rounding errors of single precision, which square roots of
@@ -74,11 +75,10 @@ def _run_reference_evaluator(graph, feeds):
     try:
         return ReferenceEvaluator(graph).run(None, feeds)
     except Exception as error:  # an operator that it lacks, or supports in part
-        warnings.warn(
+        warn_caller(
             "The ONNX graph was not compared with the model, because the reference "
             f"evaluator of ONNX cannot run it ({error}). Install onnxruntime for the "
             "comparison, or switch it off by check=False.",
-            stacklevel=6,
         )
     return None
 
