@@ -45,8 +45,10 @@ def estimator_variants():
         yield Coder(alpha=0.1, prior="spike_slab", init="dct", center=False)
         # Few iterations: some checks fit to fewer samples than features. Then the
         # likelihood has no maximum, and rounding errors grow with every iteration.
+        yield Coder(n_nonzero_coefs=2, max_iter=3)
         yield Coder(alpha="auto", inference="mean", max_iter=3)
         yield Coder(alpha="auto", prior="spike_slab", max_iter=3, n_jobs=2)
+    yield skscn.OrthogonalSparseCoder(alpha=0.1, split_sign=True)
     yield skscn.ConvSparseCoder(kernel_size=3, contrast=0.1, depthwise=True, n_jobs=2)
     yield skscn.ConvSparseCoder(
         padding=3, stride=2, prior="spike_slab", whiten=None, center_patches=False

@@ -155,20 +155,28 @@ class LearningProblem(ABC):
 class MapProblem(LearningProblem):
     """MAP codes with given thresholds: the mean of min_a ½‖x − m − aD‖² + penalty(a).
 
+    The number of non-zero coefficients of a sample may be limited.
+
     Parameters
     ----------
     prior, center
         As of `LearningProblem`.
     alpha : ndarray of shape (n_components,)
         Thresholds, in the dtype of the data.
+    n_nonzero : int, default=None
+        The largest number of non-zero coefficients of a sample. None stands for no
+        limit.
     """
 
     alpha: np.ndarray
+    n_nonzero: int | None = None
 
     @property
     def encoder(self):
         """The encoder with the given thresholds; it also orients initial atoms."""
-        return MapEncoder.from_thresholds(self.prior, self.alpha, self.alpha.dtype)
+        return MapEncoder.from_thresholds(
+            self.prior, self.alpha, self.alpha.dtype, n_nonzero=self.n_nonzero
+        )
 
     def start(self, data, components, parameters=None):
         return Iterate(components)

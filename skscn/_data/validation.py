@@ -101,6 +101,25 @@ def check_alpha(alpha, n_components, dtype):
     return thresholds
 
 
+def check_code_limit(n_nonzero_coefs, inference, *, learns_prior):
+    """Raise where the number of non-zero coefficients cannot be limited."""
+    if n_nonzero_coefs is None:
+        return
+    check_integers(n_nonzero_coefs=(n_nonzero_coefs, 1))
+    if learns_prior:
+        raise ValueError(
+            f"n_nonzero_coefs={n_nonzero_coefs} limits the codes of given thresholds, "
+            'but alpha="auto" learns the prior from the data. Use a number as alpha, '
+            "such as alpha=0, or n_nonzero_coefs=None."
+        )
+    if inference != "map":
+        raise ValueError(
+            f"n_nonzero_coefs={n_nonzero_coefs} limits posterior modes, but inference="
+            f"{inference!r} returns posterior means, which are never zero. Use "
+            'inference="map", or n_nonzero_coefs=None.'
+        )
+
+
 def check_no_sparse_nan(X):
     """Raise where CSR holds NaN: an entry that is not stored is zero, not missing."""
     if issparse(X) and np.isnan(X.data).any():
