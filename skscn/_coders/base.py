@@ -54,6 +54,7 @@ from skscn._data.validation import (
     check_n_components,
     check_not_tiny,
     check_only_missing,
+    check_same_shape,
     check_squares,
     warn_not_converged,
     warn_stalled,
@@ -128,13 +129,17 @@ class BaseCoder(
         ------
         ValueError
             If X is empty, infinite or complex, if a feature is NaN everywhere, if
-            n_components exceeds n_features, or if `alpha`, `init` or `sample_weight`
-            have a wrong shape or value.
+            n_components exceeds n_features, if `alpha`, `init` or `sample_weight` have
+            a wrong shape or value, or if a warm start has another number of components
+            or features.
         """
         is_warm = self.warm_start and hasattr(self, "components_")
         X = self._validate(X, reset=True)
         X, weights = drop_weightless(X, check_weights(sample_weight, X))
         init = as_numpy(self.components_ if is_warm else self.init)
+        if is_warm:
+            remedy = "Set warm_start=False to learn a new one."
+            check_same_shape(init, self.n_components, X.shape[1], remedy=remedy)
         init = check_initial_dictionary(init, X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], init)
         problem = self._problem(n_components, X.dtype)
@@ -194,7 +199,7 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            As `fit`, and if the number of features changes.
+            As `fit`, and if the number of features or of components changes.
         TypeError
             If X is a dask array or a tensor on a device: mini-batches are in memory.
         """
@@ -378,6 +383,8 @@ class BaseCoder(
             init = None
         if is_first:
             return init, check_n_components(self.n_components, X.shape[1], init)
+        remedy = "partial_fit goes on with them: call fit, or use clone first."
+        check_same_shape(self.components_, self.n_components, remedy=remedy)
         return init, self.components_.shape[0]
 
     def _buffered(self, X, weights, problem, n_components):

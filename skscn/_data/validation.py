@@ -56,6 +56,24 @@ def check_n_components(n_components, n_features, init=None):
     return n_components
 
 
+def check_same_shape(components, n_components, n_features=None, *, remedy):
+    """Raise where a fitted dictionary has another shape than what is to be learned.
+
+    `n_components` may be None.
+    """
+    n_atoms, n_before = components.shape
+    if n_components is not None and n_components != n_atoms:
+        raise ValueError(
+            f"n_components={n_components} was changed: the fitted dictionary has "
+            f"{n_atoms} atoms. {remedy}"
+        )
+    if n_features is not None and n_features != n_before:
+        raise ValueError(
+            f"X has n_features={n_features}, but the fitted dictionary has "
+            f"{n_before}. {remedy}"
+        )
+
+
 def check_initial_dictionary(init, n_features):
     """Return the name of an initial dictionary, or an array that is orthonormal."""
     if isinstance(init, str):
