@@ -25,6 +25,7 @@ from skscn._core.missing_values import (
 from skscn._core.online import OnlineState, RowBuffer, buffer_rows, update
 from skscn._core.problems import MapProblem, MarginalLikelihoodProblem
 from skscn._core.procrustes import polar_factor
+from skscn._core.signs import encode_and_split, split_array_api
 from skscn._data.blocks import blockwise
 from skscn._data.device_arrays import DeviceRows, check_not_on_device
 from skscn._data.inputs import (
@@ -49,10 +50,12 @@ from skscn._data.sklearn_compat import (
 )
 from skscn._data.validation import (
     check_alpha,
+    check_code_limit,
     check_initial_dictionary,
     check_n_components,
     check_not_tiny,
     check_only_missing,
+    check_same_shape,
     check_squares,
     warn_not_converged,
     warn_stalled,
@@ -62,6 +65,8 @@ from skscn._data.validation import (
 # Rows per component that a stream buffers before it starts from their principal axes:
 # the axes of fewer rows are those of noise.
 BUFFERED_ROWS_PER_COMPONENT = 2
+# The default threshold, where the number of coefficients is not limited.
+DEFAULT_ALPHA = 1.0
 # Encodings other than a threshold of dense rows take about ten times as long.
 SLOW_ENCODING_FACTOR = 10
 
@@ -87,7 +92,9 @@ class BaseCoder(
             Interval(Real, 0, None, closed="left"),
             StrOptions({"auto"}),
             "array-like",
+            None,
         ],
+        "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
         "inference": [StrOptions({"map", "mean"})],
         "center": ["boolean"],
         "init": [StrOptions({"pca", "dct", "random"}), "array-like"],
@@ -124,13 +131,17 @@ class BaseCoder(
         ------
         ValueError
             If X is empty, infinite or complex, if a feature is NaN everywhere, if
-            n_components exceeds n_features, or if `alpha`, `init` or `sample_weight`
-            have a wrong shape or value.
+            n_components exceeds n_features, if `alpha`, `init` or `sample_weight` have
+            a wrong shape or value, or if a warm start has another number of components
+            or features.
         """
         is_warm = self.warm_start and hasattr(self, "components_")
         X = self._validate(X, reset=True)
         X, weights = drop_weightless(X, check_weights(sample_weight, X))
         init = as_numpy(self.components_ if is_warm else self.init)
+        if is_warm:
+            remedy = "Set warm_start=False to learn a new one."
+            check_same_shape(init, self.n_components, X.shape[1], remedy=remedy)
         init = check_initial_dictionary(init, X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], init)
         problem = self._problem(n_components, X.dtype)
@@ -190,7 +201,7 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            As `fit`, and if the number of features changes.
+            As `fit`, and if the number of features or of components changes.
         TypeError
             If X is a dask array or a tensor on a device: mini-batches are in memory.
         """
@@ -244,12 +255,14 @@ class BaseCoder(
         Returns
         -------
         codes : {ndarray, CSR} of shape (n_samples, n_components)
-            In the dtype of X; CSR with `sparse_output=True`.
+            In the dtype of X; CSR with `sparse_output=True`. Twice as many columns with
+            `split_sign=True`.
 
         Raises
         ------
         ValueError
-            If X is infinite or has another number of features than in `fit`.
+            If X is infinite or has another number of features than in `fit`, or if
+            `n_nonzero_coefs` is given for codes that are not limited.
         """
         check_is_fitted(self)
         # Dense rows are read once: their codes tell which of them are not finite.
@@ -260,7 +273,8 @@ class BaseCoder(
         if isinstance(X, DeviceRows):
             if self.sparse_output:
                 check_not_on_device(X, "sparse_output=True", "Use False.")
-            return X.encode(model)
+            codes = X.encode(model)
+            return split_array_api(X.xp, codes) if self._splits_signs else codes
         is_fast = is_checked_later and self.inference == "map"
         work = X.shape[0] * self.components_.size
         work *= 1 if is_fast else SLOW_ENCODING_FACTOR
@@ -269,15 +283,16 @@ class BaseCoder(
                 encode = model.encode_to_csr
                 if contains_missing(X):
                     encode = partial(encode_to_csr_with_missing, model=model)
-                slices = list(map_rows(pool, encode, X))
+                slices = list(map_rows(pool, self._split(encode), X))
                 return to_sparse_interface(sparse.vstack(slices, format="csr"))
             out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
-            codes = map_rows_into(pool, model.encode, X, out)
+            encode = partial(model.encode, split_sign=self._splits_signs)
+            codes = map_rows_into(pool, encode, X, out)
         missing = np.flatnonzero(np.isnan(codes[:, 0]))
         if len(missing):
             rows = check_only_missing(X[missing], self)
-            function = partial(encode_with_missing, model=model)
-            codes[missing] = self._map_rows(function, rows, codes[missing])
+            encode = partial(encode_with_missing, model=model)
+            codes[missing] = self._map_rows(self._split(encode), rows, codes[missing])
         return codes
 
     @blockwise
@@ -286,8 +301,8 @@ class BaseCoder(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_components)
-            Codes.
+        X : {array-like, sparse matrix} of shape (n_samples, n_codes)
+            Codes, as `transform` returns them.
 
         Returns
         -------
@@ -297,11 +312,14 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            If X is not finite or does not have n_components columns.
+            If X is not finite or has another number of columns than the codes that
+            `transform` returns.
         """
         check_is_fitted(self)
         X = check_codes(self, X, self._n_features_out)
         atoms, mean = as_numpy(self.components_), as_numpy(self.mean_)
+        if self._splits_signs:
+            atoms = np.vstack([atoms, -atoms])
         if isinstance(X, DeviceRows):
             return X.multiply(atoms.astype(X.dtype, copy=False), mean)
         samples = safe_sparse_dot(X, atoms.astype(X.dtype, copy=False))
@@ -318,17 +336,33 @@ class BaseCoder(
 
     @property
     def _n_features_out(self):
-        return self.components_.shape[0]
+        return self.components_.shape[0] * (1 + self._splits_signs)
+
+    @property
+    def _splits_signs(self):
+        """Whether `transform` returns positive and negative parts of codes."""
+        return getattr(self, "split_sign", False)
+
+    def _split(self, encode):
+        """Return the function that encodes, or that encodes and splits signs."""
+        return (
+            partial(encode_and_split, encode=encode) if self._splits_signs else encode
+        )
 
     def _validate(self, X, *, reset, method="fit", finite="allow-nan"):
         return check_rows(self, X, reset=reset, method=method, finite=finite)
 
     def _problem(self, n_components, dtype):
-        prior = self._priors[self.prior]
-        if isinstance(self.alpha, str):
+        prior, n_nonzero = self._priors[self.prior], self.n_nonzero_coefs
+        learns_prior = isinstance(self.alpha, str)
+        check_code_limit(n_nonzero, self.inference, learns_prior=learns_prior)
+        if learns_prior:
             return MarginalLikelihoodProblem(prior, self.center)
-        alpha = check_alpha(as_numpy(self.alpha), n_components, dtype)
-        return MapProblem(prior, self.center, alpha)
+        alpha = self.alpha
+        if alpha is None:
+            alpha = DEFAULT_ALPHA if n_nonzero is None else 0.0
+        alpha = check_alpha(as_numpy(alpha), n_components, dtype)
+        return MapProblem(prior, self.center, alpha, n_nonzero)
 
     def _start_options(self, rows):
         return {
@@ -351,7 +385,9 @@ class BaseCoder(
             init = None
         if is_first:
             return init, check_n_components(self.n_components, X.shape[1], init)
-        return init, self._n_features_out
+        remedy = "partial_fit goes on with them: call fit, or use clone first."
+        check_same_shape(self.components_, self.n_components, remedy=remedy)
+        return init, self.components_.shape[0]
 
     def _buffered(self, X, weights, problem, n_components):
         """Add a mini-batch to the buffer of first rows, as long as there is one.

@@ -24,6 +24,7 @@ from skscn._data.inputs import FLOAT_DTYPES
 from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._data.row_sums import contains_missing
 from skscn._data.sklearn_compat import as_numpy
+from skscn._data.validation import check_code_limit
 
 
 class LikelihoodMixin:
@@ -40,6 +41,7 @@ class LikelihoodMixin:
     mean_: np.ndarray
     alpha_: np.ndarray
     inference: str
+    n_nonzero_coefs: int | None
     n_jobs: int | None
 
     @property
@@ -249,13 +251,19 @@ class LikelihoodMixin:
                 f"inference={self.inference!r} must be 'map' or 'mean': the posterior "
                 "mode, or the posterior mean."
             )
+        n_nonzero = self.n_nonzero_coefs
+        check_code_limit(n_nonzero, self.inference, learns_prior=self._learned_prior)
         if self.inference == "mean":
             return self._posterior_mean_model(dtype)
         return self._map_model(dtype)
 
     def _map_model(self, dtype):
         encoder = MapEncoder.from_thresholds(
-            self._prior_object, as_numpy(self.alpha_), dtype, as_numpy(self._shrinkage)
+            self._prior_object,
+            as_numpy(self.alpha_),
+            dtype,
+            as_numpy(self._shrinkage),
+            self.n_nonzero_coefs,
         )
         return self._model(encoder, dtype)
 

@@ -30,7 +30,7 @@ class OrthogonalSparseCoder(BaseCoder):
         Prior distribution of a coefficient. "laplace" has the penalty λ|a| and shrinks
         every code by λ (soft threshold). "spike_slab" has the penalty ½λ² 1[a ≠ 0] and
         keeps projections beyond λ unchanged (hard threshold).
-    alpha : float, array-like of shape (n_components,) or "auto", default=1.0
+    alpha : float, array-like of shape (n_components,) or "auto", default=None
         Threshold λ in the units of X, as `alpha` of
         :class:`~sklearn.decomposition.DictionaryLearning`. An array gives every
         coefficient a threshold of its own, and the atoms keep the order of its entries.
@@ -38,7 +38,22 @@ class OrthogonalSparseCoder(BaseCoder):
         dictionary: `fit` maximizes the likelihood of X. It needs fewer components than
         features, and more samples than components. Otherwise the codes explain the
         training data completely, the noise variance falls to its lower bound, and the
-        likelihood of new samples is extremely low.
+        likelihood of new samples is extremely low. None stands for 1, and for 0 where
+        `n_nonzero_coefs` is given.
+    n_nonzero_coefs : int, default=None
+        Maximum number of non-zero coefficients of a sample. The codes minimize the
+        objective among all codes with at most so many: of the thresholded codes, those
+        that lower it most are kept. These are the largest where all have the same
+        threshold, and of equal ones the first. Without a threshold they are the codes
+        of orthogonal matching pursuit. See the
+        :ref:`user guide <limited-codes>`.
+        None, or a number above n_components, is no limit. It is an error together with
+        `alpha="auto"` or `inference="mean"`.
+    split_sign : bool, default=False
+        Whether `transform` returns the positive and the negative parts of the codes,
+        max(a, 0) and max(−a, 0), side by side: n_components columns of each. Both are
+        non-negative, as after a ReLU, so that what follows can weigh the signs of a
+        coefficient differently. `inverse_transform` takes such codes.
     inference : {"map", "mean"}, default="map"
         Code that `transform` returns. "map" is the posterior mode, which is sparse.
         "mean" is the posterior mean, which has the smallest expected squared error and
@@ -153,6 +168,7 @@ class OrthogonalSparseCoder(BaseCoder):
     _parameter_constraints: ClassVar[dict] = {
         **BaseCoder._parameter_constraints,
         "prior": [StrOptions(set(SIGNED))],
+        "split_sign": ["boolean"],
     }
 
     def __init__(
@@ -160,7 +176,9 @@ class OrthogonalSparseCoder(BaseCoder):
         n_components=None,
         *,
         prior="laplace",
-        alpha=1.0,
+        alpha=None,
+        n_nonzero_coefs=None,
+        split_sign=False,
         inference="map",
         center=True,
         init="pca",
@@ -175,6 +193,8 @@ class OrthogonalSparseCoder(BaseCoder):
         self.n_components = n_components
         self.prior = prior
         self.alpha = alpha
+        self.n_nonzero_coefs = n_nonzero_coefs
+        self.split_sign = split_sign
         self.inference = inference
         self.center = center
         self.init = init

@@ -62,6 +62,17 @@ class Prior(ABC):
     def map_code_array_api(self, xp, projections, threshold):
         """Return what `map_code` computes, as a new array of a namespace `xp`."""
 
+    def rank_codes(self, codes, out=None, *, threshold):
+        """Return numbers that order codes by how much they lower the objective.
+
+        They are positive for codes that are not zero.
+        """
+        return np.abs(codes, out=out)
+
+    def rank_codes_array_api(self, xp, codes, threshold):
+        """Return what `rank_codes` computes, as a new array of a namespace `xp`."""
+        return xp.abs(codes)
+
     def objective_decreases_array_api(self, xp, codes, threshold):
         """Return the decrease of the objective by each code, in a namespace `xp`."""
         return 0.5 * codes * codes
@@ -318,6 +329,23 @@ class SpikeSlab(Prior):
     def map_code_array_api(self, xp, projections, threshold):
         magnitude = projections if self.one_sided else xp.abs(projections)
         return xp.where(magnitude > threshold, projections, xp.zeros_like(projections))
+
+    def rank_codes(self, codes, out=None, *, threshold):
+        if np.ndim(threshold) == 0:  # their moduli have the same order
+            return np.abs(codes, out=out)
+        # √(a² − λ²) by factors, which neither overflow nor underflow.
+        magnitude = np.abs(codes)
+        out = np.subtract(magnitude, threshold, out=out)
+        np.maximum(out, 0, out=out)
+        magnitude += threshold
+        np.sqrt(out, out=out)
+        out *= np.sqrt(magnitude, out=magnitude)
+        return out
+
+    def rank_codes_array_api(self, xp, codes, threshold):
+        magnitude = xp.abs(codes)
+        excess = xp.maximum(magnitude - threshold, xp.zeros_like(codes))
+        return xp.sqrt(excess) * xp.sqrt(magnitude + threshold)
 
     def objective_decreases_array_api(self, xp, codes, threshold):
         decreases = super().objective_decreases_array_api(xp, codes, threshold)

@@ -155,20 +155,28 @@ class LearningProblem(ABC):
 class MapProblem(LearningProblem):
     """MAP codes with given thresholds: the mean of min_a ½‖x − m − aD‖² + penalty(a).
 
+    The number of non-zero coefficients of a sample may be limited.
+
     Parameters
     ----------
     prior, center
         As of `LearningProblem`.
     alpha : ndarray of shape (n_components,)
         Thresholds, in the dtype of the data.
+    n_nonzero : int, default=None
+        The largest number of non-zero coefficients of a sample. None stands for no
+        limit.
     """
 
     alpha: np.ndarray
+    n_nonzero: int | None = None
 
     @property
     def encoder(self):
         """The encoder with the given thresholds; it also orients initial atoms."""
-        return MapEncoder.from_thresholds(self.prior, self.alpha, self.alpha.dtype)
+        return MapEncoder.from_thresholds(
+            self.prior, self.alpha, self.alpha.dtype, n_nonzero=self.n_nonzero
+        )
 
     def start(self, data, components, parameters=None):
         return Iterate(components)
@@ -178,7 +186,10 @@ class MapProblem(LearningProblem):
         moments = data.imputed(model)
         encoded = data.rows.code_moments(model)
         objective = mean_map_objective(moments, encoded)
-        return Evaluation(objective, abs(objective), encoded, lambda _: EMPTY)
+        # A smaller objective is a rounding error of this difference of energies.
+        rounding_error = np.finfo(float).eps * moments.sum_squares / moments.weight
+        scale = max(abs(objective), rounding_error)
+        return Evaluation(objective, scale, encoded, lambda _: EMPTY)
 
     def model(self, iterate, data):
         return SparseModel(iterate.components, data.mean, self.encoder)

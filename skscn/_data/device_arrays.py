@@ -125,7 +125,7 @@ class DeviceRows:
             codes = encoder.for_worker().encode(_numpy_copy(projections))
             return self.to_device(codes)
         threshold = self.threshold(encoder, projections.shape[1])
-        codes = encoder.prior.map_code_array_api(self.xp, projections, threshold)
+        codes = encoder.encode_array_api(self.xp, projections, threshold)
         if encoder.shrinkage is None:
             return codes
         return codes * self.to_device(encoder.shrinkage)
@@ -260,7 +260,7 @@ def _encode_and_sum(rows, projections, weights, encoder, n_first):
     xp = rows.xp
     if isinstance(encoder, MapEncoder):
         prior, threshold = encoder.prior, rows.threshold(encoder, projections.shape[1])
-        codes = prior.map_code_array_api(xp, projections, threshold)
+        codes = encoder.encode_array_api(xp, projections, threshold)
         derivatives = xp.astype(codes[:n_first, :] != 0, codes.dtype)
         decreases = prior.objective_decreases_array_api(xp, codes, threshold)
         decreases = _weighted(rows, decreases, weights)

@@ -104,7 +104,7 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     return X
 
 
-def check_codes(estimator, X, n_components):
+def check_codes(estimator, X, n_columns):
     """Return codes as floats: dense, CSR, or on a device."""
     X = mark_missing(X)
     check_same_device(estimator, X, "inverse_transform")
@@ -113,11 +113,11 @@ def check_codes(estimator, X, n_components):
         codes = check_array(
             X, dtype=FLOAT_DTYPES, accept_sparse="csr", estimator=estimator
         )
-    if codes.shape[1] != n_components:
+    if codes.shape[1] != n_columns:
         raise ValueError(
-            f"X has {codes.shape[1]} columns, but there are n_components="
-            f"{n_components} atoms: inverse_transform takes codes as transform returns "
-            "them."
+            f"X has {codes.shape[1]} columns, but transform returns codes with "
+            f"{n_columns} columns: inverse_transform takes codes as transform "
+            "returns them."
         )
     return codes
 

@@ -78,6 +78,24 @@ def check_n_components(n_components, n_features, init=None):
     return n_components
 
 
+def check_same_shape(components, n_components, n_features=None, *, remedy):
+    """Raise where a fitted dictionary has another shape than what is to be learned.
+
+    `n_components` may be None.
+    """
+    n_atoms, n_before = components.shape
+    if n_components is not None and n_components != n_atoms:
+        raise ValueError(
+            f"n_components={n_components} was changed: the fitted dictionary has "
+            f"{n_atoms} atoms. {remedy}"
+        )
+    if n_features is not None and n_features != n_before:
+        raise ValueError(
+            f"X has n_features={n_features}, but the fitted dictionary has "
+            f"{n_before}. {remedy}"
+        )
+
+
 def check_initial_dictionary(init, n_features):
     """Return the name of an initial dictionary, or an array that is orthonormal."""
     if isinstance(init, str):
@@ -121,6 +139,25 @@ def check_alpha(alpha, n_components, dtype):
                 f"{thresholds.dtype}, the type of X: choose a smaller alpha."
             )
     return thresholds
+
+
+def check_code_limit(n_nonzero_coefs, inference, *, learns_prior):
+    """Raise where the number of non-zero coefficients cannot be limited."""
+    if n_nonzero_coefs is None:
+        return
+    check_integers(n_nonzero_coefs=(n_nonzero_coefs, 1))
+    if learns_prior:
+        raise ValueError(
+            f"n_nonzero_coefs={n_nonzero_coefs} limits the codes of given thresholds, "
+            'but alpha="auto" learns the prior from the data. Use a number as alpha, '
+            "such as alpha=0, or n_nonzero_coefs=None."
+        )
+    if inference != "map":
+        raise ValueError(
+            f"n_nonzero_coefs={n_nonzero_coefs} limits posterior modes, but inference="
+            f"{inference!r} returns posterior means, which are never zero. Use "
+            'inference="map", or n_nonzero_coefs=None.'
+        )
 
 
 def check_no_sparse_nan(X):

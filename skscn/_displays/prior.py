@@ -140,10 +140,16 @@ class PriorDisplay:
         TypeError
             If `component` is no integer.
         ValueError
-            If there is no such component, if X is not finite, or if its features are
-            not those of `fit`.
+            If there is no such component, if X is not finite, if its features are not
+            those of `fit`, or if the coder has `n_nonzero_coefs`.
         """
         check_is_fitted(estimator)
+        if estimator.n_nonzero_coefs is not None:
+            raise ValueError(
+                f"n_nonzero_coefs={estimator.n_nonzero_coefs} makes a code depend on "
+                "all projections of a sample, but PriorDisplay plots codes as a "
+                "function of one. Give a coder with n_nonzero_coefs=None."
+            )
         n_components = estimator.components_.shape[0]
         if not isinstance(component, Integral):
             raise TypeError(f"component={component!r} must be an integer.")

@@ -26,6 +26,11 @@ class EncoderParameters:
     sigma : float or None, default=None
         Standard deviation of the noise if the codes are posterior means. None stands
         for MAP codes.
+    n_nonzero : int or None, default=None
+        The largest number of non-zero coefficients of a row. None is no limit.
+    split_sign : bool, default=False
+        Whether the positive parts of the codes of a row are followed by the negative
+        ones.
     """
 
     prior: str
@@ -33,6 +38,8 @@ class EncoderParameters:
     bias: np.ndarray
     wiener_gain: np.ndarray | None = None
     sigma: float | None = None
+    n_nonzero: int | None = None
+    split_sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,10 +85,18 @@ def last_step(model):
 
 def encoder_parameters(coder):
     """Return the parameters of the encoder of a fitted coder of rows."""
+    split_sign = coder._splits_signs
     encoder = coder._encoding_model(np.float64).encoder
     prior, one_sided = coder._fitted_prior, coder._prior_object.one_sided
     if coder.inference == "map":
-        return EncoderParameters(prior, one_sided, -coder.alpha_, encoder.shrinkage)
+        return EncoderParameters(
+            prior,
+            one_sided,
+            -coder.alpha_,
+            encoder.shrinkage,
+            n_nonzero=encoder.n_nonzero,
+            split_sign=split_sign,
+        )
     sigma = float(np.sqrt(encoder.noise_variance))
     if prior == "spike_slab":
         slab_probability, slab_variance = encoder.parameters
@@ -91,10 +106,12 @@ def encoder_parameters(coder):
             + np.log(encoder.noise_variance / total_variance) / 2
         )
         wiener_gain = slab_variance / total_variance
-        return EncoderParameters(prior, one_sided, log_odds, wiener_gain, sigma)
+        return EncoderParameters(
+            prior, one_sided, log_odds, wiener_gain, sigma, split_sign=split_sign
+        )
     # λ = σ² β by the rate, not alpha_: alpha_ may be zero, the rate is positive.
     bias = -encoder.noise_variance * encoder.parameters[0]
-    return EncoderParameters(prior, one_sided, bias, sigma=sigma)
+    return EncoderParameters(prior, one_sided, bias, sigma=sigma, split_sign=split_sign)
 
 
 def convolution_parameters(layer):

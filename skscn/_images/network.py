@@ -40,9 +40,10 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
 
     Parameters
     ----------
-    layers : list of (str, layer) tuples
+    layers : list of (str, layer) tuples, default=None
         Names, and :class:`ConvSparseCoder`, :class:`SpatialPool` or networks. They are
-        cloned; the fitted ones are in `layers_`.
+        cloned; the fitted ones are in `layers_`. None stands for one ConvSparseCoder
+        with default parameters, under the name "conv".
     arrangement : {"stack", "parallel"}, default="stack"
         Whether a layer reads the maps of the one before, or all read the same images.
     outputs : {"last", "pools"}, default="last"
@@ -108,7 +109,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "layers": [list],
+        "layers": [list, None],
         "arrangement": [StrOptions({"stack", "parallel"})],
         "outputs": [StrOptions({"last", "pools"})],
         "image_shape": ["array-like", None],
@@ -117,7 +118,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
 
     def __init__(
         self,
-        layers,
+        layers=None,
         *,
         arrangement="stack",
         outputs="last",
@@ -190,7 +191,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         """
         self._check_layers()
         source = self._image_source(X, reset=True)
-        layers = [(name, clone(layer)) for name, layer in self.layers]
+        layers = [(name, clone(layer)) for name, layer in self._named_layers]
         return self._learn(source, layers, "fit")
 
     @partial(atomic_fit, skip_nested=False)
@@ -226,7 +227,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         source = self._mini_batch_source(X, reset=is_first)
         # Copies: the fitted layers must not change if this call fails.
         layers = (
-            [(name, clone(layer)) for name, layer in self.layers]
+            [(name, clone(layer)) for name, layer in self._named_layers]
             if is_first
             else [(name, copy(layer)) for name, layer in self.layers_]
         )
@@ -271,14 +272,22 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     def _name_prefix(self):
         return ""
 
+    @property
+    def _named_layers(self):
+        """The layers to fit: those given, or a single convolution."""
+        if self.layers is None:
+            return [("conv", ConvSparseCoder())]
+        return self.layers
+
     def _check_layers(self):
-        if not self.layers:
+        layers = self._named_layers
+        if not layers:
             raise ValueError("layers is empty: give at least one (name, layer).")
-        for item in self.layers:
+        for item in layers:
             if not isinstance(item, tuple) or len(item) != 2:
                 raise TypeError(f"layers holds {item!r}, which is not (name, layer).")
-        self._validate_names([name for name, _ in self.layers])
-        for name, layer in self.layers:
+        self._validate_names([name for name, _ in layers])
+        for name, layer in layers:
             if not isinstance(
                 layer, ConvSparseCoder | SpatialPool | SparseCodingNetwork
             ):
@@ -316,7 +325,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
 
     def _output_shape(self, image_shape):
         shapes = []
-        for name, layer in self.layers:
+        for name, layer in self._named_layers:
             try:
                 shapes.append(layer._output_shape(check_map_shape(image_shape, layer)))
             except ValueError as error:
@@ -340,7 +349,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
             return []
         return [
             i
-            for i, (_, layer) in enumerate(self.layers)
+            for i, (_, layer) in enumerate(self._named_layers)
             if not isinstance(layer, ConvSparseCoder)
         ]
 

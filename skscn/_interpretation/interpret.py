@@ -33,9 +33,10 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
         in one; a ``torch.nn.Sequential`` of Linear, Conv2d, ReLU, Flatten, Unflatten,
         MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Softmax, Dropout and Identity, read
         in evaluation mode; a fitted :class:`NonNegativeSparseCoder`,
-        :class:`ConvSparseCoder`, or :class:`SparseCodingNetwork` that is a stack of
-        them; or a list of (weight, bias) with weights of shape (n_units, n_inputs), as
-        in torch, and None for no bias. It is not changed.
+        :class:`OrthogonalSparseCoder` with `split_sign=True`, :class:`ConvSparseCoder`,
+        or :class:`SparseCodingNetwork` that is a stack of them; or a list of
+        (weight, bias) with weights of shape (n_units, n_inputs), as in torch, and None
+        for no bias. It is not changed.
     X : array-like, default=None
         Samples as the model takes them: rows for dense layers, images (n, channels,
         height, width) for torch, in NumPy or as a tensor. A few hundred are enough.

@@ -11,6 +11,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.workspace import WorkspacePool
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.layers.base import compute_maps
@@ -23,10 +24,12 @@ from skscn._interpretation.torch_modules import is_module, read_module
 FLOAT_DTYPES = [np.float64, np.float32]
 MODEL_KINDS = (
     "MLPClassifier, MLPRegressor, a Pipeline that ends in one, a torch.nn.Sequential, "
-    "a NonNegativeSparseCoder, a ConvSparseCoder, a SparseCodingNetwork that is a "
-    "stack of them, or a list of (weight, bias)"
+    "a NonNegativeSparseCoder, an OrthogonalSparseCoder with split_sign=True, a "
+    "ConvSparseCoder, a SparseCodingNetwork that is a stack of them, or a list of "
+    "(weight, bias)"
 )
-SPARSE_CODERS = NonNegativeSparseCoder | ConvSparseCoder | SparseCodingNetwork
+CODERS = NonNegativeSparseCoder | OrthogonalSparseCoder
+SPARSE_CODERS = CODERS | ConvSparseCoder | SparseCodingNetwork
 NETWORKS = MLPClassifier | MLPRegressor | SPARSE_CODERS
 
 
@@ -145,8 +148,12 @@ def _read_sparse_coder(model):
     check_is_fitted(model)
     name = type(model).__name__
     reason = f"{name} learns orthonormal atoms and sparse priors: nothing to repair."
-    if isinstance(model, NonNegativeSparseCoder):
+    if isinstance(model, CODERS):
         operations, prepare = (_read_coder(name, model),), _prepare_estimator_rows
+        if isinstance(model, OrthogonalSparseCoder):
+            reason += (
+                " Its weights are not orthonormal because of split signs, d and −d."
+            )
     else:
         operations, prepare = tuple(_read_image_layers(name, model)), _prepare_images
         reason += (
@@ -159,13 +166,25 @@ def _read_sparse_coder(model):
 
 
 def _read_coder(name, model):
-    if model.prior != "exponential" or model.inference != "map":
-        raise ValueError(
-            f"{name} has prior={model.prior!r} and inference={model.inference!r}: its "
-            "code is no ReLU. With 'exponential' and 'map' it is."
+    """Return the ReLU layer of a coder; signed codes are split by sign."""
+    if isinstance(model, OrthogonalSparseCoder) and not model.split_sign:
+        raise TypeError(
+            f"{name} has split_sign=False: its codes have both signs, and are no ReLU. "
+            "With split_sign=True they are."
         )
-    bias = -model.alpha_ - model.components_ @ model.mean_
-    return AffineLayer(model.components_, bias, "coder", is_hidden=True)
+    wanted = "laplace" if isinstance(model, OrthogonalSparseCoder) else "exponential"
+    is_relu = model.prior == wanted and model.inference == "map"
+    if not is_relu or model.n_nonzero_coefs is not None:
+        raise ValueError(
+            f"{name} has prior={model.prior!r}, inference={model.inference!r} and "
+            f"n_nonzero_coefs={model.n_nonzero_coefs}: its code is no ReLU. With "
+            f"{wanted!r}, 'map' and None it is."
+        )
+    weight, alpha = model.components_, model.alpha_
+    if isinstance(model, OrthogonalSparseCoder):
+        weight, alpha = np.vstack([weight, -weight]), np.tile(alpha, 2)
+    bias = -alpha - weight @ model.mean_
+    return AffineLayer(weight, bias, "coder", is_hidden=True)
 
 
 def _read_image_layers(name, layer):

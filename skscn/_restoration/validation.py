@@ -192,6 +192,11 @@ def check_coder(coder, kernels):
             f"coder is a {type(coder).__name__}, but must be an OrthogonalSparseCoder: "
             "patches without their means need codes of both signs."
         )
+    if coder.n_nonzero_coefs is not None:
+        raise ValueError(
+            f"coder has n_nonzero_coefs={coder.n_nonzero_coefs}, but the noise decides "
+            "how many coefficients of a patch are kept: use n_nonzero_coefs=None."
+        )
     for kernel in kernels if hasattr(coder, "components_") else ():
         if np.prod(kernel) != coder.n_features_in_:
             raise ValueError(

@@ -38,6 +38,8 @@ CODERS = {
     "all atoms": OrthogonalSparseCoder(6, alpha=0.5, init="dct", **few),
     "laplace": OrthogonalSparseCoder(4, alpha="auto", **few),
     "slab": OrthogonalSparseCoder(4, alpha="auto", prior="spike_slab", **few),
+    "limited": OrthogonalSparseCoder(4, n_nonzero_coefs=2, **few),
+    "split": OrthogonalSparseCoder(4, alpha=0.5, split_sign=True, **few),
     "mean": NonNegativeSparseCoder(4, alpha="auto", inference="mean", **few),
 }
 

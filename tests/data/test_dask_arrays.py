@@ -71,11 +71,12 @@ def moments_of(k, p, n):
     "coder",
     [
         OrthogonalSparseCoder(4, alpha=0.5, **few),
+        OrthogonalSparseCoder(4, n_nonzero_coefs=2, split_sign=True, **few),
         OrthogonalSparseCoder(4, alpha="auto", prior="spike_slab", **few),
         NonNegativeSparseCoder(5, alpha="auto", **few),
         NonNegativeSparseCoder(4, alpha=2.0, center=False, init="dct", **few),
     ],
-    ids=["soft", "spike and slab", "exponential", "ReLU"],
+    ids=["soft", "limited", "spike and slab", "exponential", "ReLU"],
 )
 def test_chunks_of_any_size_learn_what_numpy_learns(coder, chunks, X):
     whole = clone(coder).fit(X)
