@@ -138,7 +138,7 @@ class SparseCodingImputer(VersionMixin, TransformerMixin, BaseEstimator):
         self._check_empty(is_empty, len(counted))
         coder = self.coder
         if coder is None:
-            n_atoms = np.count_nonzero(~is_empty) // FEATURES_PER_ATOM
+            n_atoms = int(np.count_nonzero(~is_empty)) // FEATURES_PER_ATOM
             n_atoms = max(1, min(n_atoms, len(X) // ROWS_PER_ATOM))
             coder = OrthogonalSparseCoder(n_atoms, alpha="auto", tol=1e-3)
         self.coder_ = clone(coder).fit(_drop(X, is_empty), sample_weight=sample_weight)
@@ -203,7 +203,8 @@ class SparseCodingImputer(VersionMixin, TransformerMixin, BaseEstimator):
         if is_empty.all():
             raise ValueError(
                 f"All {len(is_empty)} features of X are NaN in all {n_samples} "
-                "samples, so that nothing can be learned. Give at least one measured value."
+                "samples, so that nothing can be learned. Give at least one measured "
+                "value."
             )
         if is_empty.any() and not self.keep_empty_features:
             warn_caller(

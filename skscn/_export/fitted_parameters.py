@@ -54,12 +54,11 @@ class ConvolutionParameters:
     n_groups : int
     stride : tuple of int
     padding : tuple of tuple of int
-        Zeros added ((top, bottom), (left, right)).
-    grid_shape : tuple of int
-        Number of patches down and to the right.
-    contrast : tuple of float or None
-        (eps, center). Products are divided by √(variance + eps) of their patch; the
-        variance is computed from the patch minus the center.
+        Number of edge pixels repeated ((top, bottom), (left, right)).
+    padded_shape, grid_shape : tuple of int
+        Height and width of padded images, and number of patches down and to the right.
+    contrast_eps : float or None
+        Products are divided by √(variance + eps) of their patch, unless it is None.
     encoder : EncoderParameters
     split_sign : bool
         Whether the projections −u of each group follow its projections u.
@@ -70,8 +69,9 @@ class ConvolutionParameters:
     n_groups: int
     stride: tuple
     padding: tuple
+    padded_shape: tuple
     grid_shape: tuple
-    contrast: tuple | None
+    contrast_eps: float | None
     encoder: EncoderParameters
     split_sign: bool
 
@@ -124,8 +124,9 @@ def convolution_parameters(layer):
         n_groups=len(fitted.filters),
         stride=settings.grid.stride,
         padding=settings.grid.padding,
+        padded_shape=settings.grid.padded_shape[:2],
         grid_shape=settings.grid.grid_shape,
-        contrast=(settings.eps, settings.pixel_mean) if settings.eps else None,
+        contrast_eps=settings.eps or None,
         encoder=EncoderParameters(
             settings.prior, one_sided=True, bias=-fitted.threshold
         ),

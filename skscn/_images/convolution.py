@@ -64,8 +64,10 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     stride : int or tuple of int, default=1
         Steps between neighboring patches, down and to the right.
     padding : {"same", "valid"}, int or tuple of int, default="same"
-        Zeros around the images: "same" gives one patch for every `stride`, "valid" adds
-        none, and numbers are added above and below, left and right.
+        Pixels added around the images: "same" gives one patch for every `stride`,
+        "valid" adds none, and numbers are added above and below, left and right. Added
+        pixels repeat those at the edge, so that the border of a bright image is no step
+        from zero to its brightness.
     prior : {"exponential", "spike_slab"}, default="exponential"
         Prior of the coefficients. "exponential" shrinks codes by λ (ReLU),
         "spike_slab" leaves projections above λ unchanged.
@@ -334,15 +336,14 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     def _settings(self, grid, patches, *, is_first):
         """Return the settings; those of the data come from the first patches."""
         if is_first:
-            eps, pixel_mean = 0.0, float(patches.mean(dtype=np.float64))
+            eps = 0.0
             if self.contrast is not None:
                 variance = float(patches.var(axis=2, dtype=np.float64).mean())
                 eps = self.contrast * (variance or 1.0)
         else:
-            fitted = self._fitted.settings
-            eps, pixel_mean = fitted.eps, fitted.pixel_mean
+            eps = self._fitted.settings.eps
         return ConvolutionSettings(
-            grid, self.prior, self.split_sign, self.center_patches, eps, pixel_mean
+            grid, self.prior, self.split_sign, self.center_patches, eps
         )
 
     def _fit_group(self, rows, n_components, rng, task):

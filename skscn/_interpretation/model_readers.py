@@ -208,6 +208,7 @@ def _read_image_layers(name, layer):
             patch_shape=grid.patch_shape,
             stride=grid.stride,
             padding=grid.padding,
+            edge=True,
         )
     elif layer.arrangement == "stack" and layer.outputs == "last":
         for inner_name, inner in layer.layers_:

@@ -104,11 +104,14 @@ class ConvolutionLayer(AffineLayer):
     stride : tuple of int
         Steps from one patch to the next, down and to the right.
     padding : tuple of tuple of int
-        Numbers of zeros ((above, below), (left, right)).
+        Numbers of pixels that are added ((above, below), (left, right)).
+    edge : bool, default=False
+        Whether they repeat the pixels at the edge. Otherwise they are zero.
     """
 
     stride: tuple
     padding: tuple
+    edge: bool = False
 
     def _grid(self, shape):
         return PatchGrid(shape, self.patch_shape[:2], self.stride, self.padding)
@@ -123,12 +126,12 @@ class ConvolutionLayer(AffineLayer):
 
     def rows(self, samples):
         grid = self._grid(samples.shape[1:])
-        images = pad_images(samples, grid, samples.dtype, Workspace())
+        images = pad_images(samples, grid, samples.dtype, Workspace(), edge=self.edge)
         return extract_patches(images, grid).reshape(-1, self.weight.shape[1])
 
     def projections(self, samples):
         grid, workspace = self._grid(samples.shape[1:]), Workspace()
-        images = pad_images(samples, grid, samples.dtype, workspace)
+        images = pad_images(samples, grid, samples.dtype, workspace, edge=self.edge)
         filters = self.weight.reshape(-1, *self.patch_shape)
         return Correlation(filters, grid)(images, workspace) + self.bias
 

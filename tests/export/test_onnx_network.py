@@ -84,3 +84,15 @@ def test_preset_networks_are_equal(name, digits, labels):
     found, probabilities = run(to_onnx(model, X[:1]), X)
     np.testing.assert_array_equal(found, model.predict(X))
     assert relative_error(probabilities, model.predict_proba(X)) < 1e-5
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_maps_of_bright_images_in_float32_are_those_in_float64(depthwise):
+    rng = np.random.default_rng(0)
+    levels = 1e4 * rng.uniform(-1, 1, size=(60, 1, 1, 1))
+    X = (rng.normal(size=(60, 8, 9, 3)) + levels).astype(np.float32)
+    layer = ConvSparseCoder(
+        4, kernel_size=(3, 4), contrast=0.1, depthwise=depthwise, random_state=0
+    ).fit(X.astype(np.float64))
+    expected = layer.transform(X.astype(np.float64))
+    assert relative_error(run(to_onnx(layer, X[:2]), X)[0], expected) < 1e-3
