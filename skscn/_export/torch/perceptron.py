@@ -7,6 +7,7 @@ import torch
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
+from skscn._export.torch.network import TorchNetwork
 from skscn._export.torch.weights import (
     check_weights,
     linear_module,
@@ -80,7 +81,8 @@ def sequential_to_perceptron(module, classes):
     """
     if not isinstance(module, nn.Sequential):
         raise _not_a_perceptron(f"{type(module).__name__} is neither")
-    check_plain_module("", module)
+    if not isinstance(module, TorchNetwork):  # whose forward converts inputs only
+        check_plain_module("", module)
     linears, activation = _layers(module, classes is not None)
     coefs = [trained_array(linear.weight.T) for linear in linears]
     intercepts = [
