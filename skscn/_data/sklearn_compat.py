@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.base import _fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
@@ -19,6 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
 
 try:  # scikit-learn 1.9
     from sklearn.callback import CallbackSupportMixin
@@ -46,6 +48,8 @@ __all__ = [
     "check_pandas",
     "check_sample_weight",
     "import_optional",
+    "num_samples",
+    "safe_indexing",
     "to_sparse_interface",
 ]
 
