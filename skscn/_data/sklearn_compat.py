@@ -1,6 +1,5 @@
 """The only module that imports private or very new parts of scikit-learn."""
 
-import warnings
 from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
@@ -11,6 +10,7 @@ from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.base import _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
@@ -22,6 +22,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
+
+from skscn._core.caller_warnings import warn_caller
 
 try:  # scikit-learn 1.9
     from sklearn.callback import CallbackSupportMixin
@@ -50,6 +53,8 @@ __all__ = [
     "check_pandas",
     "check_sample_weight",
     "import_optional",
+    "num_samples",
+    "safe_indexing",
     "to_sparse_interface",
 ]
 
@@ -74,7 +79,7 @@ class VersionMixin:
                 current_sklearn_version=_skscn_version(),
                 original_sklearn_version=version,
             )
-            warnings.warn(warning, stacklevel=2)
+            warn_caller(warning)
         super().__setstate__(state)  # type: ignore[misc]
 
 

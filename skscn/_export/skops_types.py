@@ -29,7 +29,6 @@ TRUSTED_TYPES = (
     "skscn._detection.scaling.RobustScaling",
     "skscn._detection.table_model.TableModel",
     "skscn._images.classification.FlooredScaler",
-    "skscn._images.classification.RidgeStatistics",
     "skscn._images.classification.StreamingRidgeClassifier",
     "skscn._images.convolution.ConvSparseCoder",
     "skscn._images.layers.convolution.ConvolutionSettings",
@@ -41,6 +40,8 @@ TRUSTED_TYPES = (
     "skscn._images.layers.whitening.Whitening",
     "skscn._images.network.SparseCodingNetwork",
     "skscn._images.pooling.SpatialPool",
+    "skscn._images.ridge_statistics.FeatureMoments",
+    "skscn._images.ridge_statistics.RidgeStatistics",
 )
 
 
