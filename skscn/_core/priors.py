@@ -336,7 +336,7 @@ class SpikeSlab(Prior):
         # √(a² − λ²) by factors, which neither overflow nor underflow.
         magnitude = np.abs(codes)
         out = np.subtract(magnitude, threshold, out=out)
-        np.maximum(out, 0, out=out)
+        positive_part(out, out=out)
         magnitude += threshold
         np.sqrt(out, out=out)
         out *= np.sqrt(magnitude, out=magnitude)

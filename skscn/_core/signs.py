@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import sparse
 
+from skscn._core.marginals import positive_part
+
 
 def encode_and_split(rows, out=None, *, encode):
     """Return both parts of the codes encode(rows), which are dense or CSR.
@@ -26,8 +28,8 @@ def split_signs(codes, out=None):
     n_rows, n_components = codes.shape
     if out is None:
         out = np.empty((n_rows, 2 * n_components), dtype=codes.dtype)
-    np.maximum(codes, 0, out=out[:, :n_components])
-    np.maximum(np.negative(codes, out=codes), 0, out=out[:, n_components:])
+    positive_part(codes, out=out[:, :n_components])
+    positive_part(np.negative(codes, out=codes), out=out[:, n_components:])
     return out
 
 
