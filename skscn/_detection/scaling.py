@@ -48,17 +48,14 @@ class RobustScaling:
         columns = X.tocsc() if sparse.issparse(X) else X
         pairs = [_center_and_scale(columns, j, weights) for j in range(X.shape[1])]
         center, scale = np.array(pairs).T
-        limits = np.finfo(X.dtype)
+        eps = np.finfo(X.dtype).eps
         smallest = float(np.nextafter(X.dtype.type(0), X.dtype.type(1)))
-        rounding_error = np.maximum(limits.eps * np.abs(center), smallest)
+        rounding_error = np.maximum(eps * np.abs(center), smallest)
         min_scale = MIN_SCALE * rounding_error
         varies = scale > min_scale
         if not varies.any():  # the coder needs at least one feature
             varies[:] = True
-        scale = np.clip(scale, min_scale, limits.max)
-        # Rounded, so that rows in their dtype and in float64 have the same z.
-        center, scale = (a.astype(X.dtype).astype(float) for a in (center, scale))
-        return cls(center, scale, varies)
+        return cls(center, np.maximum(scale, min_scale), varies)
 
     def without_constants(self, X, weights):
         """Return the scaling that also excludes features that rows X are constant in.
@@ -69,9 +66,13 @@ class RobustScaling:
         return replace(self, varies=varies) if varies.any() else self
 
     def transform(self, rows):
-        """Compute z of rows, dense or CSR, in their dtype; NaN stays NaN."""
+        """Compute z of rows, dense or CSR, in their dtype; NaN stays NaN.
+
+        It is computed in float64: of data far from the origin, float32 does not hold
+        the center.
+        """
         if sparse.issparse(rows):
-            z = self._transform_entries(rows.data, rows.indices)
+            z = self._transform_entries(rows.data, rows.indices).astype(rows.dtype)
             return type(rows)((z, rows.indices, rows.indptr), shape=rows.shape)
         z = np.empty_like(rows)
         for part in row_slices(len(rows), max(1, BLOCK_ENTRIES // rows.shape[1])):
@@ -90,12 +91,10 @@ class RobustScaling:
     @np.errstate(over="ignore")
     def _transform_entries(self, values, features):
         """Compute z of entries that belong to the features of some indices."""
-        dtype = values.dtype
-        largest = np.finfo(dtype).max
-        center, scale = self.center.astype(dtype), self.scale.astype(dtype)
-        z_of_zero = np.arcsinh(np.clip(-center / scale, -largest, largest))
-        z = values - center[features]
-        z /= scale[features]  # the inverse of a small scale could overflow
+        largest = np.finfo(np.float64).max
+        z_of_zero = np.arcsinh(np.clip(-self.center / self.scale, -largest, largest))
+        z = values - self.center[features]
+        z /= self.scale[features]  # the inverse of a small scale could overflow
         np.arcsinh(np.clip(z, -largest, largest, out=z), out=z)
         z -= z_of_zero[features]
         return z

@@ -95,7 +95,7 @@ class TableModel:
             weights = trim_weights(self.scores(X, n_jobs), weights, trim)
         z, histograms = _scale(X, self.scaling), self.histograms
         if histograms is not None:
-            histograms = histograms.add(z, weights, n_jobs)
+            histograms = histograms.add(X, weights, n_jobs, _transform(self.scaling))
         coder = copy(self.coder)  # its fitted attributes are replaced, never changed
         coder.partial_fit(_select_coded(z, self.scaling), sample_weight=weights)
         return replace(self, coder=coder, histograms=histograms)
@@ -141,7 +141,8 @@ class TableModel:
 
     def _with_marginals(self, X, z, weights, n_jobs):
         """Return the model with histograms, and a weight for equal spread of scores."""
-        histograms = FeatureHistograms.empty(z, weights).add(z, weights, n_jobs)
+        histograms = FeatureHistograms.empty(z, weights)
+        histograms = histograms.add(X, weights, n_jobs, _transform(self.scaling))
         function = partial(marginal_scores, self.scaling, histograms)
         with worker_pool(X.shape[0], n_jobs) as pool:
             marginal = np.concatenate(list(map_rows(pool, function, X)))
@@ -188,6 +189,10 @@ def marginal_scores(scaling, histograms, rows, _=None):
 
 def _scale(rows, scaling):
     return rows if scaling is None else scaling.transform(rows)
+
+
+def _transform(scaling):
+    return None if scaling is None else scaling.transform
 
 
 def _select_coded(z, scaling):

@@ -295,14 +295,23 @@ def test_each_row_is_scored_by_itself(seed):
     np.testing.assert_allclose(alone, detector.score_samples(X)[:20], rtol=1e-9)
 
 
-def test_scores_of_float32_are_float64():
-    X = mixed_table(200, 0)
-    X[:, 1] -= 1e6
-    double = SparseCodingDetector().fit(X)
-    single = SparseCodingDetector().fit(X.astype(np.float32))
-    scores = single.score_samples(X.astype(np.float32))
+@pytest.mark.parametrize("level", [0.0, 1e3, 1e5])
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
+def test_float32_has_the_scores_of_the_same_numbers_in_float64(level, scale, missing):
+    X = mixed_table(300, 0)
+    X[:, 1] = (X[:, 1] - 1e6) / 100
+    X[:, 0] = np.clip(X[:, 0], None, 100)
+    X = ((X + level) * scale).astype(np.float32)
+    X = with_missing(X, 0).astype(np.float32) if missing else X
+    single, double = (SparseCodingDetector().fit(a) for a in (X, X.astype(float)))
+    scores = single.score_samples(X)
     assert scores.dtype == np.float64
-    assert np.corrcoef(scores, double.score_samples(X))[0, 1] > 0.999
+    np.testing.assert_array_equal(single.score_samples(X.astype(float)), scores)
+    expected = double.explain(X.astype(float))
+    np.testing.assert_allclose(scores, expected.score, atol=0.02)
+    np.testing.assert_allclose(single.explain(X).features, expected.features, atol=0.02)
+    np.testing.assert_allclose(single.offset_, double.offset_, atol=0.02)
 
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.333, 0.5])

@@ -117,6 +117,26 @@ def test_scaled_images_have_scaled_results(dtype, exponent):
         np.testing.assert_array_equal(found, expected * dtype(factor))
 
 
+@pytest.mark.parametrize("level", [0.0, 1e4, 1e6])
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_float32_is_restored_as_the_same_numbers_in_float64(level, scale):
+    """Some patches change their class, which changes results, but not their error."""
+    image = striped_image(48, 40)
+    given = image + np.random.default_rng(0).normal(0, 10, image.shape)
+    given = ((given + level) * scale).astype(np.float32)
+    clean = (image + level) * scale
+    missing = np.random.default_rng(1).random(image.shape) < 0.3
+    for restore in (
+        lambda x: denoise_image(x, **QUICK),
+        lambda x: denoise_image(x, 10 * scale, **QUICK),
+        lambda x: inpaint_image(x, missing, n_passes=8, **QUICK),
+        lambda x: inpaint_image(x, missing, sigma=10 * scale, n_passes=8, **QUICK),
+    ):
+        single, double = restore(given), restore(given.astype(float))
+        assert rms_error(single, double) < 0.5 * scale
+        assert rms_error(single, clean) < 1.02 * rms_error(double, clean)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_largest_numbers_do_not_overflow(dtype, rng):
     largest = float(np.finfo(dtype).max)
