@@ -1,5 +1,6 @@
 """A scaler and a streaming classifier for the features of a network."""
 
+from copy import copy
 from dataclasses import replace
 from functools import partial, wraps
 from numbers import Integral, Real
@@ -16,9 +17,11 @@ from skscn._data.parallel import sum_over_rows, worker_pool
 from skscn._data.sklearn_compat import (
     Interval,
     atomic_fit,
+    check_fixed_parameters,
     check_sample_weight,
     num_samples,
     safe_indexing,
+    store_fixed_parameters,
 )
 from skscn._data.validation import check_squares
 from skscn._images.ridge_statistics import (
@@ -38,6 +41,19 @@ def in_memory(method):
     @wraps(method)
     def call(estimator, X, *args, **kwargs):
         return method(estimator, load_in_memory(X), *args, **kwargs)
+
+    return call
+
+
+def _as_fitted(method):
+    """Decorate a method of StandardScaler that reads parameters: they are as in fit."""
+
+    @wraps(method)
+    def call(scaler, *args, **kwargs):
+        check_is_fitted(scaler)
+        fitted = copy(scaler)
+        vars(fitted).update(scaler._fixed_parameters)
+        return method(fitted, *args, **kwargs)
 
     return call
 
@@ -115,10 +131,12 @@ class FlooredScaler(StandardScaler):
 
     scale_: np.ndarray
 
+    _fixed_in_stream = ("with_mean", "with_std")
+
     # fit_transform, too, so that a Pipeline does not load features twice.
     fit_transform = in_memory(StandardScaler.fit_transform)
-    transform = in_memory(StandardScaler.transform)
-    inverse_transform = in_memory(StandardScaler.inverse_transform)
+    transform = in_memory(_as_fitted(StandardScaler.transform))
+    inverse_transform = in_memory(_as_fitted(StandardScaler.inverse_transform))
 
     @in_memory
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -145,11 +163,14 @@ class FlooredScaler(StandardScaler):
             If X has another number of features, or if weights are so large or small
             that their products with X leave the range of float64.
         """
+        if hasattr(self, "n_samples_seen_"):
+            check_fixed_parameters(self)
         if sample_weight is not None:
             X, sample_weight = _drop_weightless_samples(X, sample_weight)
         super().partial_fit(X, y, sample_weight)
         if self.with_std:
             self.scale_ = floored_scale(self.var_, self.scale_, self.floor)
+        store_fixed_parameters(self)
         return self
 
     def __sklearn_tags__(self):
