@@ -107,6 +107,8 @@ class BaseCoder(
         "random_state": ["random_state"],
     }
 
+    _fixed_in_stream: tuple = ("center",)
+
     @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
         """Learn the dictionary.

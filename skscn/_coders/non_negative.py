@@ -52,7 +52,7 @@ class NonNegativeSparseCoder(BaseCoder):
     inference : {"map", "mean"}, default="map"
         Code that `transform` returns. "map" is the posterior mode, which is sparse.
         "mean" is the posterior mean, which has the smallest expected squared error and
-        is never exactly zero.
+        is never exactly zero. It may be changed after `fit`.
     center : bool, default=True
         Whether to subtract the mean of X, as PCA does. CSR input stays sparse: the mean
         is subtracted from the projections.
@@ -72,7 +72,8 @@ class NonNegativeSparseCoder(BaseCoder):
         Rate at which `partial_fit` discounts old samples: the i-th of n samples weighs
         (i / n)^forgetting. With 0 all samples weigh the same.
     sparse_output : bool, default=False
-        Whether `transform` returns CSR, built block by block.
+        Whether `transform` returns CSR, built block by block. It may be changed after
+        `fit`.
     warm_start : bool, default=False
         Whether `fit` starts from the dictionary of the previous fit.
     n_jobs : int, default=None

@@ -49,12 +49,14 @@ __all__ = [
     "as_numpy",
     "atomic_fit",
     "check_feature_names_in",
+    "check_fixed_parameters",
     "check_matplotlib",
     "check_pandas",
     "check_sample_weight",
     "import_optional",
     "num_samples",
     "safe_indexing",
+    "store_fixed_parameters",
     "to_sparse_interface",
 ]
 
@@ -95,20 +97,67 @@ def atomic_fit(method, *, skip_nested=True):
     If an exception stops the method, a KeyboardInterrupt included, the estimator gets
     back the attributes that it had before. Fitted arrays are replaced and never written
     into, so that a shallow copy of the attributes is enough.
+
+    An estimator names in `_fixed_in_stream` the parameters that its fitted state
+    depends on. `partial_fit` is refused if one of them was changed since the last fit.
     """
     checked = _fit_context(prefer_skip_nested_validation=skip_nested)(method)
 
     @wraps(method)
     def fit(estimator, *args, **kwargs):
         before = dict(vars(estimator))
+        if method.__name__ == "partial_fit":
+            check_fixed_parameters(estimator)
         try:
-            return checked(estimator, *args, **kwargs)
+            result = checked(estimator, *args, **kwargs)
         except BaseException:
             vars(estimator).clear()
             vars(estimator).update(before)
             raise
+        store_fixed_parameters(estimator)
+        return result
 
     return fit
+
+
+def store_fixed_parameters(estimator):
+    """Store the parameters that the fitted state of an estimator depends on."""
+    if hasattr(estimator, "_fixed_in_stream"):
+        estimator._fixed_parameters = dict(_fixed_parameters(estimator))
+
+
+def check_fixed_parameters(estimator):
+    """Raise where a parameter that the fitted state depends on was changed."""
+    if not hasattr(estimator, "_fixed_parameters"):
+        return
+    parameters = dict(_fixed_parameters(estimator))
+    for name, fitted in estimator._fixed_parameters.items():
+        value: Any = parameters.get(name)
+        if value is not fitted and not np.array_equal(value, fitted):
+            raise ValueError(
+                f"{name}={value!r} was {fitted!r} when the stream started, and "
+                "partial_fit cannot change it. Set it back, or start anew with fit."
+            )
+
+
+def _fixed_parameters(estimator):
+    for name in estimator._fixed_in_stream:
+        yield from _plain_parameters(name, getattr(estimator, name))
+
+
+def _plain_parameters(name, value):
+    """Yield (name, value) of a parameter and, of estimators, of their parameters."""
+    if hasattr(value, "get_params"):
+        yield name, type(value).__name__
+        for inner, inner_value in value.get_params(deep=False).items():
+            if inner not in ("n_jobs", "random_state"):
+                yield from _plain_parameters(f"{name}__{inner}", inner_value)
+    elif isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
+        yield name, tuple(inner for inner, _ in value)
+        for inner, inner_value in value:
+            yield from _plain_parameters(inner, inner_value)
+    else:
+        yield name, value
 
 
 def check_sample_weight(sample_weight, X):

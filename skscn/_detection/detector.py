@@ -145,6 +145,7 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     """
 
     _read_types = FLOAT_DTYPES
+    _fixed_in_stream = ("coder", "scaling", "marginals")
     _parameter_constraints: ClassVar[dict] = {
         "coder": [BaseCoder, *LAYERS, None],
         "scaling": [StrOptions({"robust"}), None],

@@ -145,8 +145,8 @@ def _indices_by_layer(layer, indices):
         yield indices
         return
     parts = [part for _, part in layer.layers_]
-    if layer.arrangement == "stack":
-        parts = [parts[i] for i in layer._output_layers() or [-1]]
+    if not layer._is_parallel:
+        parts = [parts[i] for i in layer._output_indices or [-1]]
     # Maps of equal size are side by side along the channels, others as flat rows.
     are_maps = indices.ndim == 3
     shapes = [part.map_shape_ for part in parts]

@@ -7,7 +7,7 @@ from scipy.special import logit
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler
 
-from skscn._images.layers.pooling import WindowPooling1D
+from skscn._images.layers.pooling import LinearPooling1D, WindowPooling1D
 
 
 @dataclass(frozen=True)
@@ -134,19 +134,42 @@ def convolution_parameters(layer):
     )
 
 
-def pooling_axes(layer):
-    """Return how a fitted SpatialPool reduces rows and columns.
+@dataclass(frozen=True)
+class PoolingParameters:
+    """How a pool reduces rows and columns.
 
-    Returns
-    -------
+    Parameters
+    ----------
     rows, columns : LinearPooling1D or WindowPooling1D
     windows : tuple of tuple of int or None
         (sizes, strides) of equal windows at equal distances; None for other windows
         and for weighted sums.
+    is_max, is_sum : bool
+        Whether maxima are taken, and whether the sums over windows are not divided.
+    power : float
+        Power of the pooled values.
     """
-    rows, columns = layer._fitted.rows, layer._fitted.columns
-    windows = [_window_and_stride(axis) for axis in (rows, columns)]
-    return rows, columns, tuple(zip(*windows, strict=True)) if all(windows) else None
+
+    rows: LinearPooling1D | WindowPooling1D
+    columns: LinearPooling1D | WindowPooling1D
+    windows: tuple | None
+    is_max: bool
+    is_sum: bool
+    power: float
+
+
+def pooling_parameters(layer):
+    """Return the parameters of a fitted SpatialPool."""
+    pooling = layer._fitted
+    axes = pooling.rows, pooling.columns
+    windows = [_window_and_stride(axis) for axis in axes]
+    return PoolingParameters(
+        *axes,
+        windows=tuple(zip(*windows, strict=True)) if all(windows) else None,
+        is_max=getattr(pooling.rows, "is_max", False),
+        is_sum=all(getattr(axis, "scale", 1.0) == 1.0 for axis in axes),
+        power=pooling.power,
+    )
 
 
 def linear_parameters(model):
@@ -178,9 +201,12 @@ def scaling_parameters(scaler):
         return -scaler.min_ * scale, scale
     if isinstance(scaler, MaxAbsScaler):
         return zeros, scaler.scale_
+    # StandardScaler reads its parameter, FlooredScaler what was fitted.
+    fitted = getattr(scaler, "_fixed_parameters", vars(scaler))
+    with_mean = fitted["with_mean"]
     return (
-        scaler.mean_ if scaler.with_mean else zeros,
-        scaler.scale_ if scaler.with_std else ones,
+        zeros if scaler.mean_ is None or not with_mean else scaler.mean_,
+        ones if scaler.scale_ is None else scaler.scale_,
     )
 
 

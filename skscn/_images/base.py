@@ -247,8 +247,11 @@ class BaseImageTransformer(VersionMixin, TransformerMixin, BaseEstimator):
         )
         if remote:
             X = remote_rows(X, IMAGE_DTYPES, NO_MISSING_VALUES)
-        shape = check_image_shape(self.image_shape, X.shape[1])
-        return X.reshape(len(X), *(shape if reset else self.image_shape_))
+        if reset:
+            shape = check_image_shape(self.image_shape, X.shape[1])
+        else:
+            shape = self.image_shape_
+        return X.reshape(len(X), *shape)
 
     def _array_to_images(self, X, remote, *, reset):
         if remote:

@@ -1,5 +1,6 @@
 """A scaler and a streaming classifier for the features of a network."""
 
+from copy import copy
 from dataclasses import replace
 from functools import partial, wraps
 from numbers import Integral, Real
@@ -17,9 +18,11 @@ from skscn._data.sklearn_compat import (
     Interval,
     VersionMixin,
     atomic_fit,
+    check_fixed_parameters,
     check_sample_weight,
     num_samples,
     safe_indexing,
+    store_fixed_parameters,
 )
 from skscn._data.validation import check_squares
 from skscn._images.ridge_statistics import (
@@ -44,6 +47,19 @@ def in_memory(method):
     def call(estimator, X, *args, **kwargs):
         check_numpy_input(X, READER)
         return method(estimator, load_in_memory(X), *args, **kwargs)
+
+    return call
+
+
+def _as_fitted(method):
+    """Decorate a method of StandardScaler that reads parameters: they are as in fit."""
+
+    @wraps(method)
+    def call(scaler, *args, **kwargs):
+        check_is_fitted(scaler)
+        fitted = copy(scaler)
+        vars(fitted).update(scaler._fixed_parameters)
+        return method(fitted, *args, **kwargs)
 
     return call
 
@@ -121,10 +137,12 @@ class FlooredScaler(VersionMixin, StandardScaler):
 
     scale_: np.ndarray
 
+    _fixed_in_stream = ("with_mean", "with_std")
+
     # fit_transform, too, so that a Pipeline does not load features twice.
     fit_transform = in_memory(StandardScaler.fit_transform)
-    transform = in_memory(StandardScaler.transform)
-    inverse_transform = in_memory(StandardScaler.inverse_transform)
+    transform = in_memory(_as_fitted(StandardScaler.transform))
+    inverse_transform = in_memory(_as_fitted(StandardScaler.inverse_transform))
 
     @in_memory
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -151,11 +169,14 @@ class FlooredScaler(VersionMixin, StandardScaler):
             If X has another number of features, or if weights are so large or small
             that their products with X leave the range of float64.
         """
+        if hasattr(self, "n_samples_seen_"):
+            check_fixed_parameters(self)
         if sample_weight is not None:
             X, sample_weight = _drop_weightless_samples(X, sample_weight)
         super().partial_fit(X, y, sample_weight)
         if self.with_std:
             self.scale_ = floored_scale(self.var_, self.scale_, self.floor)
+        store_fixed_parameters(self)
         return self
 
     def __sklearn_tags__(self):

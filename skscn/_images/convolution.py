@@ -176,6 +176,18 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     _channel_groups: list
     _rng: np.random.RandomState
 
+    _fixed_in_stream = (
+        "n_components",
+        "kernel_size",
+        "stride",
+        "padding",
+        "prior",
+        "split_sign",
+        "depthwise",
+        "center_patches",
+        "contrast",
+        "whiten",
+    )
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "kernel_size": [Interval(Integral, 1, None, closed="left"), tuple],
@@ -289,7 +301,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         Raises
         ------
         ValueError
-            As `fit`, and if the shape of the images changes.
+            As `fit`, and if the shape of the images changes, or a parameter other than
+            `alpha` that determines the maps.
         TypeError
             If X is a dask array: mini-batches must be in memory.
         """

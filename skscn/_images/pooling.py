@@ -89,6 +89,15 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
     (1797, 9)
     """
 
+    _fixed_in_stream = (
+        "mode",
+        "window",
+        "stride",
+        "grid",
+        "sigma",
+        "power",
+        "flatten",
+    )
     _parameter_constraints: ClassVar[dict] = {
         "mode": [StrOptions({"average", "max", "sum", "gaussian"})],
         "window": [Interval(Integral, 1, None, closed="left"), tuple],
@@ -177,13 +186,14 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
     def _learn(self, source):
         task = FitCallbacks(self, None, 0)
         self._fitted = self._pooling(source.image_shape)
+        self._flattens = self.flatten
         self.map_shape_ = self._fitted.out_shape
         task.end()
         return self
 
     @property
     def _returns_rows(self):
-        return self.flatten
+        return self._flattens
 
     def _fitted_layer(self, dtype):
         return self._fitted  # it computes in the dtype of its input

@@ -193,13 +193,15 @@ def _read_image_layers(name, layer):
         pooling = layer._fitted_layer(np.float64)
         yield Function(partial(_pool, pooling), pooling.out_shape)
     elif isinstance(layer, ConvSparseCoder):
-        if layer.prior != "exponential" or layer.depthwise or layer.eps_:
+        settings, depthwise = layer._fitted.settings, len(layer._fitted.filters) > 1
+        if settings.prior != "exponential" or depthwise or settings.eps:
+            contrast = layer._fixed_parameters["contrast"]
             raise ValueError(
-                f"{name} has prior={layer.prior!r}, depthwise={layer.depthwise} and "
-                f"contrast={layer.contrast}: its code is no ReLU of one product with "
-                "filters. With 'exponential', False and None it is."
+                f"{name} was fitted with prior={settings.prior!r}, depthwise="
+                f"{depthwise} and contrast={contrast}: its code is no ReLU of one "
+                "product with filters. With 'exponential', False and None it is."
             )
-        grid = layer._fitted.settings.grid
+        grid = settings.grid
         yield ConvolutionLayer(
             weight=layer.filters_.reshape(len(layer.filters_), -1),
             bias=layer.bias_,
@@ -210,14 +212,14 @@ def _read_image_layers(name, layer):
             padding=grid.padding,
             edge=True,
         )
-    elif layer.arrangement == "stack" and layer.outputs == "last":
+    elif not layer._is_parallel and not layer._output_indices:
         for inner_name, inner in layer.layers_:
             yield from _read_image_layers(inner_name, inner)
     else:
         raise ValueError(
-            f"{name} has arrangement={layer.arrangement!r} and outputs="
-            f"{layer.outputs!r}: only a stack that returns its last layer is a "
-            "sequence of layers. Read its branches one by one."
+            f"{name} was fitted with arrangement='parallel' or outputs='pools': only a "
+            "stack that returns its last layer is a sequence of layers. Read its "
+            "branches one by one."
         )
 
 

@@ -151,11 +151,10 @@ def _map_module(name, layer, options):
     if isinstance(layer, SpatialPool):
         return pooling_module(name, layer, options)
     layers = step_modules(layer.layers_, options, _map_module)
-    if layer.arrangement == "parallel":
+    if layer._is_parallel:
         return Parallel(layers)
-    output_indices = layer._output_layers()
-    if output_indices:
-        return MultiOutputSequential(layers, output_indices)
+    if layer._output_indices:
+        return MultiOutputSequential(layers, layer._output_indices)
     return nn.Sequential(layers)
 
 
