@@ -18,11 +18,13 @@ RUN_TIME_PARAMETERS = {
     "copy",
     "inference",
     "n_jobs",
+    "n_nonzero_coefs",
     "random_state",
     "sparse_output",
 }
 # Another valid value of every other parameter; of estimators, by their class.
 OTHER_VALUES = {
+    "add_indicator": True,
     "alpha": 3.0,
     "arrangement": "parallel",
     "center": False,
@@ -37,6 +39,7 @@ OTHER_VALUES = {
     "grid": 3,
     "image_shape": (2, 2, 9),
     "init": "random",
+    "keep_empty_features": True,
     "kernel_size": 2,
     "layers": [("other", skscn.SpatialPool(grid=2))],
     "marginals": False,
@@ -44,7 +47,6 @@ OTHER_VALUES = {
     "max_patches": 7,
     "mode": "sum",
     "n_components": 2,
-    "n_nonzero_coefs": 2,
     "outputs": "pools",
     "padding": "valid",
     "power": 0.5,
@@ -81,7 +83,6 @@ STREAM_PARAMETERS = {
 CODERS = skscn.OrthogonalSparseCoder | skscn.NonNegativeSparseCoder
 STREAM_PARAMETERS_OF_CODERS = {
     "n_components",  # those of the fitted dictionary stay
-    "n_nonzero_coefs",
     "prior",  # its parameters are learned anew
     "split_sign",
 }
@@ -103,6 +104,7 @@ def variants():
     for Estimator in ESTIMATORS:
         yield make_estimator(Estimator)
     yield skscn.OrthogonalSparseCoder(4, alpha="auto", max_iter=3)
+    yield skscn.OrthogonalSparseCoder(4, n_nonzero_coefs=1, split_sign=True, max_iter=3)
     yield skscn.ConvSparseCoder(3, kernel_size=3, contrast=0.1, image_shape=(6, 6))
     yield skscn.SpatialPool("max", grid=2, image_shape=(6, 6))
     yield skscn.SpatialPool("gaussian", grid=2, power=2.0)

@@ -343,7 +343,7 @@ class BaseCoder(
     @property
     def _splits_signs(self):
         """Whether `transform` returns positive and negative parts of codes."""
-        return getattr(self, "split_sign", False)
+        return self._fitted_split_sign
 
     def _split(self, encode):
         """Return the function that encodes, or that encodes and splits signs."""
@@ -433,6 +433,7 @@ class BaseCoder(
             "_estimate": fitted.estimate,
             "_learned_prior": problem.learns_prior,
             "_fitted_prior": self.prior,
+            "_fitted_split_sign": getattr(self, "split_sign", False),
             "objective_path_": path,
             "n_iter_": len(path) - 1,
         }

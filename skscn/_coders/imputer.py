@@ -143,6 +143,7 @@ class SparseCodingImputer(VersionMixin, TransformerMixin, BaseEstimator):
             coder = OrthogonalSparseCoder(n_atoms, alpha="auto", tol=1e-3)
         self.coder_ = clone(coder).fit(_drop(X, is_empty), sample_weight=sample_weight)
         self._is_empty, self.indicator_ = is_empty, None
+        self._keeps_empty = self.keep_empty_features
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         return self
@@ -170,7 +171,7 @@ class SparseCodingImputer(VersionMixin, TransformerMixin, BaseEstimator):
         X = self._validate(X, reset=False)
         is_empty = self._is_empty
         imputed = self.coder_.impute(_drop(X, is_empty))
-        if self.keep_empty_features:
+        if self._keeps_empty:
             kept = np.where(is_empty & np.isnan(X), 0, X)
             kept[:, ~is_empty] = imputed
             imputed = kept
@@ -193,7 +194,7 @@ class SparseCodingImputer(VersionMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)
-        kept = names if self.keep_empty_features else names[~self._is_empty]
+        kept = names if self._keeps_empty else names[~self._is_empty]
         if self.indicator_ is None:
             return kept
         return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])

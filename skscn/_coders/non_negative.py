@@ -48,7 +48,7 @@ class NonNegativeSparseCoder(BaseCoder):
         of orthogonal matching pursuit. See the
         :ref:`user guide <limited-codes>`.
         None, or a number above n_components, is no limit. It is an error together with
-        `alpha="auto"` or `inference="mean"`.
+        `alpha="auto"` or `inference="mean"`. It may be changed after `fit`.
     inference : {"map", "mean"}, default="map"
         Code that `transform` returns. "map" is the posterior mode, which is sparse.
         "mean" is the posterior mean, which has the smallest expected squared error and

@@ -48,7 +48,7 @@ class OrthogonalSparseCoder(BaseCoder):
         of orthogonal matching pursuit. See the
         :ref:`user guide <limited-codes>`.
         None, or a number above n_components, is no limit. It is an error together with
-        `alpha="auto"` or `inference="mean"`.
+        `alpha="auto"` or `inference="mean"`. It may be changed after `fit`.
     split_sign : bool, default=False
         Whether `transform` returns the positive and the negative parts of the codes,
         max(a, 0) and max(−a, 0), side by side: n_components columns of each. Both are

@@ -144,9 +144,10 @@ class PriorDisplay:
             those of `fit`, or if the coder has `n_nonzero_coefs`.
         """
         check_is_fitted(estimator)
-        if estimator.n_nonzero_coefs is not None:
+        n_nonzero_coefs = estimator.n_nonzero_coefs
+        if n_nonzero_coefs is not None:
             raise ValueError(
-                f"n_nonzero_coefs={estimator.n_nonzero_coefs} makes a code depend on "
+                f"n_nonzero_coefs={n_nonzero_coefs} makes a code depend on "
                 "all projections of a sample, but PriorDisplay plots codes as a "
                 "function of one. Give a coder with n_nonzero_coefs=None."
             )

@@ -330,8 +330,8 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         ]
         if not layers:
             raise ValueError(
-                f"All {len(self._named_layers)} parallel layers are 'drop', and no maps are "
-                "left. Give at least one layer, or 'passthrough'."
+                f"All {len(self._named_layers)} parallel layers are 'drop', and no "
+                "maps are left. Give at least one layer, or 'passthrough'."
             )
         return layers
 

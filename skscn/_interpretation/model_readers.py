@@ -167,17 +167,17 @@ def _read_sparse_coder(model):
 
 def _read_coder(name, model):
     """Return the ReLU layer of a coder; signed codes are split by sign."""
-    if isinstance(model, OrthogonalSparseCoder) and not model.split_sign:
+    if isinstance(model, OrthogonalSparseCoder) and not model._splits_signs:
         raise TypeError(
             f"{name} has split_sign=False: its codes have both signs, and are no ReLU. "
             "With split_sign=True they are."
         )
     wanted = "laplace" if isinstance(model, OrthogonalSparseCoder) else "exponential"
-    is_relu = model.prior == wanted and model.inference == "map"
+    is_relu = model._fitted_prior == wanted and model.inference == "map"
     if not is_relu or model.n_nonzero_coefs is not None:
         raise ValueError(
-            f"{name} has prior={model.prior!r}, inference={model.inference!r} and "
-            f"n_nonzero_coefs={model.n_nonzero_coefs}: its code is no ReLU. With "
+            f"{name} has prior={model._fitted_prior!r}, inference={model.inference!r} "
+            f"and n_nonzero_coefs={model.n_nonzero_coefs}: its code is no ReLU. With "
             f"{wanted!r}, 'map' and None it is."
         )
     weight, alpha = model.components_, model.alpha_
