@@ -19,6 +19,7 @@ from sklearn.utils._optional_dependencies import (
     check_pandas_support as check_pandas,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
@@ -58,6 +59,7 @@ __all__ = [
     "safe_indexing",
     "store_fixed_parameters",
     "to_sparse_interface",
+    "wrap_tables",
 ]
 
 
@@ -158,6 +160,23 @@ def _plain_parameters(name, value):
             yield from _plain_parameters(inner, inner_value)
     else:
         yield name, value
+
+
+def wrap_tables(method):
+    """Decorate a transforming method: tables become data frames if so configured.
+
+    scikit-learn wraps all results, and fails for arrays of more than two dimensions. A
+    class with this decorator is defined with ``auto_wrap_output_keys=None``.
+    """
+
+    @wraps(method)
+    def transform(estimator, X, *args, **kwargs):
+        result = method(estimator, X, *args, **kwargs)
+        if not isinstance(result, np.ndarray) or result.ndim != 2:
+            return result
+        return _wrap_data_with_container("transform", result, X, estimator)
+
+    return transform
 
 
 def check_sample_weight(sample_weight, X):

@@ -20,7 +20,11 @@ from skscn._data.inputs import (
     mark_missing,
     remote_rows,
 )
-from skscn._data.sklearn_compat import VersionMixin, check_feature_names_in
+from skscn._data.sklearn_compat import (
+    VersionMixin,
+    check_feature_names_in,
+    wrap_tables,
+)
 from skscn._data.stored_arrays import NO_MISSING_VALUES
 from skscn._data.validation import compute_dtype
 from skscn._images.image_source import ImageSource, stream
@@ -38,7 +42,9 @@ IMAGE_DTYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "u2", "i2", 
 READER = "Layers of images"  # the name in errors for arrays that are not NumPy's
 
 
-class BaseImageTransformer(VersionMixin, TransformerMixin, BaseEstimator):
+class BaseImageTransformer(  # type: ignore[call-arg]
+    VersionMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """A transformer of images. A concrete class learns, and returns its layer."""
 
     _read_types = IMAGE_DTYPES
@@ -63,6 +69,29 @@ class BaseImageTransformer(VersionMixin, TransformerMixin, BaseEstimator):
     def _fitted_layer(self, dtype):
         """Return the fitted `Layer` that computes in a dtype."""
 
+    def fit_transform(self, X, y=None):
+        """Learn from images, and compute their maps.
+
+        Parameters
+        ----------
+        X : array-like
+            Images as `fit` takes them.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        maps : ndarray
+            Those of `transform`.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        return self.fit(X, y).transform(X)
+
+    @wrap_tables
     @blockwise
     def transform(self, X):
         """Compute the maps of images.
@@ -82,7 +111,7 @@ class BaseImageTransformer(VersionMixin, TransformerMixin, BaseEstimator):
         maps : ndarray of shape (n_images, map_height, map_width, n_maps) or \
                 (n_images, n_features_out)
             Maps for images, rows for rows. Networks, and pools with `flatten`, return
-            rows for both.
+            rows for both. With ``set_output`` rows become data frames.
 
         Raises
         ------

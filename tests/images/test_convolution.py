@@ -5,10 +5,18 @@ import pickle
 import numpy as np
 import pytest
 from scipy.signal import correlate
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
 
-from skscn import ConvSparseCoder, NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn import (
+    ConvSparseCoder,
+    FlooredScaler,
+    NonNegativeSparseCoder,
+    OrthogonalSparseCoder,
+    SpatialPool,
+)
 
 
 @pytest.fixture(scope="module")
@@ -360,6 +368,10 @@ def test_constant_images_have_zero_codes():
 
 ERRORS = [
     ({"n_components": 50}, "must be at most 17"),
+    (
+        {"kernel_size": 1, "depthwise": True},
+        r"kernel_size=\(1, 1\) gives patches of 1 number.* center_patches=False",
+    ),
     ({"n_components": 17, "alpha": np.ones(3)}, r"alpha has shape \(3,\)"),
     ({"kernel_size": 16, "padding": "valid"}, "does not fit in images"),
     ({"kernel_size": (3, 3, 3)}, "kernel_size"),
@@ -409,3 +421,31 @@ def test_warnings_name_parameters_of_the_layer(images):
     )
     with pytest.warns(UserWarning, match=message):
         ConvSparseCoder(4, kernel_size=3, alpha=9.0, random_state=0).fit(images)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_maps_stay_arrays_and_tables_become_frames(images, container):
+    frame = pytest.importorskip(container).DataFrame
+    X = images[..., 0]
+    rows = X.reshape(len(X), -1)
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
+    pool = SpatialPool(grid=2, flatten=True)
+    maps = clone(conv).fit_transform(X)
+    table = clone(conv).set_params(image_shape=(12, 15)).fit_transform(rows)
+    expected = make_pipeline(clone(conv), clone(pool)).fit_transform(X)
+    with config_context(transform_output=container):
+        np.testing.assert_array_equal(clone(conv).fit_transform(X), maps)
+        np.testing.assert_array_equal(clone(conv).fit(X).transform(X), maps)
+        model = make_pipeline(clone(conv), clone(pool), FlooredScaler())
+        found = model.fit_transform(X)
+        assert isinstance(found, frame)
+        assert list(found.columns) == list(model.get_feature_names_out())
+        pooled = model[:-1].transform(X)
+        assert isinstance(pooled, frame)
+        np.testing.assert_array_equal(pooled.to_numpy(), expected)
+        found = clone(conv).set_params(image_shape=(12, 15)).fit_transform(rows)
+        assert isinstance(found, frame)
+        np.testing.assert_array_equal(found.to_numpy(), table)
+    layer = clone(conv).set_output(transform=container).fit(X)
+    np.testing.assert_array_equal(layer.transform(X), maps)
+    assert isinstance(SpatialPool(grid=2, flatten=True).fit_transform(X), np.ndarray)
