@@ -30,7 +30,7 @@ PASSES_PER_MIXTURE = 3  # passes with the same dictionaries
 # Dictionaries are learned from patches near missing pixels, which resemble those that
 # are filled in, and from few patches where few pixels are missing.
 LEARNING_DISTANCE = 32  # pixels
-LEARNED_PER_NEEDED, MIN_LEARNED = 4, 8000  # patches
+LEARNED_PER_NEEDED, MIN_LEARNED = 12, 8000  # patches
 MIN_KNOWN_FRACTION = 0.02  # of a Gaussian window, below which it is widened
 
 
