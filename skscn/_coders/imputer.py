@@ -6,15 +6,15 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.base import BaseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.inputs import (
-    FLOAT_DTYPES,
     check_weights,
     drop_weightless,
     fill_masked,
+    validate_floats,
 )
 from skscn._data.sklearn_compat import atomic_fit, check_feature_names_in
 
@@ -133,7 +133,7 @@ class SparseCodingImputer(TransformerMixin, BaseEstimator):
         self._check_empty(is_empty, len(counted))
         coder = self.coder
         if coder is None:
-            n_atoms = np.count_nonzero(~is_empty) // FEATURES_PER_ATOM
+            n_atoms = int(np.count_nonzero(~is_empty)) // FEATURES_PER_ATOM
             n_atoms = max(1, min(n_atoms, len(X) // ROWS_PER_ATOM))
             coder = OrthogonalSparseCoder(n_atoms, alpha="auto", tol=1e-3)
         self.coder_ = clone(coder).fit(_drop(X, is_empty), sample_weight=sample_weight)
@@ -197,8 +197,9 @@ class SparseCodingImputer(TransformerMixin, BaseEstimator):
         """Warn of empty features that are dropped; raise where all are empty."""
         if is_empty.all():
             raise ValueError(
-                f"All {len(is_empty)} features of X are NaN in all {n_samples} samples, "
-                "so that nothing can be learned. Give at least one measured value."
+                f"All {len(is_empty)} features of X are NaN in all {n_samples} "
+                "samples, so that nothing can be learned. Give at least one measured "
+                "value."
             )
         if is_empty.any() and not self.keep_empty_features:
             warnings.warn(
@@ -209,12 +210,8 @@ class SparseCodingImputer(TransformerMixin, BaseEstimator):
             )
 
     def _validate(self, X, *, reset):
-        return validate_data(
-            self,
-            fill_masked(X),
-            reset=reset,
-            dtype=FLOAT_DTYPES,
-            ensure_all_finite="allow-nan",
+        return validate_floats(
+            self, fill_masked(X), reset=reset, ensure_all_finite="allow-nan"
         )
 
     def __sklearn_tags__(self):
