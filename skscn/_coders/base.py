@@ -360,11 +360,15 @@ class BaseCoder(
         check_code_limit(n_nonzero, self.inference, learns_prior=learns_prior)
         if learns_prior:
             return MarginalLikelihoodProblem(prior, self.center)
-        alpha = self.alpha
-        if alpha is None:
-            alpha = DEFAULT_ALPHA if n_nonzero is None else 0.0
-        alpha = check_alpha(as_numpy(alpha), n_components, dtype)
+        alpha = check_alpha(as_numpy(self._given_alpha), n_components, dtype)
         return MapProblem(prior, self.center, alpha, n_nonzero)
+
+    @property
+    def _given_alpha(self):
+        """The parameter `alpha`, or what None stands for."""
+        if self.alpha is None:
+            return DEFAULT_ALPHA if self.n_nonzero_coefs is None else 0.0
+        return self.alpha
 
     def _start_options(self, rows):
         return {
@@ -449,7 +453,7 @@ class BaseCoder(
         if not problem.learns_prior and decrease == 0.0 and moments.sum_squares > 0.0:
             n_entries = moments.weight * len(solution.mean)
             rms = np.sqrt(moments.sum_squares / n_entries)
-            warn_zero_codes(self.alpha, rms)
+            warn_zero_codes(self._given_alpha, rms)
 
 
 def _check_moments(moments, rows=None, *, dtype):

@@ -5,17 +5,17 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.impute import MissingIndicator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.base import BaseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.caller_warnings import warn_caller
 from skscn._data.inputs import (
-    FLOAT_DTYPES,
     check_numpy_input,
     check_weights,
     drop_weightless,
     load_in_memory,
+    validate_floats,
 )
 from skscn._data.sklearn_compat import (
     VersionMixin,
@@ -216,13 +216,8 @@ class SparseCodingImputer(VersionMixin, TransformerMixin, BaseEstimator):
 
     def _validate(self, X, *, reset):
         check_numpy_input(X, "Imputers")
-        X = load_in_memory(X)
-        return validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=FLOAT_DTYPES,
-            ensure_all_finite="allow-nan",
+        return validate_floats(
+            self, load_in_memory(X), reset=reset, ensure_all_finite="allow-nan"
         )
 
     def __sklearn_tags__(self):

@@ -10,8 +10,11 @@ variance of that posterior. For complete samples the cavities are the projection
 the result is exact.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
+from skscn._core.model_parameters import power_of_two
 from skscn._core.workspace import Workspace
 
 MAX_ITER = 60
@@ -24,7 +27,7 @@ SYSTEM_ENTRIES = 2**21  # in the linear systems that are solved together
 
 
 def approximate_posterior(rows, model):
-    """Return log-likelihoods, posterior means and variances of incomplete rows.
+    """Return log-likelihoods, posterior means and deviations of incomplete rows.
 
     Parameters
     ----------
@@ -37,18 +40,36 @@ def approximate_posterior(rows, model):
     -------
     log_likelihood : ndarray of shape (n_rows,)
         log p of the measured entries.
-    mean, variance : ndarray of shape (n_rows, n_components)
-        Of the codes.
+    mean, std : ndarray of shape (n_rows, n_components)
+        Posterior means and standard deviations of the codes.
     """
     n_components = len(model.components)
+    # In units of the noise, neither prior variances nor precisions overflow.
+    unit = power_of_two(np.sqrt(model.encoder.noise_variance))
+    model = _rescaled(model, unit)
     log_likelihood = np.empty(len(rows))
-    mean, variance = np.empty((2, len(rows), n_components))
+    mean, std = np.empty((2, len(rows), n_components))
     size = max(1, SYSTEM_ENTRIES // n_components**2)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        block = rows[part].astype(np.float64, copy=False)
-        log_likelihood[part], mean[part], variance[part] = _propagate(block, model)
-    return log_likelihood, mean, variance
+        block = rows[part].astype(np.float64) / unit
+        log_likelihood[part], mean[part], variance = _propagate(block, model)
+        std[part] = np.sqrt(variance)
+        n_measured = np.count_nonzero(~np.isnan(block), axis=1)
+        log_likelihood[part] -= n_measured * np.log(unit)
+    return log_likelihood, mean * unit, std * unit
+
+
+def _rescaled(model, unit):
+    """Return the model of rows that are divided by a unit."""
+    encoder, prior = model.encoder, model.encoder.prior
+    encoder = replace(
+        encoder,
+        parameters=prior.rescaled(encoder.parameters, unit),
+        noise_variance=encoder.noise_variance / unit**2,
+    )
+    mean = None if model.mean is None else model.mean / unit
+    return replace(model, mean=mean, encoder=encoder)
 
 
 def _propagate(rows, model):

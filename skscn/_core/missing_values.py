@@ -229,12 +229,15 @@ def posterior_std_with_missing(rows, out=None, *, model):
     which = np.flatnonzero(np.isnan(std[:, 0]))
     if len(which):
         model = model.astype(np.float64)
-        std[which] = np.sqrt(approximate_posterior(rows[which], model)[2])
+        std[which] = approximate_posterior(rows[which], model)[2]
     return std
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def impute_means(X, weights, *, allow_empty=False):
     """Return X with missing entries replaced by the means of their features.
+
+    Means that overflow are infinite, for the caller to check.
 
     Parameters
     ----------
@@ -258,7 +261,8 @@ def impute_means(X, weights, *, allow_empty=False):
             "learned about it. Remove it from X."
         )
     measured = np.where(missing, 0, X)
-    total = measured.sum(axis=0) if weights is None else weights @ measured
+    w = np.ones(len(X)) if weights is None else weights.astype(np.float64)
+    total = np.einsum("i,ij->j", w, measured)  # in float64
     mean = (total / np.maximum(n_measured, 1e-300)).astype(X.dtype)
     n_missing = missing.sum(axis=1)
     missing_weight = n_missing.sum() if weights is None else weights @ n_missing

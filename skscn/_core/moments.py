@@ -197,6 +197,7 @@ def max_abs(rows, weights):
     return Maximum(float(np.max(np.abs(values), initial=0.0)))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def code_moments(rows, weights, *, model, n_rows_before=0):
     """Encode a slice of rows, dense or CSR, and return its `CodeMoments`.
 
@@ -272,6 +273,9 @@ def _csr_moments(block, weights, mean, scatter):
     weighted_sum = raw_sum
     if mean is not None:
         weight = w.sum()
+        # Of rows that are not centered, a smaller variance is a rounding error.
+        resolution = np.finfo(block.dtype).eps * weight * float(mean @ mean)
+        sum_squares = max(sum_squares, resolution)
         weighted_sum = raw_sum - weight * mean
         if scatter:
             cross = np.outer(raw_sum, mean)

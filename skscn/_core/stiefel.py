@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skscn._core.model_parameters import power_of_two
 from skscn._core.objectives import Evaluation, Iterate
 from skscn._core.procrustes import polar_factor
 
@@ -197,6 +198,16 @@ class TangentVector:
             + self.theta @ other.theta
         )
 
+    def norm(self):
+        """Return the norm; squares of large and small entries stay in range."""
+        parts = (self.rotation, self.normal, self.theta)
+        largest = max(np.max(np.abs(part), initial=0.0) for part in parts)
+        if largest == 0.0:
+            return 0.0
+        unit = power_of_two(largest)
+        scaled = self * (1.0 / unit)
+        return unit * np.sqrt(scaled.dot(scaled))
+
     def __add__(self, other):
         return self._combined(np.add, other)
 
@@ -242,7 +253,7 @@ def _lbfgs_direction(accepted, gradient, history):
     for step, change in reversed(history):
         step, change = step.transported(components), change.transported(components)
         slope = step.dot(change)
-        if slope > 1e-10 * np.sqrt(step.dot(step) * change.dot(change)):
+        if slope > 1e-10 * step.norm() * change.norm():
             ratio = step.dot(direction) / slope
             used.append((step, change, slope, ratio))
             direction = direction - change * ratio

@@ -91,17 +91,23 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
             )
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return rows
-    X = validate_data(
+    X = validate_floats(
         estimator,
         X,
         reset=reset,
-        dtype=FLOAT_DTYPES,
         accept_sparse="csr",
         ensure_all_finite=finite,
         **checks,
     )
     check_no_sparse_nan(X)
     return X
+
+
+# scikit-learn adds all entries to see whether they are finite: their sum may overflow.
+@np.errstate(over="ignore", invalid="ignore")
+def validate_floats(estimator, X, **checks):
+    """Return X as scikit-learn validates it, in one of `FLOAT_DTYPES`."""
+    return validate_data(estimator, X, dtype=FLOAT_DTYPES, **checks)
 
 
 def check_codes(estimator, X, n_columns):

@@ -56,6 +56,64 @@ def test_powers_of_two_scale_the_results_to_the_last_bit(coder, alpha, dtype, ex
     )
 
 
+@unfinished
+@pytest.mark.parametrize("exponent", [-300, 400])
+@pytest.mark.parametrize("inference", ["map", "mean"])
+def test_powers_of_two_scale_incomplete_rows(inference, exponent, digits):
+    """Also where the variances of the prior would overflow."""
+    factor = 2.0**exponent
+    X = np.where(np.random.default_rng(0).random((200, 64)) < 0.2, np.nan, digits[:200])
+    coder = OrthogonalSparseCoder(4, alpha=2.0, inference=inference, max_iter=5).fit(X)
+    scaled = clone(coder).set_params(alpha=2.0 * factor).fit(X * factor)
+    shift = np.count_nonzero(~np.isnan(X), axis=1) * np.log(factor)
+    np.testing.assert_allclose(
+        scaled.score_samples(X * factor) + shift, coder.score_samples(X), rtol=1e-6
+    )
+    for method in ("transform", "posterior_std", "impute"):
+        found = getattr(scaled, method)(X * factor)
+        expected = getattr(coder, method)(X)
+        np.testing.assert_allclose(found / factor, expected, rtol=1e-6, atol=1e-6)
+
+
+@each_coder
+@unfinished
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_squares_that_just_fit_or_not_raise_no_warning(coder, missing, weighted):
+    """A finite result up to the limit, and beyond it an error with the remedy."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 6))
+    X[rng.random(X.shape) < missing] = np.nan
+    weights = rng.integers(1, 4, size=200) if weighted else None
+    options = {"alpha": "auto", "n_components": 2, "max_iter": 3}
+    coder, results = clone(coder).set_params(**options), []
+    for scale in np.logspace(15, 37, 12):
+        try:
+            coder.fit((X * scale).astype("f"), sample_weight=weights)
+            results.append(np.isfinite(coder.objective_path_).all())
+        except ValueError as error:
+            results.append(str(error)[:53])
+    n_finite = results.count(True)
+    message = "The squares of the entries of X overflow float32. Sca"
+    assert 1 <= n_finite < 12
+    assert results == [True] * n_finite + [message] * (12 - n_finite)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e150])
+def test_equal_sparse_rows_have_no_codes(scale):
+    """Their variance is what rounding errors leave of a difference of squares."""
+    row = np.random.default_rng(0).normal(size=6) * scale
+    X = sparse.csr_array(np.tile(row, (40, 1)))
+    for coder in (
+        OrthogonalSparseCoder(1, alpha="auto"),
+        NonNegativeSparseCoder(2, alpha=0),
+    ):
+        coder = clone(coder).set_params(max_iter=5, tol=1).fit(X)
+        codes = coder.transform(X)
+        np.testing.assert_allclose(codes, 0, atol=1e-12 * scale)
+        assert np.isfinite(coder.score_samples(X)).all()
+
+
 @pytest.mark.parametrize("scale", [1e10, 1e-10])
 def test_other_scales_give_the_same_atoms_in_float32(scale):
     X, _ = non_negative_data(3000, 20, 6, 1.0, 0.1)
