@@ -60,8 +60,8 @@ def restore_rank(z, center, weights, trimmed, n_jobs):
         Zero for rows that are left out.
     n_jobs : int or None
     """
-    n_features, n_kept = z.shape[1], np.count_nonzero(trimmed)
-    if n_features > MAX_FEATURES or n_kept == len(trimmed):
+    n_features, n_kept = z.shape[1], trimmed.sum(dtype=float)
+    if n_features > MAX_FEATURES or trimmed.all():
         return trimmed
     with worker_pool(z.shape[0], n_jobs) as pool, np.errstate(all="ignore"):
         moments = sum_over_rows(pool, partial(_moments, center), z, trimmed)
