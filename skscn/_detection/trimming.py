@@ -60,7 +60,7 @@ def restore_rank(z, center, weights, trimmed, n_jobs):
         Zero for rows that are left out.
     n_jobs : int or None
     """
-    n_features, n_kept = z.shape[1], trimmed.sum()  # with repetitions
+    n_features, n_kept = z.shape[1], trimmed.sum(dtype=float)  # with repetitions
     if n_features > MAX_FEATURES or trimmed.all():
         return trimmed
     with worker_pool(z.shape[0], n_jobs) as pool, np.errstate(all="ignore"):
