@@ -57,6 +57,7 @@ from skscn._data.validation import (
     check_only_missing,
     check_same_shape,
     check_squares,
+    check_weight_range,
     warn_not_converged,
     warn_stalled,
     warn_zero_codes,
@@ -140,6 +141,7 @@ class BaseCoder(
         is_warm = self.warm_start and hasattr(self, "components_")
         X = self._validate(X, reset=True)
         X, weights = drop_weightless(X, check_weights(sample_weight, X))
+        check_weight_range(weights)
         init = as_numpy(self.components_ if is_warm else self.init)
         if is_warm:
             remedy = "Set warm_start=False to learn a new one."
@@ -210,6 +212,7 @@ class BaseCoder(
         is_first = not hasattr(self, "components_")
         X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
         X, weights = drop_weightless(X, check_weights(sample_weight, X))
+        check_weight_range(weights)
         if not is_first:
             with np.errstate(over="ignore"):  # check_squares raises after it
                 X = X.astype(self.components_.dtype, copy=False)

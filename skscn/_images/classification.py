@@ -24,11 +24,10 @@ from skscn._data.sklearn_compat import (
     safe_indexing,
     store_fixed_parameters,
 )
-from skscn._data.validation import check_squares
+from skscn._data.validation import check_squares, check_weight_range
 from skscn._images.ridge_statistics import (
     MIN_SINGLE_PRECISION_ALPHA,
     RidgeStatistics,
-    check_weight_range,
     feature_moments,
     floored_scale,
 )

@@ -16,7 +16,6 @@ MAX_SINGLE_THREAD_FEATURES = 512  # fewer are solved faster by one thread of BLA
 # Scatter matrices summed in float32 have relative errors of 1e-7, which the solution
 # multiplies by up to 1 / alpha. Smaller penalties need sums in float64.
 MIN_SINGLE_PRECISION_ALPHA = 1e-3
-MAX_WEIGHT = 1e150  # with larger weights, or smaller inverses, squares leave float64
 
 
 @dataclass(frozen=True)
@@ -183,17 +182,3 @@ def floored_scale(variance, scale, floor):
     mean_square = np.mean(counted / largest)  # a sum of large variances overflows
     min_scale = floor * np.sqrt(mean_square) * np.sqrt(largest)
     return np.maximum(np.sqrt(variance), min_scale)
-
-
-def check_weight_range(weights):
-    """Raise where products of weights and squares of features leave float64."""
-    positive = weights[weights > 0]
-    if len(positive) == 0:
-        return
-    largest, smallest = float(positive.max()), float(positive.min())
-    if largest > MAX_WEIGHT or smallest < 1 / MAX_WEIGHT:
-        raise ValueError(
-            f"The positive sample weights are between {smallest:.3g} and {largest:.3g}:"
-            " their products with squares of features overflow or underflow. Weights "
-            "are relative: divide them by a constant, such as their mean."
-        )

@@ -338,3 +338,11 @@ def test_wide_data_are_learned_in_the_span_of_their_rows(coder, n_components):
     np.testing.assert_allclose(
         wide.objective_path_[-1], again.objective_path_[-1], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e300])
+def test_weights_whose_products_leave_float64_are_refused(factor, rng):
+    X, coder = rng.normal(size=(50, 4)), OrthogonalSparseCoder(2)
+    for fit in (coder.fit, coder.partial_fit):
+        with pytest.raises(ValueError, match="Weights are relative: divide them"):
+            fit(X, sample_weight=np.full(50, factor))
