@@ -16,7 +16,7 @@ ESTIMATORS = [
 
 
 def make_estimator(Estimator):
-    """Return an estimator with its defaults and the arguments that it requires."""
+    """Return an estimator with its defaults; a network has a convolution and a pool."""
     if Estimator is skscn.SparseCodingNetwork:
         layers = [
             ("conv", skscn.ConvSparseCoder(kernel_size=3)),

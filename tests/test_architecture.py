@@ -27,7 +27,7 @@ ROOMS = {
 # The only modules that import these libraries.
 DOORS = {
     "joblib": ("_data.parallel",),
-    "threadpoolctl": ("_data.parallel",),
+    "threadpoolctl": ("_data.blas_threads",),
     "dask": ("_data.dask_arrays",),
     "cloudpickle": ("_data.dask_arrays",),
     "torch": ("_export.torch", "_interpretation.torch_modules"),

@@ -1,5 +1,6 @@
 """Every public estimator passes all checks of scikit-learn."""
 
+import numpy as np
 import pytest
 from common import ESTIMATORS, make_estimator
 from sklearn.utils import estimator_checks
@@ -39,14 +40,17 @@ ignore_expected_warnings = pytest.mark.filterwarnings(
 def estimator_variants():
     """Yield every estimator with its defaults, and with options that use other code."""
     for Estimator in ESTIMATORS:
-        yield make_estimator(Estimator)
+        yield Estimator()
+    yield make_estimator(skscn.SparseCodingNetwork)
     for Coder in (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder):
         yield Coder(alpha=0.1, init="random", n_jobs=2)
         yield Coder(alpha=0.1, prior="spike_slab", init="dct", center=False)
         # Few iterations: some checks fit to fewer samples than features. Then the
         # likelihood has no maximum, and rounding errors grow with every iteration.
+        yield Coder(n_nonzero_coefs=2, max_iter=3)
         yield Coder(alpha="auto", inference="mean", max_iter=3)
         yield Coder(alpha="auto", prior="spike_slab", max_iter=3, n_jobs=2)
+    yield skscn.OrthogonalSparseCoder(alpha=0.1, split_sign=True)
     yield skscn.ConvSparseCoder(kernel_size=3, contrast=0.1, depthwise=True, n_jobs=2)
     yield skscn.ConvSparseCoder(
         padding=3, stride=2, prior="spike_slab", whiten=None, center_patches=False
@@ -61,6 +65,21 @@ def estimator_variants():
         [("fine", skscn.SpatialPool(grid=4)), ("coarse", skscn.SpatialPool(grid=2))],
         arrangement="parallel",
     )
+
+
+@ignore_expected_warnings
+def test_a_network_is_one_convolution_by_default(rng):
+    images = rng.normal(size=(20, 8, 8))
+    network = skscn.SparseCodingNetwork().fit(images)
+    assert list(network.named_layers_) == ["conv"]
+    conv = skscn.ConvSparseCoder().fit(images)
+    expected = conv.transform(images).reshape(20, -1)
+    np.testing.assert_array_equal(network.transform(images), expected)
+    streamed = skscn.SparseCodingNetwork().partial_fit(images)
+    assert streamed.transform(images).shape == expected.shape
+    assert "layers=None" not in repr(network)
+    with pytest.raises(ValueError, match="layers is empty"):
+        skscn.SparseCodingNetwork([]).fit(images)
 
 
 def test_the_list_of_estimators_holds_every_kind():

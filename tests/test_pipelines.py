@@ -62,7 +62,7 @@ def test_a_cached_pipeline_fits_a_coder_once(tmp_path, few_digits, monkeypatch):
     def fail(*args, **kwargs):
         pytest.fail("The coder is fitted a second time.")
 
-    monkeypatch.setattr("skscn._coders.base.fit_dictionary", fail)
+    monkeypatch.setattr("skscn._coders.base.learn_dictionary", fail)
     pipeline.set_params(logisticregression__C=0.01).fit(*few_digits)
     np.testing.assert_array_equal(pipeline.predict(few_digits[0]), expected)
 

@@ -98,9 +98,10 @@ def images(seed=0):
     return 2 + rng.normal(size=(N_SAMPLES, 8, 8, 3))
 
 
-def evaluate(network, X):
+def evaluate(network, X, *, as_tensor=False):
     with torch.no_grad():
-        return network(torch.from_numpy(X)).numpy()
+        outputs = network(torch.from_numpy(X))
+    return outputs if as_tensor else outputs.numpy()
 
 
 def train(network, X, y, n_steps=5, rate=0.05, clamp=False):

@@ -17,16 +17,22 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.likelihood import LikelihoodMixin
-from skscn._core.fitting import fit_dictionary, start_dictionary
+from skscn._core.fitting import learn_dictionary, start_dictionary
+from skscn._core.missing_values import (
+    encode_to_csr_with_missing,
+    encode_with_missing,
+)
 from skscn._core.online import OnlineState, RowBuffer, buffer_rows, update
 from skscn._core.problems import MapProblem, MarginalLikelihoodProblem
 from skscn._core.procrustes import polar_factor
+from skscn._core.signs import encode_and_split, split_array_api
 from skscn._data.blocks import blockwise
 from skscn._data.device_arrays import DeviceRows, check_not_on_device
 from skscn._data.inputs import (
     check_codes,
     check_rows,
     check_weights,
+    drop_weightless,
     load_minibatch,
     to_input_namespace,
 )
@@ -37,28 +43,37 @@ from skscn._data.sklearn_compat import (
     FitCallbacks,
     Interval,
     StrOptions,
+    VersionMixin,
     as_numpy,
     atomic_fit,
     to_sparse_interface,
 )
 from skscn._data.validation import (
     check_alpha,
+    check_code_limit,
     check_initial_dictionary,
     check_n_components,
+    check_not_tiny,
     check_only_missing,
+    check_same_shape,
     check_squares,
+    check_weight_range,
     warn_not_converged,
+    warn_stalled,
     warn_zero_codes,
 )
 
 # Rows per component that a stream buffers before it starts from their principal axes:
 # the axes of fewer rows are those of noise.
 BUFFERED_ROWS_PER_COMPONENT = 2
+# The default threshold, where the number of coefficients is not limited.
+DEFAULT_ALPHA = 1.0
 # Encodings other than a threshold of dense rows take about ten times as long.
 SLOW_ENCODING_FACTOR = 10
 
 
 class BaseCoder(
+    VersionMixin,
     LikelihoodMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -78,7 +93,9 @@ class BaseCoder(
             Interval(Real, 0, None, closed="left"),
             StrOptions({"auto"}),
             "array-like",
+            None,
         ],
+        "n_nonzero_coefs": [Interval(Integral, 1, None, closed="left"), None],
         "inference": [StrOptions({"map", "mean"})],
         "center": ["boolean"],
         "init": [StrOptions({"pca", "dct", "random"}), "array-like"],
@@ -90,6 +107,8 @@ class BaseCoder(
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
+
+    _fixed_in_stream: tuple = ("center",)
 
     @atomic_fit
     def fit(self, X, y=None, sample_weight=None):
@@ -115,24 +134,30 @@ class BaseCoder(
         ------
         ValueError
             If X is empty, infinite or complex, if a feature is NaN everywhere, if
-            n_components exceeds n_features, or if `alpha`, `init` or `sample_weight`
-            have a wrong shape or value.
+            n_components exceeds n_features, if `alpha`, `init` or `sample_weight` have
+            a wrong shape or value, or if a warm start has another number of components
+            or features.
         """
         is_warm = self.warm_start and hasattr(self, "components_")
         X = self._validate(X, reset=True)
-        weights = check_weights(sample_weight, X)
+        X, weights = drop_weightless(X, check_weights(sample_weight, X))
+        check_weight_range(weights)
         init = as_numpy(self.components_ if is_warm else self.init)
+        if is_warm:
+            remedy = "Set warm_start=False to learn a new one."
+            check_same_shape(init, self.n_components, X.shape[1], remedy=remedy)
         init = check_initial_dictionary(init, X.shape[1])
         n_components = check_n_components(self.n_components, X.shape[1], init)
         problem = self._problem(n_components, X.dtype)
         attributes = partial(self._fitted_attributes, problem, X)
         callbacks = FitCallbacks(self, X, self.max_iter, attributes)
         with row_sums(X, weights, self.n_jobs) as rows:
-            data, components = self._start(rows, problem, init, n_components)
-            solution = fit_dictionary(
+            solution = learn_dictionary(
+                rows,
                 problem,
-                data,
-                components,
+                init,
+                n_components,
+                **self._start_options(rows),
                 parameters=self._known_parameters(n_components) if is_warm else None,
                 max_iter=self.max_iter,
                 tol=self.tol,
@@ -145,7 +170,7 @@ class BaseCoder(
             _row_buffer=None,
         )
         callbacks.end()
-        self._warn_after_fit(problem, solution)
+        self._warn_after_fit(problem, solution, X.dtype)
         return self
 
     @atomic_fit
@@ -180,13 +205,14 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            As `fit`, and if the number of features changes.
+            As `fit`, and if the number of features or of components changes.
         TypeError
             If X is a dask array or a tensor on a device: mini-batches are in memory.
         """
         is_first = not hasattr(self, "components_")
         X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
-        weights = check_weights(sample_weight, X)
+        X, weights = drop_weightless(X, check_weights(sample_weight, X))
+        check_weight_range(weights)
         if not is_first:
             with np.errstate(over="ignore"):  # check_squares raises after it
                 X = X.astype(self.components_.dtype, copy=False)
@@ -196,8 +222,14 @@ class BaseCoder(
         if state is not None and not problem.continues(state):
             init, state = state.components, None
         with row_sums(X, weights, self.n_jobs, allow_empty=state is not None) as rows:
+            if state is not None:
+                batch = rows.data_moments(state.mean)
+                init = self._init_anew(X, n_components, state)
+                state = state.with_scale_of(batch, center=self.center)
             if state is None:
-                start = self._start(rows, problem, init, n_components)
+                start = start_dictionary(
+                    rows, problem, init, n_components, **self._start_options(rows)
+                )
                 state = OnlineState.start(problem, *start)
             state, objective = update(
                 state,
@@ -228,12 +260,14 @@ class BaseCoder(
         Returns
         -------
         codes : {ndarray, CSR} of shape (n_samples, n_components)
-            In the dtype of X; CSR with `sparse_output=True`.
+            In the dtype of X; CSR with `sparse_output=True`. Twice as many columns with
+            `split_sign=True`.
 
         Raises
         ------
         ValueError
-            If X is infinite or has another number of features than in `fit`.
+            If X is infinite or has another number of features than in `fit`, or if
+            `n_nonzero_coefs` is given for codes that are not limited.
         """
         check_is_fitted(self)
         # Dense rows are read once: their codes tell which of them are not finite.
@@ -244,22 +278,26 @@ class BaseCoder(
         if isinstance(X, DeviceRows):
             if self.sparse_output:
                 check_not_on_device(X, "sparse_output=True", "Use False.")
-            return X.encode(model)
+            codes = X.encode(model)
+            return split_array_api(X.xp, codes) if self._splits_signs else codes
         is_fast = is_checked_later and self.inference == "map"
         work = X.shape[0] * self.components_.size
         work *= 1 if is_fast else SLOW_ENCODING_FACTOR
         with worker_pool(X.shape[0], self.n_jobs, work=work) as pool:
             if self.sparse_output:
+                encode = model.encode_to_csr
                 if contains_missing(X):
-                    X = self._imputed(X, model)
-                slices = list(map_rows(pool, model.encode_to_csr, X))
+                    encode = partial(encode_to_csr_with_missing, model=model)
+                slices = list(map_rows(pool, self._split(encode), X))
                 return to_sparse_interface(sparse.vstack(slices, format="csr"))
             out = np.empty((X.shape[0], self._n_features_out), dtype=X.dtype)
-            codes = map_rows_into(pool, model.encode, X, out)
+            encode = partial(model.encode, split_sign=self._splits_signs)
+            codes = map_rows_into(pool, encode, X, out)
         missing = np.flatnonzero(np.isnan(codes[:, 0]))
         if len(missing):
             rows = check_only_missing(X[missing], self)
-            codes[missing] = model.encode(self._imputed(rows, model))
+            encode = partial(encode_with_missing, model=model)
+            codes[missing] = self._map_rows(self._split(encode), rows, codes[missing])
         return codes
 
     @blockwise
@@ -268,8 +306,8 @@ class BaseCoder(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_components)
-            Codes.
+        X : {array-like, sparse matrix} of shape (n_samples, n_codes)
+            Codes, as `transform` returns them.
 
         Returns
         -------
@@ -279,11 +317,14 @@ class BaseCoder(
         Raises
         ------
         ValueError
-            If X is not finite or does not have n_components columns.
+            If X is not finite or has another number of columns than the codes that
+            `transform` returns.
         """
         check_is_fitted(self)
         X = check_codes(self, X, self._n_features_out)
         atoms, mean = as_numpy(self.components_), as_numpy(self.mean_)
+        if self._splits_signs:
+            atoms = np.vstack([atoms, -atoms])
         if isinstance(X, DeviceRows):
             return X.multiply(atoms.astype(X.dtype, copy=False), mean)
         samples = safe_sparse_dot(X, atoms.astype(X.dtype, copy=False))
@@ -300,28 +341,43 @@ class BaseCoder(
 
     @property
     def _n_features_out(self):
-        return self.components_.shape[0]
+        return self.components_.shape[0] * (1 + self._splits_signs)
+
+    @property
+    def _splits_signs(self):
+        """Whether `transform` returns positive and negative parts of codes."""
+        return self._fitted_split_sign
+
+    def _split(self, encode):
+        """Return the function that encodes, or that encodes and splits signs."""
+        return (
+            partial(encode_and_split, encode=encode) if self._splits_signs else encode
+        )
 
     def _validate(self, X, *, reset, method="fit", finite="allow-nan"):
         return check_rows(self, X, reset=reset, method=method, finite=finite)
 
     def _problem(self, n_components, dtype):
-        prior = self._priors[self.prior]
-        if isinstance(self.alpha, str):
+        prior, n_nonzero = self._priors[self.prior], self.n_nonzero_coefs
+        learns_prior = isinstance(self.alpha, str)
+        check_code_limit(n_nonzero, self.inference, learns_prior=learns_prior)
+        if learns_prior:
             return MarginalLikelihoodProblem(prior, self.center)
-        alpha = check_alpha(as_numpy(self.alpha), n_components, dtype)
-        return MapProblem(prior, self.center, alpha)
+        alpha = check_alpha(as_numpy(self._given_alpha), n_components, dtype)
+        return MapProblem(prior, self.center, alpha, n_nonzero)
 
-    def _start(self, rows, problem, init, n_components):
-        """Return centered rows, and a dictionary to start from."""
-        return start_dictionary(
-            rows,
-            problem,
-            init,
-            n_components,
-            random_state=check_random_state(self.random_state),
-            check_moments=partial(_check_moments, dtype=rows.dtype),
-        )
+    @property
+    def _given_alpha(self):
+        """The parameter `alpha`, or what None stands for."""
+        if self.alpha is None:
+            return DEFAULT_ALPHA if self.n_nonzero_coefs is None else 0.0
+        return self.alpha
+
+    def _start_options(self, rows):
+        return {
+            "random_state": check_random_state(self.random_state),
+            "check_moments": partial(_check_moments, dtype=rows.dtype),
+        }
 
     def _known_parameters(self, n_components):
         """Return the parameters that a warm start continues from, or None."""
@@ -338,7 +394,9 @@ class BaseCoder(
             init = None
         if is_first:
             return init, check_n_components(self.n_components, X.shape[1], init)
-        return init, self._n_features_out
+        remedy = "partial_fit goes on with them: call fit, or use clone first."
+        check_same_shape(self.components_, self.n_components, remedy=remedy)
+        return init, self.components_.shape[0]
 
     def _buffered(self, X, weights, problem, n_components):
         """Add a mini-batch to the buffer of first rows, as long as there is one.
@@ -354,6 +412,12 @@ class BaseCoder(
         required = BUFFERED_ROWS_PER_COMPONENT * n_components if needs_buffer else 0
         buffer, X, weights, restarts = buffer_rows(buffer, X, weights, required)
         return X, weights, None if restarts else state, buffer
+
+    def _init_anew(self, X, n_components, state):
+        """Return the dictionary that a stream starts anew from, in its midst."""
+        if X.shape[0] < BUFFERED_ROWS_PER_COMPONENT * n_components:
+            return state.components
+        return check_initial_dictionary(as_numpy(self.init), X.shape[1])
 
     def _restart_stream(self, components):
         """Let `partial_fit` start a new stream from the nearest orthonormal atoms."""
@@ -376,21 +440,28 @@ class BaseCoder(
             "_estimate": fitted.estimate,
             "_learned_prior": problem.learns_prior,
             "_fitted_prior": self.prior,
+            "_fitted_split_sign": getattr(self, "split_sign", False),
             "objective_path_": path,
             "n_iter_": len(path) - 1,
         }
         return to_input_namespace(X, attributes)
 
-    def _warn_after_fit(self, problem, solution):
-        if not solution.converged:
+    def _warn_after_fit(self, problem, solution, dtype):
+        if solution.stalled:
+            warn_stalled(len(solution.objective_path) - 1, dtype)
+        elif not solution.converged:
             unit = "nats a feature" if problem.learns_prior else "of its value"
             warn_not_converged(self.tol, unit, self.max_iter)
         moments, decrease = solution.moments, solution.code_moments.objective_decrease
         if not problem.learns_prior and decrease == 0.0 and moments.sum_squares > 0.0:
             n_entries = moments.weight * len(solution.mean)
             rms = np.sqrt(moments.sum_squares / n_entries)
-            warn_zero_codes(self.alpha, rms)
+            warn_zero_codes(self._given_alpha, rms)
 
 
-def _check_moments(moments, dtype):
-    check_squares(moments.sum_squares, dtype)
+def _check_moments(moments, rows=None, *, dtype):
+    """Raise where squares overflow or, of rows that are not centered, underflow."""
+    check_squares(moments.sum_squares / moments.weight, dtype)
+    if rows is not None:
+        n_entries = moments.weight * rows.n_features
+        check_not_tiny(moments.sum_squares / n_entries, rows.max_abs, dtype)

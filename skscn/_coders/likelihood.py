@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.missing_values import (
-    impute_rows,
     log_likelihood_with_missing,
     posterior_std_with_missing,
+    reconstruct_missing,
 )
 from skscn._core.model_parameters import ModelParameters
 from skscn._core.projection_histogram import LazyEstimate
@@ -24,6 +24,7 @@ from skscn._data.inputs import FLOAT_DTYPES
 from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._data.row_sums import contains_missing
 from skscn._data.sklearn_compat import as_numpy
+from skscn._data.validation import check_code_limit
 
 
 class LikelihoodMixin:
@@ -40,6 +41,7 @@ class LikelihoodMixin:
     mean_: np.ndarray
     alpha_: np.ndarray
     inference: str
+    n_nonzero_coefs: int | None
     n_jobs: int | None
 
     @property
@@ -77,8 +79,8 @@ class LikelihoodMixin:
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples. NaN marks missing values, which are integrated over by Laplace's
-            method.
+            Samples. NaN marks missing values, which are integrated over by expectation
+            propagation.
 
         Returns
         -------
@@ -91,8 +93,7 @@ class LikelihoodMixin:
         if isinstance(X, DeviceRows):
             return X.log_likelihood(model)
         function = partial(log_likelihood_with_missing, model=model)
-        with worker_pool(X.shape[0], self.n_jobs) as pool:
-            return map_rows_into(pool, function, X, np.empty(X.shape[0]))
+        return self._map_rows(function, X, np.empty(X.shape[0]))
 
     def score(self, X, y=None):
         """Compute the mean log-likelihood of samples, in nats.
@@ -200,9 +201,8 @@ class LikelihoodMixin:
         if isinstance(X, DeviceRows):
             return X.posterior_std(model)
         function = partial(posterior_std_with_missing, model=model)
-        with worker_pool(X.shape[0], self.n_jobs) as pool:
-            out = np.empty((X.shape[0], self.components_.shape[0]), dtype=X.dtype)
-            return map_rows_into(pool, function, X, out)
+        out = np.empty((X.shape[0], self.components_.shape[0]), dtype=X.dtype)
+        return self._map_rows(function, X, out)
 
     @blockwise
     def impute(self, X):
@@ -224,7 +224,8 @@ class LikelihoodMixin:
         check_not_on_device(X, "impute", "Move X to the processor.")
         if not contains_missing(X):
             return X.copy()
-        return self._imputed(X, self._posterior_mean_model(X.dtype))
+        model = self._posterior_mean_model(X.dtype)
+        return self._map_rows(partial(reconstruct_missing, model=model), X, X.copy())
 
     @property
     def _prior_object(self):
@@ -238,11 +239,10 @@ class LikelihoodMixin:
             )
         return self._estimate.parameters
 
-    def _imputed(self, X, model):
-        """Return X with missing values imputed by a model."""
-        out = np.where(np.isnan(X), self.mean_.astype(X.dtype), X)
+    def _map_rows(self, function, X, out):
+        """Write function(rows, rows of out) for slices of rows into out."""
         with worker_pool(X.shape[0], self.n_jobs) as pool:
-            return map_rows_into(pool, partial(impute_rows, model=model), X, out)
+            return map_rows_into(pool, function, X, out)
 
     def _encoding_model(self, dtype):
         """Return the model whose encoder `inference` names; it may change after fit."""
@@ -251,13 +251,19 @@ class LikelihoodMixin:
                 f"inference={self.inference!r} must be 'map' or 'mean': the posterior "
                 "mode, or the posterior mean."
             )
+        n_nonzero = self.n_nonzero_coefs
+        check_code_limit(n_nonzero, self.inference, learns_prior=self._learned_prior)
         if self.inference == "mean":
             return self._posterior_mean_model(dtype)
         return self._map_model(dtype)
 
     def _map_model(self, dtype):
         encoder = MapEncoder.from_thresholds(
-            self._prior_object, as_numpy(self.alpha_), dtype, as_numpy(self._shrinkage)
+            self._prior_object,
+            as_numpy(self.alpha_),
+            dtype,
+            as_numpy(self._shrinkage),
+            self.n_nonzero_coefs,
         )
         return self._model(encoder, dtype)
 

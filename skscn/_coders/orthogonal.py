@@ -30,7 +30,7 @@ class OrthogonalSparseCoder(BaseCoder):
         Prior distribution of a coefficient. "laplace" has the penalty λ|a| and shrinks
         every code by λ (soft threshold). "spike_slab" has the penalty ½λ² 1[a ≠ 0] and
         keeps projections beyond λ unchanged (hard threshold).
-    alpha : float, array-like of shape (n_components,) or "auto", default=1.0
+    alpha : float, array-like of shape (n_components,) or "auto", default=None
         Threshold λ in the units of X, as `alpha` of
         :class:`~sklearn.decomposition.DictionaryLearning`. An array gives every
         coefficient a threshold of its own, and the atoms keep the order of its entries.
@@ -38,11 +38,26 @@ class OrthogonalSparseCoder(BaseCoder):
         dictionary: `fit` maximizes the likelihood of X. It needs fewer components than
         features, and more samples than components. Otherwise the codes explain the
         training data completely, the noise variance falls to its lower bound, and the
-        likelihood of new samples is extremely low.
+        likelihood of new samples is extremely low. None stands for 1, and for 0 where
+        `n_nonzero_coefs` is given.
+    n_nonzero_coefs : int, default=None
+        Maximum number of non-zero coefficients of a sample. The codes minimize the
+        objective among all codes with at most so many: of the thresholded codes, those
+        that lower it most are kept. These are the largest where all have the same
+        threshold, and of equal ones the first. Without a threshold they are the codes
+        of orthogonal matching pursuit. See the
+        :ref:`user guide <limited-codes>`.
+        None, or a number above n_components, is no limit. It is an error together with
+        `alpha="auto"` or `inference="mean"`. It may be changed after `fit`.
+    split_sign : bool, default=False
+        Whether `transform` returns the positive and the negative parts of the codes,
+        max(a, 0) and max(−a, 0), side by side: n_components columns of each. Both are
+        non-negative, as after a ReLU, so that what follows can weigh the signs of a
+        coefficient differently. `inverse_transform` takes such codes.
     inference : {"map", "mean"}, default="map"
         Code that `transform` returns. "map" is the posterior mode, which is sparse.
         "mean" is the posterior mean, which has the smallest expected squared error and
-        is never exactly zero.
+        is never exactly zero. It may be changed after `fit`.
     center : bool, default=True
         Whether to subtract the mean of X, as PCA does. CSR input stays sparse: the mean
         is subtracted from the projections.
@@ -62,13 +77,13 @@ class OrthogonalSparseCoder(BaseCoder):
         Rate at which `partial_fit` discounts old samples: the i-th of n samples weighs
         (i / n)^forgetting. With 0 all samples weigh the same.
     sparse_output : bool, default=False
-        Whether `transform` returns CSR, built block by block.
+        Whether `transform` returns CSR, built block by block. It may be changed after
+        `fit`.
     warm_start : bool, default=False
         Whether `fit` starts from the dictionary of the previous fit.
     n_jobs : int, default=None
-        Number of workers: threads, unless :func:`joblib.parallel_config` sets another
-        backend. The result has the same bits for every number. None means 1, -1 means
-        all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
     random_state : int, RandomState instance or None, default=None
         Seed for `init="random"`, and for the principal axes of more than 2048 features.
 
@@ -154,6 +169,7 @@ class OrthogonalSparseCoder(BaseCoder):
     _parameter_constraints: ClassVar[dict] = {
         **BaseCoder._parameter_constraints,
         "prior": [StrOptions(set(SIGNED))],
+        "split_sign": ["boolean"],
     }
 
     def __init__(
@@ -161,7 +177,9 @@ class OrthogonalSparseCoder(BaseCoder):
         n_components=None,
         *,
         prior="laplace",
-        alpha=1.0,
+        alpha=None,
+        n_nonzero_coefs=None,
+        split_sign=False,
         inference="map",
         center=True,
         init="pca",
@@ -176,6 +194,8 @@ class OrthogonalSparseCoder(BaseCoder):
         self.n_components = n_components
         self.prior = prior
         self.alpha = alpha
+        self.n_nonzero_coefs = n_nonzero_coefs
+        self.split_sign = split_sign
         self.inference = inference
         self.center = center
         self.init = init

@@ -6,9 +6,11 @@ M-step.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
+from skscn._core.code_limit import keep_largest, keep_largest_array_api
 from skscn._core.priors import SIGNED, Prior
 from skscn._core.workspace import Workspace
 
@@ -19,7 +21,7 @@ CHUNK_ENTRIES = 32_768
 
 @dataclass(frozen=True)
 class MapEncoder:
-    """The posterior mode: a threshold.
+    """The posterior mode: a threshold, and a limit to the number of coefficients.
 
     Parameters
     ----------
@@ -28,18 +30,22 @@ class MapEncoder:
         λ of all coefficients, or of each.
     shrinkage : ndarray of shape (n_components,), default=None
         Factor of codes beyond the threshold. None stands for one.
+    n_nonzero : int, default=None
+        The largest number of non-zero coefficients of a sample. None stands for no
+        limit.
     """
 
     prior: Prior
     threshold: float | np.ndarray
     shrinkage: np.ndarray | None = None
+    n_nonzero: int | None = None
 
     # Rows of a slice that the curvature is estimated from. It only steers the steps of
     # the optimizer, and its estimate is as expensive as the codes.
     n_curvature_rows = 1024
 
     @classmethod
-    def from_thresholds(cls, prior, thresholds, dtype, shrinkage=None):
+    def from_thresholds(cls, prior, thresholds, dtype, shrinkage=None, n_nonzero=None):
         """Return the encoder with an array of thresholds, in some dtype."""
         # NumPy works faster with a number than with an array of equal numbers.
         is_uniform = np.all(thresholds == thresholds[0])
@@ -47,6 +53,7 @@ class MapEncoder:
             prior,
             float(thresholds[0]) if is_uniform else thresholds.astype(dtype),
             None if shrinkage is None else shrinkage.astype(dtype),
+            n_nonzero,
         )
 
     def for_worker(self):
@@ -58,7 +65,21 @@ class MapEncoder:
         codes = self.prior.map_code(projections, self.threshold, scratch)
         if self.shrinkage is not None:
             codes *= self.shrinkage
+        if self.n_nonzero is not None:
+            rank = partial(self.prior.rank_codes, threshold=self.threshold)
+            keep_largest(codes, self.n_nonzero, rank, scratch)
         return codes
+
+    def encode_array_api(self, xp, projections, threshold):
+        """Return codes without shrinkage, as a new array of a namespace `xp`.
+
+        The threshold is an array of that namespace.
+        """
+        codes = self.prior.map_code_array_api(xp, projections, threshold)
+        if self.n_nonzero is None:
+            return codes
+        ranks = self.prior.rank_codes_array_api(xp, codes, threshold)
+        return keep_largest_array_api(xp, codes, self.n_nonzero, ranks)
 
     def encode_and_sum(self, projections, scratch=None, weights=None, first_rows=None):
         """Overwrite projections with codes; return their sums over samples.
@@ -132,7 +153,8 @@ class PosteriorMeanEncoder:
         Returns
         -------
         log_likelihood : float
-            Σ w Σ_j log p(u_j).
+            Σ w Σ_j log p(u_j), without the constant of the density of u_j/σ that
+            `Prior.standardized_parameters` returns.
         statistics : ndarray of shape (1 + n_parameters, n_components)
             Σ w u², and Σ w of the posterior expectations that the M-step needs.
         """
@@ -154,7 +176,6 @@ class PosteriorMeanEncoder:
                 total += w[part] @ statistic
         powers = np.array(self.prior.sigma_powers)[:, None]
         sums[1:] *= np.sqrt(self.noise_variance) ** powers
-        log_likelihood += float(w.sum(dtype=np.float64)) * self._log_constant
         return log_likelihood, sums
 
     def log_density(self, projections):
@@ -164,7 +185,8 @@ class PosteriorMeanEncoder:
             projections, density_only=True
         ):
             log_density.sum(axis=1, out=total[part])
-        return total + projections.dtype.type(self._log_constant)
+        constant = self._standardized()[1].sum()
+        return total + projections.dtype.type(constant)
 
     def posterior_variance(self, projections):
         """Return the posterior variances of the coefficients."""
@@ -189,10 +211,6 @@ class PosteriorMeanEncoder:
 
     def _standardized(self):
         return self.prior.standardized_parameters(self.parameters, self.noise_variance)
-
-    @property
-    def _log_constant(self):
-        return float(self._standardized()[1].sum())
 
     def _chunk_rows(self, projections):
         return min(len(projections), max(1, CHUNK_ENTRIES // projections.shape[1]))

@@ -23,8 +23,14 @@ from skscn._core.normal_tail import excess_and_mills
 from skscn._core.workspace import Workspace
 
 SQRT_2PI = float(np.sqrt(2 * np.pi))
+TAIL_START, N_FRACTIONS = 3.0, 80  # of the variance of a truncated normal
 LOG_SQRT_2PI = float(np.log(2 * np.pi) / 2)  # the log normalizer of N(0, 1)
 LOG_2_MINUS_LOG_SQRT_2PI = float(np.log(2)) - LOG_SQRT_2PI  # that of a half normal
+
+
+def positive_part(x, out):
+    """Return max(x, 0) by clipping, which NumPy does several times faster."""
+    return np.clip(x, 0, np.inf, out=out)
 
 
 def exponential_posterior(z, rate, workspace):
@@ -46,7 +52,7 @@ def exponential_posterior(z, rate, workspace):
     new = workspace.like(z)
     x, positive, weight = new("x"), new("positive"), new("weight")
     np.subtract(z, rate, out=x)
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     excess, mills = excess_and_mills(np.abs(x, out=new("|x|")), workspace)
     first_moment = _first_moment(positive, weight, excess, mills, new)
@@ -83,7 +89,7 @@ def laplace_posterior(z, rate, workspace):
     v, x, positive, weight = new("|z|"), new("x"), new("positive"), new("weight")
     np.abs(z, out=v)
     np.subtract(v, rate, out=x)
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     same_sign, mills_same = excess_and_mills(
         np.abs(x, out=new("same sign")), workspace, "same sign polynomials"
@@ -122,7 +128,7 @@ def laplace_log_density(z, rate, workspace):
     positive, weight = new("positive"), new("weight")
     v = np.abs(z, out=z)
     x = np.subtract(v, rate, out=new("x"))
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     _, mills_same = excess_and_mills(np.abs(x, out=new("same sign")), workspace)
     _, mills_opposite = excess_and_mills(
@@ -200,7 +206,7 @@ def half_spike_slab_posterior(z, wiener_gain, noise_fraction, log_odds, workspac
     # Given the slab, a/σ is √κ times a normal of mean x = √κ z, truncated below zero.
     np.sqrt(wiener_gain, out=root)
     np.multiply(z, root, out=x)
-    np.maximum(x, 0.0, out=positive)
+    positive_part(x, out=positive)
     _gaussian_weight(positive, weight)
     excess, mills = excess_and_mills(np.abs(x, out=new("|x|")), workspace)
     mean = _first_moment(positive, weight, excess, mills, new)
@@ -238,7 +244,7 @@ def _mixture(spike, slab, odds, new):
     np.abs(odds, out=responsibility)
     np.negative(responsibility, out=responsibility)
     np.exp(responsibility, out=responsibility)
-    np.minimum(odds, 0.0, out=smaller)
+    np.clip(odds, -np.inf, 0, out=smaller)
     np.exp(smaller, out=smaller)
     np.maximum(spike, slab, out=spike)
     spike += np.log1p(responsibility, out=odds)
@@ -250,7 +256,7 @@ def _mixture(spike, slab, odds, new):
 def _gaussian_weight(positive, out):
     """Write w = exp(−x⁺²/2), or a number that is negligible beside one."""
     # Where exp underflows it is ten times slower.
-    np.minimum(positive, 37.0 if positive.dtype == np.float64 else 12.0, out=out)
+    np.clip(positive, 0, 37.0 if positive.dtype == np.float64 else 12.0, out=out)
     np.multiply(out, out, out=out)
     out *= -0.5
     np.exp(out, out=out)
@@ -310,4 +316,19 @@ def _truncated_normal(x):
     hazard = weight / mass  # φ(x) / Φ(x)
     mean = np.where(x >= 0, x + hazard, excess)
     variance = np.where(x >= 0, 1 - mean * hazard, 1 - excess * (excess - x))
+    is_tail = x < -TAIL_START
+    variance[is_tail] = _tail_variance(-x[is_tail])
     return mean, np.maximum(variance, 0.0), np.log(mass) + positive**2 / 2
+
+
+def _tail_variance(y):
+    """Return the variance of N(−y, 1) truncated below zero, for y > `TAIL_START`.
+
+    With the continued fractions e = 1/(y + g) and g = 2/(y + 3/(y + 4/(y + ...))) of
+    its mean it is 1 − e (e + y) = e (g − e), in which no digits cancel.
+    """
+    g = np.zeros_like(y)
+    for i in range(N_FRACTIONS, 1, -1):
+        g = i / (y + g)
+    e = 1.0 / (y + g)
+    return e * (g - e)

@@ -1,19 +1,29 @@
-"""Missing values: every sample is completed by the model's own reconstruction.
+"""Missing values: imputed in learning, integrated over in likelihoods.
 
 With entries missing, coefficients no longer separate, because D Dᵀ = I holds for
-complete samples only. Instead the missing entries are imputed: x̂ = mean + aD where
-nothing was measured, with a the code of x̂, repeatedly. This is an EM algorithm for the
-posterior mode and the posterior mean, and a gradient step on the objective of x̂ alone,
-so that Nesterov's momentum accelerates it. For the posterior mode the result is the
-code of smallest objective on the measured entries. For a log-concave prior there is
-only one such point.
+complete samples only. The posterior mode is found by imputation: x̂ = mean + aD where
+nothing was measured, with a the code of x̂, repeatedly. This is a gradient step on the
+objective of x̂ alone, so that Nesterov's momentum and Newton's method accelerate it. The
+result is the code of smallest objective on the measured entries; for a log-concave
+prior there is only one. Likelihoods and posterior means are those of expectation
+propagation (`skscn._core.expectation_propagation`).
 """
 
 import numpy as np
+from scipy import sparse
+
+from skscn._core.caller_warnings import warn_caller
+from skscn._core.encoders import MapEncoder
+from skscn._core.expectation_propagation import approximate_posterior
 
 BLOCK_ENTRIES = 2**15  # imputed at once
-MIN_EIGENVALUE = 1e-4  # of the Hessian by missing entries, in units of 1/σ²
-MAX_SWEEPS = 500
+MAX_LEARNING_SWEEPS = 500  # of one pass; the next pass goes on
+N_FIRST_SWEEPS = 20  # before Newton's method, which converges near the fixed point
+MAX_NEWTON_STEPS = 30
+MAX_SWEEPS = 2000  # of rows that Newton's method does not solve
+ROUNDING_UNITS = 100  # of changes that are rounding errors
+SYSTEM_ENTRIES = 2**21  # in the linear systems that are solved together
+INITIAL_DAMPING, MIN_DAMPING = 1e-3, 1e-12  # of Newton's method
 
 
 def has_missing(X, parts):
@@ -36,132 +46,198 @@ def impute_rows(rows, out=None, *, model, tol=None):
         In the dtype of the rows.
     tol : float, default=None
         A row is done when no entry changes by more than this fraction of its largest
-        distance from the mean. None stands for the rounding error of its dtype.
+        distance from the mean. None solves for the limit, up to rounding errors.
     """
     mean = model.mean
     mean = np.zeros(rows.shape[1], dtype=rows.dtype) if mean is None else mean
     missing = np.isnan(rows)
     out = np.where(missing, mean, rows) if out is None else out
-    tol = 100 * np.finfo(rows.dtype).eps if tol is None else tol
     which = np.flatnonzero(missing.any(axis=1))
     size = max(1, BLOCK_ENTRIES // rows.shape[1])
-    encoder = model.encoder.for_worker()
     for start in range(0, len(which), size):
         block = which[start : start + size]
-        _impute_block(out, block, missing[block], model.components, mean, encoder, tol)
+        iteration = _Imputation(model, missing[block], out[block] - mean)
+        if tol is None:
+            iteration.converge(ROUNDING_UNITS * np.finfo(rows.dtype).eps)
+        else:
+            iteration.accelerate(np.arange(len(block)), tol, MAX_LEARNING_SWEEPS)
+        out[block] = np.where(missing[block], iteration.x + mean, out[block])
     return out
 
 
-def _impute_block(out, which, missing, components, mean, encoder, tol):
-    """Impute some rows of `out`, each until it converges."""
-    x = extrapolated = out[which] - mean
-    momentum = np.ones((len(which), 1), dtype=x.dtype)
-    for _ in range(MAX_SWEEPS):
-        reconstruction = encoder.encode(extrapolated @ components.T) @ components
-        change = np.where(missing, reconstruction - extrapolated, 0)
-        new = extrapolated + change
-        step = new - x
-        # Momentum restarts where it increases the objective.
-        momentum[np.einsum("ij,ij->i", change, step) < 0] = 1
-        next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        extrapolated = new + (momentum - 1) / next_momentum * step
-        x, momentum = new, next_momentum
-        done = np.abs(change).max(axis=1) <= tol * np.abs(x).max(axis=1)
-        if done.any():
-            out[which[done]] = np.where(missing[done], x[done] + mean, out[which[done]])
-            which, missing, x, extrapolated, momentum = (
-                array[~done] for array in (which, missing, x, extrapolated, momentum)
+class _Imputation:
+    """Rows x = x̂ − mean on their way to the fixed point of their missing entries.
+
+    Parameters
+    ----------
+    model : SparseModel
+    missing : ndarray of bool of shape (n_rows, n_features)
+    x : ndarray of shape (n_rows, n_features)
+        Overwritten.
+    """
+
+    def __init__(self, model, missing, x):
+        self.atoms, self.encoder = model.components, model.encoder.for_worker()
+        self.missing, self.x = missing, x
+
+    def change(self, x, missing):
+        """Return the change of missing entries by one step, and the projections."""
+        u = x @ self.atoms.T
+        reconstruction = self.encoder.encode(u.copy()) @ self.atoms
+        return np.where(missing, reconstruction - x, 0), u
+
+    def converge(self, tol):
+        """Iterate every row until it has converged, or warn."""
+        rows = self.accelerate(np.arange(len(self.x)), tol, N_FIRST_SWEEPS)
+        rows = self.solve(np.arange(len(self.x)), tol)
+        rows = self.accelerate(rows, tol, MAX_SWEEPS) if len(rows) else rows
+        if len(rows):
+            warn_caller(
+                f"The imputation of {len(rows)} of {len(self.x)} rows with missing "
+                "values did not converge: their measured values hardly determine the "
+                "codes. Use fewer atoms or a larger alpha.",
+                RuntimeWarning,
             )
-        if not len(which):
-            return
-    out[which] = np.where(missing, x + mean, out[which])
+
+    def accelerate(self, running, tol, n_sweeps):
+        """Iterate rows with momentum, each until it changes by less than `tol`.
+
+        Returns the rows that have not converged.
+        """
+        x = extrapolated = self.x[running]
+        momentum = np.ones((len(x), 1), dtype=x.dtype)
+        for _ in range(n_sweeps):
+            missing = self.missing[running]
+            change, _ = self.change(extrapolated, missing)
+            new = extrapolated + change
+            step = new - x
+            # Momentum restarts where it increases the objective.
+            momentum[np.einsum("ij,ij->i", change, step) < 0] = 1
+            next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+            extrapolated = new + (momentum - 1) / next_momentum * step
+            x, momentum = new, next_momentum
+            self.x[running] = x
+            left = np.abs(change).max(axis=1) > tol * np.abs(x).max(axis=1)
+            running, x, extrapolated, momentum = (
+                array[left] for array in (running, x, extrapolated, momentum)
+            )
+            if not len(running):
+                break
+        return running
+
+    def solve(self, running, tol):
+        """Solve for the fixed point by a regularized Newton's method.
+
+        The step of the missing entries is (I + μ − Dᵀ S D)⁻¹ times their change, with
+        the derivatives S of the codes, restricted to missing entries. The damping μ of
+        a row is divided by ten after a step that makes its change smaller; other steps
+        are replaced by plain ones, and their damping is multiplied by ten. Returns the
+        rows that have not converged.
+        """
+        damping = np.full(len(self.x), INITIAL_DAMPING)
+        for _ in range(MAX_NEWTON_STEPS):
+            x, missing = self.x[running], self.missing[running]
+            change, u = self.change(x, missing)
+            step = self._newton_step(change, u, missing, damping[running])
+            next_change, _ = self.change(x + step, missing)
+            is_smaller = np.linalg.norm(next_change, axis=1) < np.linalg.norm(
+                change, axis=1
+            )
+            step = np.where(is_smaller[:, None], step, change)
+            damping[running] *= np.where(is_smaller, 0.1, 10.0)
+            np.clip(damping, MIN_DAMPING, 1.0, out=damping)
+            self.x[running] = x + step
+            left = np.abs(step).max(axis=1) > tol * np.abs(x + step).max(axis=1)
+            running = running[left]
+            if not len(running):
+                break
+        return running
+
+    def _newton_step(self, change, u, missing, damping):
+        """Return the Newton steps, by systems of the size of the codes.
+
+        (δ − Dᵀ S D)⁻¹ = (I + Dᵀ (δ − S G)⁻¹ S D) / δ with δ = 1 + μ and G = D Dᵀ over
+        missing entries.
+        """
+        atoms, n_components = self.atoms, len(self.atoms)
+        derivative = self.encoder.derivative(u).astype(u.dtype)
+        right = derivative * (change @ atoms.T)
+        step, diagonal = change.copy(), np.arange(n_components)
+        size = max(1, SYSTEM_ENTRIES // n_components**2)
+        for start in range(0, len(change), size):
+            part = slice(start, start + size)
+            gram = (missing[part, None, :] * atoms) @ atoms.T
+            system = -derivative[part, :, None] * gram
+            system[:, diagonal, diagonal] += 1.0 + damping[part, None]
+            codes = np.linalg.solve(system, right[part, :, None])[:, :, 0]
+            step[part] += np.where(missing[part], codes.astype(u.dtype) @ atoms, 0)
+        return step / (1.0 + damping[:, None]).astype(u.dtype)
+
+
+def encode_with_missing(rows, out=None, *, model):
+    """Return the codes of rows with missing entries, written into `out`.
+
+    The posterior mode is the code of smallest objective on the measured entries. The
+    posterior mean is that of expectation propagation.
+    """
+    if isinstance(model.encoder, MapEncoder):
+        return model.encode(impute_rows(rows, model=model), out)
+    if out is None:
+        out = np.empty((len(rows), len(model.components)), rows.dtype)
+    out[:] = approximate_posterior(rows, model.astype(np.float64))[1]
+    return out
+
+
+def encode_to_csr_with_missing(rows, _=None, *, model):
+    """Return the codes of rows, some of which have missing entries, as CSR."""
+    codes = model.encode(rows)
+    which = np.flatnonzero(np.isnan(codes[:, 0]))
+    if len(which):
+        codes[which] = encode_with_missing(rows[which], model=model)
+    return sparse.csr_array(codes)
+
+
+def reconstruct_missing(rows, out=None, *, model):
+    """Return rows whose missing entries are those of their reconstruction."""
+    out = rows.copy() if out is None else out
+    which = np.flatnonzero(np.isnan(rows).any(axis=1))
+    if len(which):
+        codes = encode_with_missing(rows[which], model=model)
+        reconstruction = codes @ model.components
+        if model.mean is not None:
+            reconstruction += model.mean
+        missing = np.isnan(rows[which])
+        out[which] = np.where(missing, reconstruction, rows[which])
+    return out
 
 
 def log_likelihood_with_missing(rows, out=None, *, model):
-    """Return log p of rows, with missing entries integrated over by Laplace's method.
+    """Return log p of the measured entries of rows.
 
-    The integral is that of the Gaussian with the same second derivative at the imputed
-    sample.
+    It is exact for complete rows, and that of expectation propagation for others.
     """
     log_likelihood = model.log_likelihood(rows, out)
-    missing = np.flatnonzero(np.isnan(log_likelihood))
-    if len(missing):
-        imputed, log_volume = integrate_missing(rows[missing], model)
-        log_likelihood[missing] = model.log_likelihood(imputed) + log_volume
+    which = np.flatnonzero(np.isnan(log_likelihood))
+    if len(which):
+        log_likelihood[which] = approximate_posterior(rows[which], model)[0]
     return log_likelihood
-
-
-def integrate_missing(rows, model):
-    """Return imputed rows, and the log of the integral over their missing entries.
-
-    The integral is relative to the density of the imputed row.
-    """
-    rows = rows.astype(np.float64, copy=False)
-    imputed, variances = _imputed_variances(rows, model)
-    missing = np.isnan(rows)
-    log_volume = missing.sum(axis=1) / 2 * np.log(2 * np.pi * _noise_variance(model))
-    for i, (eigenvalues, _) in enumerate(
-        missing_hessian_eigh(variances, missing, model.components)
-    ):
-        log_volume[i] -= np.log(eigenvalues).sum() / 2
-    return imputed, log_volume
 
 
 def posterior_std_with_missing(rows, out=None, *, model):
     """Return posterior standard deviations; missing entries widen them."""
     std = model.posterior_std(rows, out)
     which = np.flatnonzero(np.isnan(std[:, 0]))
-    if not len(which):
-        return std
-    rows = rows[which]
-    _, derivatives = _imputed_variances(rows, model)
-    variances = derivatives.copy()
-    pairs = missing_hessian_eigh(derivatives, np.isnan(rows), model.components)
-    for i, (eigenvalues, vectors) in enumerate(pairs):
-        variances[i] *= 1.0 + (vectors**2 / eigenvalues).sum(axis=1)
-    std[which] = np.sqrt(_noise_variance(model) * variances)
+    if len(which):
+        model = model.astype(np.float64)
+        std[which] = approximate_posterior(rows[which], model)[2]
     return std
 
 
-def missing_hessian_eigh(derivatives, missing, components):
-    """Yield the Hessian of −log p by the missing entries of each sample.
-
-    At the imputed sample, −log p has the Hessian (I − Dᵀ S D) / σ² with the derivatives
-    S of the codes. Its block of the missing entries is (I − Vᵀ V) / σ².
-
-    Parameters
-    ----------
-    derivatives : ndarray of shape (n_samples, n_components)
-    missing : ndarray of bool of shape (n_samples, n_features)
-    components : ndarray of shape (n_components, n_features)
-
-    Yields
-    ------
-    eigenvalues : ndarray of shape (n_missing,)
-        Of I − Vᵀ V.
-    vectors : ndarray of shape (n_components, n_missing)
-        V times its eigenvectors.
-    """
-    for derivative, is_missing in zip(derivatives, missing, strict=True):
-        V = np.sqrt(derivative)[:, None] * components[:, is_missing]
-        values, vectors = np.linalg.eigh(V.T @ V)
-        yield np.maximum(1.0 - values, MIN_EIGENVALUE), V @ vectors
-
-
-def _imputed_variances(rows, model):
-    """Return imputed rows and the posterior variances of their codes by σ²."""
-    imputed = impute_rows(rows, model=model)
-    centered = imputed if model.mean is None else imputed - model.mean
-    variance = model.encoder.posterior_variance(centered @ model.components.T)
-    return imputed, variance / _noise_variance(model)
-
-
-def _noise_variance(model):
-    return model.encoder.noise_variance
-
-
+@np.errstate(over="ignore", invalid="ignore")
 def impute_means(X, weights, *, allow_empty=False):
     """Return X with missing entries replaced by the means of their features.
+
+    Means that overflow are infinite, for the caller to check.
 
     Parameters
     ----------
@@ -185,7 +261,8 @@ def impute_means(X, weights, *, allow_empty=False):
             "learned about it. Remove it from X."
         )
     measured = np.where(missing, 0, X)
-    total = measured.sum(axis=0) if weights is None else weights @ measured
+    w = np.ones(len(X)) if weights is None else weights.astype(np.float64)
+    total = np.einsum("i,ij->j", w, measured)  # in float64
     mean = (total / np.maximum(n_measured, 1e-300)).astype(X.dtype)
     n_missing = missing.sum(axis=1)
     missing_weight = n_missing.sum() if weights is None else weights @ n_missing

@@ -36,6 +36,14 @@ class ModelParameters:
         """The parameters themselves, as of `LazyEstimate`."""
         return self
 
+    def rescaled(self, prior, unit):
+        """Return the parameters of data and codes that are divided by a unit."""
+        return ModelParameters(
+            prior.rescaled(self.prior_parameters, unit),
+            self.noise_variance / unit**2,
+            None if self.offset is None else self.offset / unit,
+        )
+
     def mean_offset(self, components):
         """Return the mean of the model minus the mean of the data."""
         if self.offset is None:
@@ -46,8 +54,9 @@ class ModelParameters:
 class Parametrization:
     """Maps model parameters to a bounded vector θ, which optimizers change, and back.
 
-    θ holds the unconstrained prior parameters, the offsets in units of the data, and
-    log σ².
+    θ holds the unconstrained prior parameters, the offsets, and log σ². All are taken
+    in a unit near the root mean square of the data. The unit is a power of two, so that
+    data scaled by a power of two have the same θ, to the last bit.
 
     Parameters
     ----------
@@ -62,12 +71,14 @@ class Parametrization:
     def __init__(self, prior, n_components, data_variance, *, has_offset):
         self.prior, self.has_offset = prior, has_offset
         self.shape = len(prior.parameter_names), n_components
-        self.data_rms = np.sqrt(data_variance)
-        lower, upper = prior.bounds(data_variance)
+        self.data_variance = data_variance
+        self.unit = power_of_two(np.sqrt(data_variance))
+        variance = data_variance / self.unit**2
+        lower, upper = prior.bounds(variance)
         bounds = []
         for bound, offset_bound, noise_variance in (
-            (lower, -np.inf, MIN_NOISE_FRACTION * data_variance),
-            (upper, np.inf, MAX_NOISE_FRACTION * data_variance),
+            (lower, -np.inf, MIN_NOISE_FRACTION * variance),
+            (upper, np.inf, MAX_NOISE_FRACTION * variance),
         ):
             parts = [np.repeat(bound, n_components)]
             if has_offset:
@@ -77,12 +88,13 @@ class Parametrization:
 
     def to_theta(self, parameters):
         """Return θ of model parameters, clipped to its bounds."""
+        parameters = parameters.rescaled(self.prior, self.unit)
         unconstrained = self.prior.to_unconstrained(parameters.prior_parameters)
         parts = [unconstrained.ravel()]
         if self.has_offset:
             offset = parameters.offset
             offset = np.zeros(self.shape[1]) if offset is None else offset
-            parts.append(offset / self.data_rms)
+            parts.append(offset)
         parts.append([np.log(parameters.noise_variance)])
         return np.clip(np.concatenate(parts), *self.bounds)
 
@@ -90,8 +102,9 @@ class Parametrization:
         """Return the model parameters of θ."""
         size = self.shape[0] * self.shape[1]
         parameters = self.prior.from_unconstrained(theta[:size].reshape(self.shape))
-        offset = theta[size:-1] * self.data_rms if self.has_offset else None
-        return ModelParameters(parameters, float(np.exp(theta[-1])), offset)
+        offset = theta[size:-1] if self.has_offset else None
+        parameters = ModelParameters(parameters, float(np.exp(theta[-1])), offset)
+        return parameters.rescaled(self.prior, 1.0 / self.unit)
 
     def flatten(self, prior_parameters, offset, noise_variance):
         """Return derivatives by every parameter as a vector in the order of θ."""
@@ -99,6 +112,11 @@ class Parametrization:
         if self.has_offset:
             parts.append(offset)
         return np.concatenate([*parts, [noise_variance]])
+
+
+def power_of_two(value):
+    """Return the largest power of two that is at most a positive value."""
+    return float(2.0 ** (np.frexp(value)[1] - 1))
 
 
 def residual_nll(sum_squares, shape, weight, missing_weight, noise_variance):
@@ -137,7 +155,7 @@ def initial_parameters(parametrization, energies, mean_square, n_features):
         Mean of ‖x − mean‖².
     n_features : int
     """
-    data_variance = parametrization.data_rms**2
+    data_variance = parametrization.data_variance
     n_free = n_features - len(energies)
     noise_variance = energies.min() / 2
     if n_free:

@@ -12,6 +12,8 @@ from scipy import sparse
 
 from skscn._core.sparse_model import n_rows_of, row_blocks, squared_norms
 
+MIN_WEIGHT_OF_MEAN = 10.0  # of samples whose own mean leaves most of their variance
+
 
 @dataclass(frozen=True)
 class Summable:
@@ -65,11 +67,20 @@ class DataMoments(Summable):
         )
 
     @property
+    def variance(self):
+        """Variance of the samples about their own mean; of a few samples, about m."""
+        about_m = self.sum_squares / self.weight
+        if self.weight < MIN_WEIGHT_OF_MEAN:
+            return about_m
+        mean = self.weighted_sum / self.weight
+        return max(about_m - mean @ mean, 0.0)
+
+    @property
     def rms(self):
         """Root mean square of the entries of the data about m, or 1 for no data."""
         variance = self.sum_squares / (self.weight * len(self.weighted_sum))
-        # A root that has a square in float32 as well.
-        return float(np.sqrt(variance)) if variance > 1e-200 else 1.0
+        # Below, the data are constant up to rounding errors: their scale is arbitrary.
+        return float(np.sqrt(variance)) if variance > 1e-290 else 1.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class CodeMoments(Summable):
         Σ w a.
     objective_decrease : float
         Σ w of the decrease of the objective ½‖x − m‖² by the codes; with posterior
-        means, the log-likelihood of the projections.
+        means, the log-likelihood of the projections without its constant.
     curvature_weight : float
         Σ w over the rows from which `curvature` was computed.
     curvature : ndarray of shape (n_components, n_components + 2)
@@ -158,16 +169,35 @@ def data_moments(rows, weights, *, mean=None, scatter=False):
             if scatter:
                 total_scatter += block_scatter
             continue
+        # Squares are summed in float64: the noise is a small part of them.
+        block = block.astype(np.float64, copy=False)
         if mean is not None:
             block = block - mean
         weighted = block if w is None else block * w[:, None]
-        weighted_sum += weighted.sum(axis=0, dtype=np.float64)
+        weighted_sum += weighted.sum(axis=0)
         sum_squares += float(np.vdot(weighted, block))
         if scatter:
-            total_scatter += weighted.T @ block
+            total_scatter += weighted.T.astype(rows.dtype) @ block.astype(rows.dtype)
     return DataMoments(weight, weighted_sum, sum_squares, total_scatter)
 
 
+@dataclass(frozen=True)
+class Maximum:
+    """The largest of some values; addition takes the larger one."""
+
+    value: float
+
+    def __add__(self, other):
+        return Maximum(max(self.value, other.value))
+
+
+def max_abs(rows, weights):
+    """Return the `Maximum` of the absolute values of a slice of rows."""
+    values = rows.data if sparse.issparse(rows) else rows
+    return Maximum(float(np.max(np.abs(values), initial=0.0)))
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def code_moments(rows, weights, *, model, n_rows_before=0):
     """Encode a slice of rows, dense or CSR, and return its `CodeMoments`.
 
@@ -243,6 +273,9 @@ def _csr_moments(block, weights, mean, scatter):
     weighted_sum = raw_sum
     if mean is not None:
         weight = w.sum()
+        # Of rows that are not centered, a smaller variance is a rounding error.
+        resolution = np.finfo(block.dtype).eps * weight * float(mean @ mean)
+        sum_squares = max(sum_squares, resolution)
         weighted_sum = raw_sum - weight * mean
         if scatter:
             cross = np.outer(raw_sum, mean)

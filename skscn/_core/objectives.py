@@ -25,6 +25,10 @@ EMPTY = np.empty(0)
 # The smallest fraction of an offset that its codes may be taken to not compensate for:
 # it keeps the curvature by the offset positive.
 MIN_UNCOMPENSATED_FRACTION = 0.01
+# The smallest noise variance, as a fraction of the mean variance of the features, for
+# which float32 is accurate enough. Rounding errors of 1e-7 ‖x‖² change the objective by
+# up to 1e-7 ‖x‖² / 2σ²: beyond this fraction, by less than 1e-4 nats a feature.
+MIN_FLOAT32_NOISE_FRACTION = 1e-3
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Evaluation:
     Parameters
     ----------
     objective : float
-        Mean over the samples.
+        Mean over the samples, up to `objective_offset`.
     objective_scale : float
         What a relative tolerance of the objective is relative to.
     moments : CodeMoments
@@ -69,6 +73,9 @@ class Evaluation:
     gradient_scale : float
     gradient, curvature : ndarray of shape (n_parameters,)
         Of the summed objective by θ. The curvature may be too large.
+    objective_offset : float
+        Of the same data, it is the same for all iterates: the objective is computed in
+        units of the data, where comparisons have the same rounding errors at any scale.
     """
 
     objective: float
@@ -78,6 +85,12 @@ class Evaluation:
     gradient_scale: float = 1.0
     gradient: np.ndarray = field(default_factory=lambda: EMPTY)
     curvature: np.ndarray = field(default_factory=lambda: EMPTY)
+    objective_offset: float = 0.0
+
+    @property
+    def reported_objective(self):
+        """The objective in the units of the data."""
+        return self.objective + self.objective_offset
 
 
 def mean_map_objective(data, codes):
@@ -93,14 +106,26 @@ def posterior_mean_model(components, mean, parameters, prior):
     return SparseModel(components, mean + parameters.mean_offset(components), encoder)
 
 
-def posterior_moments(rows, mean, components, parameters, prior):
+def posterior_moments(data, components, parameters, prior):
     """Return the moments of posterior means, about the mean of the data.
 
     The statistics are Σ u², Σ E a², and those of the M-step of the prior.
+
+    The noise variance follows from a small difference between the energies of samples
+    and of codes. Where it is too small for float32, the sums are computed in float64.
+
+    Parameters
+    ----------
+    data : CenteredRows
+    components : ndarray of shape (n_components, n_features)
+    parameters : ModelParameters
+    prior : Prior
     """
     shift = parameters.mean_offset(components)
-    model = posterior_mean_model(components, mean, parameters, prior)
-    moments = rows.code_moments(model)
+    model = posterior_mean_model(components, data.mean, parameters, prior)
+    noise_fraction = parameters.noise_variance / data.moments.rms**2
+    needs_double = noise_fraction < MIN_FLOAT32_NOISE_FRACTION
+    moments = data.rows.code_moments(model, np.float64 if needs_double else None)
     # Σ E a² depends on the parameters of this pass; as a sum it adds up with those of
     # other passes.
     second_moments = prior.sum_second_moments(
@@ -128,6 +153,8 @@ def posterior_moments(rows, mean, components, parameters, prior):
 def evaluate_likelihood(data, moments, components, parameters, parametrization):
     """Return the `Evaluation` of the likelihood, given moments about the data's mean.
 
+    The objective is that of data divided by the unit of the parametrization.
+
     Parameters
     ----------
     data : DataMoments
@@ -143,9 +170,19 @@ def evaluate_likelihood(data, moments, components, parameters, parametrization):
     statistics = moments.statistics[2:]
     about_model_mean = data.recentered(parameters.mean_offset(components))
     residual = about_model_mean.sum_squares - moments.statistics[0].sum()
+    unit = parametrization.unit
+    rescaled = parameters.rescaled(prior, unit)
     nll = residual_nll(
-        residual, components.shape, weight, data.missing_weight, noise_variance
+        residual / unit**2,
+        components.shape,
+        weight,
+        data.missing_weight,
+        rescaled.noise_variance,
     )
+    _, log_constant = prior.standardized_parameters(
+        rescaled.prior_parameters, rescaled.noise_variance
+    )
+    log_likelihood = moments.objective_decrease + weight * log_constant.sum()
     offset = parameters.offset
     offset = np.zeros(n_components) if offset is None else offset
     # Σ u E a of every coefficient, with u about the mean of the model.
@@ -158,7 +195,6 @@ def evaluate_likelihood(data, moments, components, parameters, parametrization):
     )
     by_offset = weight * offset - moments.code_sum + components @ data.weighted_sum
     n_measured = weight * n_features - data.missing_weight
-    data_rms = parametrization.data_rms
     # An offset changes projections and, through the derivative of the encoder, codes.
     derivative = moments.curvature[:, -1] / (moments.curvature_weight or 1.0)
     offset_curvature = weight * np.maximum(1.0 - derivative, MIN_UNCOMPENSATED_FRACTION)
@@ -170,7 +206,7 @@ def evaluate_likelihood(data, moments, components, parameters, parametrization):
         if parameters.offset is not None:
             new_offset = (moments.code_sum - polar_factor @ data.weighted_sum) / weight
             expected -= weight * new_offset @ new_offset
-        min_noise_variance = np.exp(parametrization.bounds[0][-1])
+        min_noise_variance = np.exp(parametrization.bounds[0][-1]) * unit**2
         return parametrization.to_theta(
             ModelParameters(
                 prior.m_step(statistics, weight),
@@ -180,19 +216,20 @@ def evaluate_likelihood(data, moments, components, parameters, parametrization):
         )
 
     return Evaluation(
-        (nll - moments.objective_decrease) / weight,
+        (nll - log_likelihood) / weight,
         float(n_features),
         moments,
         m_step,
         1.0 / noise_variance,
         parametrization.flatten(
             gradient,
-            by_offset * data_rms / noise_variance,
+            by_offset * unit / noise_variance,
             (n_measured - expected_residual / noise_variance) / 2,
         ),
         parametrization.flatten(
             curvature,
-            offset_curvature * data_rms**2 / noise_variance,
+            offset_curvature * unit**2 / noise_variance,
             n_measured / 2,
         ),
+        n_measured / weight * np.log(unit),
     )

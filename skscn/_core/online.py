@@ -1,6 +1,6 @@
 """Online learning: discounted moments, and one Procrustes step a mini-batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,10 @@ from skscn._core.model_parameters import ModelParameters
 from skscn._core.moments import CodeMoments, DataMoments
 from skscn._core.problems import CenteredRows
 from skscn._core.projection_histogram import LazyEstimate
+
+# Mean energies of samples whose ratio is larger are of different scales: a sensor that
+# was switched on, or an outlier at the start.
+MAX_ENERGY_RATIO = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class OnlineState:
         Of noise and prior. None where the stream starts anew.
     weight_seen : float
         Weight of all samples of the stream, not discounted.
+    quiet_weight : float
+        Weight of the latest mini-batches, as long as their scale is much smaller than
+        that of the stream.
     """
 
     components: np.ndarray
@@ -36,6 +43,7 @@ class OnlineState:
     code_moments: CodeMoments
     estimate: LazyEstimate | ModelParameters | None
     weight_seen: float
+    quiet_weight: float = 0.0
 
     @classmethod
     def after_fit(cls, solution):
@@ -62,6 +70,37 @@ class OnlineState:
             0.0,
         )
 
+    def with_scale_of(self, batch, *, center):
+        """Return the state, or None where a mini-batch shows that its scale is wrong.
+
+        A model that was learned at another scale hardly recovers by small steps, and
+        the moments of very large samples outweigh all others for long. A stream is
+        therefore started anew where one mini-batch has much more energy than all
+        samples before, or where mini-batches with much less energy have become the
+        majority.
+
+        Parameters
+        ----------
+        batch : DataMoments
+            Of the mini-batch, about the mean of the state.
+        center : bool
+            Whether the model has a mean, which a mini-batch may move.
+        """
+        before = self.moments
+        if before.sum_squares == 0.0:
+            return self
+        energy = before.sum_squares / before.weight
+        is_loud = batch.sum_squares > MAX_ENERGY_RATIO * batch.weight * energy
+        if is_loud and batch.sum_squares > MAX_ENERGY_RATIO * before.sum_squares:
+            return None
+        variance = batch.variance if center else batch.sum_squares / batch.weight
+        if variance * MAX_ENERGY_RATIO > energy:
+            return replace(self, quiet_weight=0.0)
+        quiet_weight = self.quiet_weight + batch.weight
+        if quiet_weight > self.weight_seen - self.quiet_weight:
+            return None
+        return replace(self, quiet_weight=quiet_weight)
+
 
 def update(state, rows, problem, *, forgetting, check_moments):
     """Return the state after one more mini-batch, and the objective of the mini-batch.
@@ -79,7 +118,7 @@ def update(state, rows, problem, *, forgetting, check_moments):
     problem : LearningProblem
     forgetting : float
     check_moments : callable
-        Takes the moments of the mini-batch, and raises where they are not finite.
+        Takes the moments of the mini-batch, and raises where squares overflow.
     """
     if rows.has_missing:
         rows.impute(problem.imputing_model(state))
@@ -96,7 +135,15 @@ def update(state, rows, problem, *, forgetting, check_moments):
     components, code_moments, estimate, objective = problem.update(
         state, batch, stream, shift, discount
     )
-    new = OnlineState(components, mean, stream, code_moments, estimate, weight_seen)
+    new = OnlineState(
+        components,
+        mean,
+        stream,
+        code_moments,
+        estimate,
+        weight_seen,
+        state.quiet_weight,
+    )
     return new, objective
 
 

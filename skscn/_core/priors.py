@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit, log_ndtr, logit
 
 from skscn._core import marginals
-from skscn._core.marginals import LOG_SQRT_2PI
+from skscn._core.marginals import LOG_SQRT_2PI, positive_part
 
 # The scale of a coefficient lies between that of the data divided by this ratio and
 # multiplied by it: beyond, a prior is flat or a point mass.
@@ -61,6 +61,17 @@ class Prior(ABC):
     @abstractmethod
     def map_code_array_api(self, xp, projections, threshold):
         """Return what `map_code` computes, as a new array of a namespace `xp`."""
+
+    def rank_codes(self, codes, out=None, *, threshold):
+        """Return numbers that order codes by how much they lower the objective.
+
+        They are positive for codes that are not zero.
+        """
+        return np.abs(codes, out=out)
+
+    def rank_codes_array_api(self, xp, codes, threshold):
+        """Return what `rank_codes` computes, as a new array of a namespace `xp`."""
+        return xp.abs(codes)
 
     def objective_decreases_array_api(self, xp, codes, threshold):
         """Return the decrease of the objective by each code, in a namespace `xp`."""
@@ -130,6 +141,10 @@ class Prior(ABC):
         """
 
     @abstractmethod
+    def rescaled(self, parameters, unit):
+        """Return the parameters of coefficients that are divided by a unit."""
+
+    @abstractmethod
     def to_unconstrained(self, parameters):
         """Return the unconstrained form of parameters."""
 
@@ -151,6 +166,10 @@ class Prior(ABC):
     @abstractmethod
     def mean(self, parameters):
         """Return the mean of every coefficient."""
+
+    @abstractmethod
+    def variance(self, parameters):
+        """Return the variance of every coefficient."""
 
     @abstractmethod
     def map_rule(self, parameters, noise_variance):
@@ -182,6 +201,9 @@ class _RatePrior(Prior):
 
     def gradient_and_curvature(self, parameters, statistics, weight):
         return parameters * statistics - weight, np.full(statistics.shape, weight)
+
+    def rescaled(self, parameters, unit):
+        return parameters * unit
 
     def to_unconstrained(self, parameters):
         return np.log(parameters)
@@ -240,6 +262,9 @@ class Laplace(_RatePrior):
     def mean(self, parameters):
         return np.zeros(parameters.shape[1])
 
+    def variance(self, parameters):
+        return 2.0 / parameters[0] ** 2
+
     def sample(self, parameters, n_samples, rng):
         shape = n_samples, parameters.shape[1]
         return rng.laplace(scale=1.0 / parameters[0], size=shape)
@@ -253,7 +278,7 @@ class Exponential(_RatePrior):
 
     def map_code(self, projections, threshold, scratch=None):
         projections -= threshold
-        return np.maximum(projections, 0, out=projections)
+        return positive_part(projections, out=projections)
 
     def map_code_array_api(self, xp, projections, threshold):
         return xp.maximum(projections - threshold, xp.zeros_like(projections))
@@ -275,6 +300,9 @@ class Exponential(_RatePrior):
 
     def mean(self, parameters):
         return 1.0 / parameters[0]
+
+    def variance(self, parameters):
+        return 1.0 / parameters[0] ** 2
 
     def sample(self, parameters, n_samples, rng):
         shape = n_samples, parameters.shape[1]
@@ -301,6 +329,23 @@ class SpikeSlab(Prior):
     def map_code_array_api(self, xp, projections, threshold):
         magnitude = projections if self.one_sided else xp.abs(projections)
         return xp.where(magnitude > threshold, projections, xp.zeros_like(projections))
+
+    def rank_codes(self, codes, out=None, *, threshold):
+        if np.ndim(threshold) == 0:  # their moduli have the same order
+            return np.abs(codes, out=out)
+        # √(a² − λ²) by factors, which neither overflow nor underflow.
+        magnitude = np.abs(codes)
+        out = np.subtract(magnitude, threshold, out=out)
+        positive_part(out, out=out)
+        magnitude += threshold
+        np.sqrt(out, out=out)
+        out *= np.sqrt(magnitude, out=magnitude)
+        return out
+
+    def rank_codes_array_api(self, xp, codes, threshold):
+        magnitude = xp.abs(codes)
+        excess = xp.maximum(magnitude - threshold, xp.zeros_like(codes))
+        return xp.sqrt(excess) * xp.sqrt(magnitude + threshold)
 
     def objective_decreases_array_api(self, xp, codes, threshold):
         decreases = super().objective_decreases_array_api(xp, codes, threshold)
@@ -367,6 +412,9 @@ class SpikeSlab(Prior):
         curvature = [weight * slab_weight * (1 - slab_weight), active / 2]
         return np.array(gradient), np.array(curvature)
 
+    def rescaled(self, parameters, unit):
+        return np.array([parameters[0], parameters[1] / unit**2])
+
     def to_unconstrained(self, parameters):
         return np.array([logit(parameters[0]), np.log(parameters[1])])
 
@@ -389,6 +437,10 @@ class SpikeSlab(Prior):
         if not self.one_sided:
             return np.zeros(len(weight))
         return weight * np.sqrt(2 * slab_variance / np.pi)
+
+    def variance(self, parameters):
+        weight, slab_variance = parameters
+        return weight * slab_variance - self.mean(parameters) ** 2
 
     def map_rule(self, parameters, noise_variance):
         (wiener_gain, _, log_odds), _ = self.standardized_parameters(

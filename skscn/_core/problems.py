@@ -36,6 +36,10 @@ from skscn._core.projection_histogram import (
 from skscn._core.row_sums import RowSums
 from skscn._core.sparse_model import SparseModel
 
+# The smallest energy of residuals, as a fraction of that of the data, that differences
+# of energies in float32 resolve to a thousandth.
+MIN_FLOAT32_RESIDUAL_FRACTION = 1e-4
+
 
 @dataclass(frozen=True)
 class CenteredRows:
@@ -151,20 +155,28 @@ class LearningProblem(ABC):
 class MapProblem(LearningProblem):
     """MAP codes with given thresholds: the mean of min_a ½‖x − m − aD‖² + penalty(a).
 
+    The number of non-zero coefficients of a sample may be limited.
+
     Parameters
     ----------
     prior, center
         As of `LearningProblem`.
     alpha : ndarray of shape (n_components,)
         Thresholds, in the dtype of the data.
+    n_nonzero : int, default=None
+        The largest number of non-zero coefficients of a sample. None stands for no
+        limit.
     """
 
     alpha: np.ndarray
+    n_nonzero: int | None = None
 
     @property
     def encoder(self):
         """The encoder with the given thresholds; it also orients initial atoms."""
-        return MapEncoder.from_thresholds(self.prior, self.alpha, self.alpha.dtype)
+        return MapEncoder.from_thresholds(
+            self.prior, self.alpha, self.alpha.dtype, n_nonzero=self.n_nonzero
+        )
 
     def start(self, data, components, parameters=None):
         return Iterate(components)
@@ -174,7 +186,10 @@ class MapProblem(LearningProblem):
         moments = data.imputed(model)
         encoded = data.rows.code_moments(model)
         objective = mean_map_objective(moments, encoded)
-        return Evaluation(objective, abs(objective), encoded, lambda _: EMPTY)
+        # A smaller objective is a rounding error of this difference of energies.
+        rounding_error = np.finfo(float).eps * moments.sum_squares / moments.weight
+        scale = max(abs(objective), rounding_error)
+        return Evaluation(objective, scale, encoded, lambda _: EMPTY)
 
     def model(self, iterate, data):
         return SparseModel(iterate.components, data.mean, self.encoder)
@@ -199,9 +214,9 @@ class MapProblem(LearningProblem):
         encoded = batch.rows.code_moments(self.model(state, batch))
         moments = state.code_moments.recentered(shift) * discount + encoded
         components = polar_factor(moments.cross, state.components)
-        bins = self._bins(state.estimate.bins.data_rms)
-        histogram = state.estimate.histogram * discount
-        histogram = histogram + self._histogram(batch, components, bins)
+        bins = self._bins(stream_moments.rms)
+        former = state.estimate.histogram.rebinned(state.estimate.bins, bins)
+        histogram = former * discount + self._histogram(batch, components, bins)
         estimate = LazyEstimate(
             self.prior, self.alpha, histogram, bins, len(batch.mean)
         )
@@ -220,6 +235,10 @@ class MapProblem(LearningProblem):
     def _histogram(self, data, components, bins):
         model = SparseModel(components, data.mean, self.encoder)
         histogram = data.rows.projection_histogram(model, bins)
+        min_residual = MIN_FLOAT32_RESIDUAL_FRACTION * data.moments.sum_squares
+        is_rounding = histogram.residual_sum_squares < min_residual
+        if is_rounding and model.n_free and data.rows.dtype == np.float32:
+            histogram = data.rows.projection_histogram(model, bins, np.float64)
         return replace(histogram, missing_weight=data.moments.missing_weight)
 
 
@@ -259,7 +278,7 @@ class MarginalLikelihoodProblem(LearningProblem):
             moments = data.imputed(self.model(iterate, data))
         parametrization = self._parametrization(data.moments, len(components))
         parameters = parametrization.from_theta(iterate.theta)
-        encoded = posterior_moments(rows, data.mean, components, parameters, self.prior)
+        encoded = posterior_moments(data, components, parameters, self.prior)
         return evaluate_likelihood(
             moments, encoded, components, parameters, parametrization
         )
@@ -295,9 +314,7 @@ class MarginalLikelihoodProblem(LearningProblem):
     def update(self, state, batch, stream_moments, shift, discount):
         components, parameters = state.components, state.estimate
         parametrization = self._parametrization(stream_moments, len(components))
-        encoded = posterior_moments(
-            batch.rows, batch.mean, components, parameters, self.prior
-        )
+        encoded = posterior_moments(batch, components, parameters, self.prior)
         moments = state.code_moments.recentered(shift) * discount + encoded
         at_batch, at_stream = (
             evaluate_likelihood(data, codes, components, parameters, parametrization)
@@ -305,7 +322,7 @@ class MarginalLikelihoodProblem(LearningProblem):
         )
         components = polar_factor(moments.cross, components)
         estimate = parametrization.from_theta(at_stream.m_step(components))
-        return components, moments, estimate, at_batch.objective
+        return components, moments, estimate, at_batch.reported_objective
 
     def imputing_model(self, fitted):
         return posterior_mean_model(

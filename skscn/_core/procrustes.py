@@ -6,7 +6,9 @@ the cross moment `A.T @ X`.
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, svd
+from scipy.linalg import LinAlgError, qr, svd
+
+MAX_SINGLE_AXES = 32  # found one by one, which does not depend on rounding errors
 
 
 def polar_factor(moment, reference=None):
@@ -64,7 +66,11 @@ def complete_orthonormal(wanted, basis):
     rank = int(np.count_nonzero(values > 1e-6))
     rows = _orthogonal_part(right[:rank], basis)
     found = np.vstack([basis, rows / np.linalg.norm(rows, axis=1, keepdims=True)])
-    for _ in range(len(wanted) - rank):
+    n_left = len(wanted) - rank
+    if n_left > MAX_SINGLE_AXES:  # the complement by Householder reflections
+        complement = qr(found.T, check_finite=False)[0].T[len(found) :]
+        found, n_left = np.vstack([found, complement[:n_left]]), 0
+    for _ in range(n_left):
         covered = np.einsum("ij,ij->j", found, found)
         axis = np.zeros((1, wanted.shape[1]))
         axis[0, np.argmin(covered.round(6))] = 1.0

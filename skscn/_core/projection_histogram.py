@@ -7,7 +7,7 @@ logarithmic bins, and the maximization of the likelihood reads the histogram onl
 runs when the estimate is first asked for.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from skscn._core.model_parameters import (
     ModelParameters,
     Parametrization,
     initial_parameters,
+    power_of_two,
     residual_nll,
 )
 from skscn._core.moments import Summable
@@ -65,12 +66,16 @@ class HistogramBins:
     def shape(self):
         """(n_histograms, n_bins)."""
         n_histograms = 1 if self.shared else self.n_components
-        return n_histograms, self._n_magnitudes * (1 + self.one_sided)
+        return n_histograms, self.n_magnitudes * (1 + self.one_sided)
+
+    def rescaled(self, unit):
+        """Return the bins of projections that are divided by a power of two."""
+        return replace(self, data_rms=self.data_rms / unit)
 
     @property
     def centers(self):
         """Projections at the centers of the bins; the lowest also stands for zero."""
-        first, n_bins = self._first_bin, self._n_magnitudes
+        first, n_bins = self.first_bin, self.n_magnitudes
         edges = np.arange(first, first + n_bins + 1) << self._bits
         edges = edges.view(np.float64)
         centers = (edges[1:] + edges[:-1]) / 2
@@ -78,7 +83,7 @@ class HistogramBins:
 
     def count(self, projections, weights, counts):
         """Add the weights of projections to counts of shape `shape`."""
-        n_bins, flat = self._n_magnitudes, counts.reshape(-1)
+        n_bins, flat = self.n_magnitudes, counts.reshape(-1)
         first_of_histogram = 0
         if not self.shared:
             first_of_histogram = np.arange(self.n_components) * self.shape[1]
@@ -88,7 +93,7 @@ class HistogramBins:
             # The bits of a float, read as an integer, are its logarithm to base two.
             bins = np.abs(u).view(np.int64)
             bins >>= self._bits
-            bins -= self._first_bin
+            bins -= self.first_bin
             np.clip(bins, 0, n_bins - 1, out=bins)
             if self.one_sided:
                 bins += n_bins * (u < 0)
@@ -106,12 +111,14 @@ class HistogramBins:
         return 52 - int(self._per_octave).bit_length() + 1
 
     @property
-    def _first_bin(self):
+    def first_bin(self):
+        """Number of the first bin among the bins of all scales."""
         lowest = np.float64(self.data_rms * 2.0**-OCTAVES_BELOW)
         return int(lowest.view(np.int64) >> self._bits)
 
     @property
-    def _n_magnitudes(self):
+    def n_magnitudes(self):
+        """Number of bins of one sign."""
         return (OCTAVES_BELOW + OCTAVES_ABOVE) * self._per_octave
 
 
@@ -135,6 +142,20 @@ class ProjectionHistogram(Summable):
     residual_sum_squares: float
     weight: float
     missing_weight: float = 0.0
+
+    def rebinned(self, bins, new_bins):
+        """Return the histogram with bins of another range.
+
+        Counts beyond the new range are added to its first and last bin.
+        """
+        shift = bins.first_bin - new_bins.first_bin
+        if shift == 0:
+            return self
+        n_bins = bins.n_magnitudes
+        targets = np.clip(np.arange(n_bins) + shift, 0, n_bins - 1)
+        counts = np.zeros((self.counts.size // n_bins, n_bins))
+        np.add.at(counts.T, targets, self.counts.reshape(counts.shape).T)
+        return replace(self, counts=counts.reshape(self.counts.shape))
 
     @classmethod
     def zero(cls, bins):
@@ -178,23 +199,27 @@ class LazyEstimate:
     @cached_property
     def parameters(self):
         """The `ModelParameters`."""
-        shared = self.bins.shared
-        threshold = self.threshold[:1] if shared else self.threshold
+        # In units of the data, data scaled by a power of two have the same estimate.
+        unit = power_of_two(self.bins.data_rms)
+        bins, shared = self.bins.rescaled(unit), self.bins.shared
+        threshold = (self.threshold[:1] if shared else self.threshold) / unit
+        residual = self.histogram.residual_sum_squares / unit**2
         counts = self.histogram.counts.T
         is_used = counts.any(axis=1)
         objective = _HistogramObjective(
             self.prior,
             np.ascontiguousarray(counts[is_used]),
-            self.bins.centers[is_used],
-            self.histogram,
+            bins.centers[is_used],
+            replace(self.histogram, residual_sum_squares=residual),
             (len(self.threshold), self.n_features),
             Parametrization(
-                self.prior, len(threshold), self.bins.data_rms**2, has_offset=False
+                self.prior, len(threshold), bins.data_rms**2, has_offset=False
             ),
         )
         if not self.prior.determined_by_threshold:
-            return objective.maximize_all()
+            return objective.maximize_all().rescaled(self.prior, 1.0 / unit)
         parameters = objective.maximize_noise(threshold.astype(np.float64))
+        parameters = parameters.rescaled(self.prior, 1.0 / unit)
         if not shared:
             return parameters
         repeated = np.repeat(parameters.prior_parameters, len(self.threshold), axis=1)

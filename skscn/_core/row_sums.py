@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 from functools import partial
 
-from skscn._core.moments import code_moments, data_moments
+import numpy as np
+
+from skscn._core.moments import code_moments, data_moments, max_abs
 from skscn._core.projection_histogram import projection_histogram
 
 
@@ -17,14 +19,17 @@ class RowSums(ABC):
     dtype : dtype
         That the rows are read as.
     n_features : int
+    has_small_span : bool
+        Whether the rows are much fewer than their features, and in memory.
     has_missing : bool
         Whether values are missing. They are imputed, at first by the means of their
         features, and the sums are those of the imputed rows.
     """
 
-    dtype = None
+    dtype = np.dtype(np.float64)
     n_features = 0
     has_missing = False
+    has_small_span = False
 
     @abstractmethod
     def sum(self, function):
@@ -39,14 +44,37 @@ class RowSums(ABC):
             mean = None
         return self.sum(partial(data_moments, mean=mean, scatter=scatter))
 
-    def code_moments(self, model):
-        """Return the `CodeMoments` of the codes of a `SparseModel`."""
-        return self.sum(partial(code_moments, model=model.astype(self.dtype)))
+    def code_moments(self, model, dtype=None):
+        """Return the `CodeMoments` of the codes of a `SparseModel`.
 
-    def projection_histogram(self, model, bins):
-        """Return the `ProjectionHistogram` of the projections of a `SparseModel`."""
-        model = model.astype(self.dtype)
+        They are computed in some dtype; None stands for that of the rows.
+        """
+        model = model.astype(self.dtype if dtype is None else dtype)
+        return self.sum(partial(code_moments, model=model))
+
+    def projection_histogram(self, model, bins, dtype=None):
+        """Return the `ProjectionHistogram` of the projections of a `SparseModel`.
+
+        It is computed in some dtype; None stands for that of the rows.
+        """
+        model = model.astype(self.dtype if dtype is None else dtype)
         return self.sum(partial(projection_histogram, model=model, bins=bins))
+
+    def max_abs(self):
+        """Return the largest absolute value of the rows."""
+        return self.sum(max_abs).value
+
+    def span(self, mean):
+        """Return an orthonormal basis of centered rows, and their coordinates in it.
+
+        Returns
+        -------
+        basis : ndarray of shape (n_dimensions, n_features)
+            Principal axes, those of largest variance first.
+        coordinates : RowSums
+            Of the rows in the basis.
+        """
+        raise NotImplementedError("these rows are not known to span few dimensions")
 
     def impute(self, model):
         """Impute missing values by a `SparseModel`, for all sums that follow."""

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skscn._core.signs import split_signs
+
 # Bytes of a block of rows: it fits the cache, and takes long enough that two workers
 # overlap between calls that hold the interpreter's lock.
 BLOCK_BYTES = 2**19
@@ -17,8 +19,8 @@ SHORT_ROW = 512  # features, below which broadcasting a row costs more than tili
 class SparseModel:
     """The model x = mean + a D + noise, and how codes a are inferred.
 
-    Its methods take a slice of rows, dense or CSR, and can be sent to workers. Rows are
-    of the dtype of the components.
+    Its methods take a slice of rows, dense or CSR, and can be sent to workers. They
+    compute in the dtype of the components, which the rows are converted to.
 
     Parameters
     ----------
@@ -52,20 +54,27 @@ class SparseModel:
         return n_features - n_components
 
     @np.errstate(over="ignore", invalid="ignore")
-    def encode(self, rows, out=None):
+    def encode(self, rows, out=None, *, split_sign=False):
         """Return the codes of rows, written into `out` where it is given.
+
+        With `split_sign`, the columns are their positive and their negative parts.
 
         The codes of a row that is not finite are NaN. Its first projection tells: zero
         times infinity is NaN, so that every projection of it is infinite or NaN.
         """
         if out is None:
-            out = np.empty((n_rows_of(rows), len(self.components)), rows.dtype)
-        encoder = self.encoder.for_worker()
-        for _, _, projections, scratch in self.projections(rows, out=out):
+            n_columns = len(self.components) * (1 + split_sign)
+            out = np.empty((n_rows_of(rows), n_columns), rows.dtype)
+        encoder, start = self.encoder.for_worker(), 0
+        blocks = self.projections(rows, out=None if split_sign else out)
+        for _, _, projections, scratch in blocks:
             finite = np.isfinite(projections[:, 0])
             if not finite.all():
                 projections[~finite] = np.nan
-            encoder.encode(projections, scratch)
+            codes = encoder.encode(projections, scratch)
+            if split_sign:
+                part = slice(start, start := start + len(codes))
+                split_signs(codes, out[part])
         return out
 
     def encode_to_csr(self, rows, _=None):
@@ -128,6 +137,8 @@ class SparseModel:
         """
         n_components, n_features = self.components.shape
         dtype = self.components.dtype
+        if sparse.issparse(rows):
+            rows = rows.astype(dtype, copy=False)
         blocks = row_blocks(rows, max(n_components, n_features))
         n_most = blocks[0].stop
         # Memory is allocated once: workers that allocate again and again wait for the
@@ -151,6 +162,8 @@ class SparseModel:
             else:
                 if self.mean is not None:
                     block = np.subtract(block, mean[:n_rows], out=centered[:n_rows])
+                else:
+                    block = block.astype(dtype, copy=False)
                 np.matmul(block, self.components.T, out=projections)
             w = None if weights is None else weights[part]
             yield block, w, projections, scratch[:n_rows]

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skscn._core.model_parameters import power_of_two
 from skscn._core.objectives import Evaluation, Iterate
 from skscn._core.procrustes import polar_factor
 
@@ -52,11 +53,15 @@ class Step:
     evaluation : Evaluation
     improvement : float or None
         Decrease of the objective; None after a pass that was not accepted.
+    expected_improvement : float
+        Of a step that did not decrease the objective: the decrease that its gradient
+        and curvature promise. Where it is large, rounding errors hide the decrease.
     """
 
     iterate: Iterate
     evaluation: Evaluation
     improvement: float | None
+    expected_improvement: float = 0.0
 
     @property
     def components(self):
@@ -117,8 +122,12 @@ def minimize_on_stiefel(objective, start, bounds=None):
             evaluation = objective(trial)
         improvement = accepted.evaluation.objective - evaluation.objective
         if improvement <= 0.0:  # a minimum, up to rounding errors
+            expected = 0.0
+            if direction is not None:
+                weight = accepted.evaluation.moments.weight
+                expected = -0.5 * direction.dot(gradient) / weight
             while True:
-                yield Step(accepted.iterate, accepted.evaluation, 0.0)
+                yield Step(accepted.iterate, accepted.evaluation, 0.0, expected)
         if step_size > 0.0:
             step = direction * step_size
             step.theta = trial.theta - accepted.iterate.theta  # clipped to the bounds
@@ -189,6 +198,16 @@ class TangentVector:
             + self.theta @ other.theta
         )
 
+    def norm(self):
+        """Return the norm; squares of large and small entries stay in range."""
+        parts = (self.rotation, self.normal, self.theta)
+        largest = max(np.max(np.abs(part), initial=0.0) for part in parts)
+        if largest == 0.0:
+            return 0.0
+        unit = power_of_two(largest)
+        scaled = self * (1.0 / unit)
+        return unit * np.sqrt(scaled.dot(scaled))
+
     def __add__(self, other):
         return self._combined(np.add, other)
 
@@ -234,7 +253,7 @@ def _lbfgs_direction(accepted, gradient, history):
     for step, change in reversed(history):
         step, change = step.transported(components), change.transported(components)
         slope = step.dot(change)
-        if slope > 1e-10 * np.sqrt(step.dot(step) * change.dot(change)):
+        if slope > 1e-10 * step.norm() * change.norm():
             ratio = step.dot(direction) / slope
             used.append((step, change, slope, ratio))
             direction = direction - change * ratio

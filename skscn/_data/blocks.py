@@ -16,6 +16,7 @@ from skscn._data.dask_arrays import is_dask, map_dask_blocks
 from skscn._data.inputs import is_remote
 from skscn._data.sklearn_compat import array_namespace, as_numpy
 from skscn._data.stored_arrays import check_not_empty, chunk_rows
+from skscn._data.validation import cast
 
 BLOCK_BYTES = 2**25  # of input or output, whichever is larger, as float64
 
@@ -33,9 +34,9 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     estimator : estimator instance
         Fitted.
     X : array-like of shape (n_samples, ...)
-        Samples: an array, a memory map, CSR, a data frame, a dask array, or any array
-        that has a `shape`, a `dtype` and slices of rows, such as those of Zarr and of
-        HDF5.
+        Samples: an array, a memory map, a data frame, a dask array, or any array that
+        has a `shape`, a `dtype` and slices of rows, such as those of Zarr and of HDF5.
+        Sparse matrices are converted to CSR.
     method : str, default="transform"
         The name of the method.
     out : array-like of shape (n_samples, ...), str or path, default=None
@@ -55,9 +56,10 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     Raises
     ------
     ValueError
-        If `out` has another shape than the results, a dtype that cannot hold them,
-        shares memory with rows of X that are still to be read, or is the file that X is
-        read from; if the method learns, or returns no row for each sample; if
+        If `out` has another shape than the results, a dtype that cannot hold them
+        (floats may be rounded, but must not overflow; other values must stay what they
+        are), shares memory with rows of X that are still to be read, or is the file
+        that X is read from; if the method learns, or returns no row for each sample; if
         `block_bytes` is not a positive integer; or as the method does.
     TypeError
         If `out` is not an array with a NumPy dtype, or is given for a dask array, which
@@ -94,6 +96,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
             )
         return map_dask_blocks(estimator, X, method, check_result)
     X = X if hasattr(X, "shape") else np.asarray(X)
+    X = X.tocsr() if sparse.issparse(X) else X  # other formats have no slices of rows
     check_not_empty(X)
     function = getattr(estimator, method)
     first = function(_read(X, 0, 1))  # has the shape and dtype of a result
@@ -138,14 +141,11 @@ def blockwise(method):
 def _write_blocks(blocks, out):
     """Write results into an array, and return it."""
     for (start, stop), result in blocks:
-        try:
-            with np.errstate(over="raise"):
-                out[start:stop] = result
-        except FloatingPointError as error:
-            raise ValueError(
-                f"out has dtype {out.dtype}, which the results of rows {start} to "
-                f"{stop - 1} overflow. Make it of dtype {result.dtype}."
-            ) from error
+        if not out.dtype.hasobject:
+            result = cast(
+                result, out.dtype, f"The results of rows {start} to {stop - 1}"
+            )
+        out[start:stop] = result
         del result  # before the next block is computed
     if isinstance(out, np.memmap):
         out.flush()

@@ -7,6 +7,7 @@ every number of workers.
 """
 
 import pickle
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
 from operator import add
@@ -61,7 +62,10 @@ class DaskRows(RemoteRows):
     @classmethod
     def from_array(cls, array, types):
         """Return the rows of an array, read as one of the dtypes."""
-        return super().from_array(rechunk_to_rows(array), types)
+        array = rechunk_to_rows(array)
+        check_not_empty(array)
+        n_rows = tuple(size for size in array.chunks[0] if size)  # empty chunks add 0
+        return super().from_array(array.rechunk({0: n_rows}), types)
 
     def __getitem__(self, which):
         rows = np.asarray(self.array[which].compute())
@@ -112,15 +116,27 @@ class DaskRowSums(RowSums):
         """Return the sum of function(rows, weights) over all slices, in their order."""
         return self._map_reduce(function)
 
-    def code_moments(self, model):
+    def code_moments(self, model, dtype=None):
         """Return the `CodeMoments` of the codes of a `SparseModel`."""
-        function = partial(code_moments, model=model.astype(self.dtype))
+        model = model.astype(self.dtype if dtype is None else dtype)
+        function = partial(code_moments, model=model)
         return self._map_reduce(function, takes_n_rows_before=True)
 
-    def _map_reduce(self, function, *, takes_n_rows_before=False):
+    def _map_reduce(self, function, **options):
         from dask.delayed import delayed
 
-        function = _broadcast(pickle.dumps(function))
+        pickled = pickle.dumps(function)
+        try:
+            return self._compute_sum(_broadcast(pickled), **options)
+        except (CancelledError, TimeoutError):
+            # All workers that held the function are lost, or none was there to receive
+            # it. As a part of the graph it is sent again to whichever workers come.
+            function = delayed(pickled, pure=False, traverse=False)
+            return self._compute_sum(function, **options)
+
+    def _compute_sum(self, function, *, takes_n_rows_before=False):
+        from dask.delayed import delayed
+
         map_chunk = delayed(_sum_chunk, pure=False, traverse=False)
         reduce_sums = delayed(_add, pure=False)
         sizes = self.X.chunk_sizes
@@ -178,6 +194,7 @@ def map_dask_blocks(estimator, X, method, check_result):
         X,
         pickled=delayed(pickled, pure=False, traverse=False),
         method=method,
+        empty=first[:0],
         drop_axis=list(range(1, X.ndim)),
         new_axis=list(range(1, 1 + len(shape))),
         chunks=(X.chunks[0], *((size,) for size in shape)),
@@ -186,8 +203,13 @@ def map_dask_blocks(estimator, X, method, check_result):
     )
 
 
-def _apply_method(rows, pickled, method):
-    """Return the result of a method for a chunk; the caller is one of many workers."""
+def _apply_method(rows, pickled, method, empty=None):
+    """Return the result of a method for a chunk; the caller is one of many workers.
+
+    Estimators refuse chunks without rows: their result is `empty`.
+    """
+    if not rows.shape[0]:
+        return empty
     if not sparse.issparse(rows):
         rows = np.require(rows, None, "A")
     with sequential_pool():

@@ -66,6 +66,10 @@ class DeviceRows:
         """Return the same rows in the dtype of sums."""
         return replace(self, array=self.xp.astype(self.array, self.sum_dtype))
 
+    def astype_of(self, model):
+        """Return the same rows in the dtype of a model, where the device has it."""
+        return self if model.components.dtype == self.dtype else self.astype_of_sums()
+
     def slice(self, part):
         """Return a slice of the rows."""
         return replace(self, array=self.array[part, :])
@@ -121,7 +125,7 @@ class DeviceRows:
             codes = encoder.for_worker().encode(_numpy_copy(projections))
             return self.to_device(codes)
         threshold = self.threshold(encoder, projections.shape[1])
-        codes = encoder.prior.map_code_array_api(self.xp, projections, threshold)
+        codes = encoder.encode_array_api(self.xp, projections, threshold)
         if encoder.shrinkage is None:
             return codes
         return codes * self.to_device(encoder.shrinkage)
@@ -183,15 +187,21 @@ class DeviceRowSums(RowSums):
             mean = None
         return self.sum(lambda rows, w: _data_moments(rows, w, mean, scatter))
 
-    def code_moments(self, model):
+    def code_moments(self, model, dtype=None):
         """Return the `CodeMoments` of the codes of a `SparseModel`."""
-        model = model.astype(self.dtype)
-        return self.sum(lambda rows, w: _code_moments(rows, w, model))
+        model = model.astype(self.dtype if dtype is None else dtype)
+        return self.sum(lambda rows, w: _code_moments(rows.astype_of(model), w, model))
 
-    def projection_histogram(self, model, bins):
+    def projection_histogram(self, model, bins, dtype=None):
         """Return the `ProjectionHistogram` of the projections of a `SparseModel`."""
-        model = model.astype(self.dtype)
-        return self.sum(lambda rows, w: _projection_histogram(rows, w, model, bins))
+        model = model.astype(self.dtype if dtype is None else dtype)
+        return self.sum(
+            lambda rows, w: _projection_histogram(rows.astype_of(model), w, model, bins)
+        )
+
+    def max_abs(self):
+        """Return the largest absolute value of the rows."""
+        return float(self.X.xp.max(self.X.xp.abs(self.X.array)))
 
 
 def check_not_on_device(X, what, remedy):
@@ -250,7 +260,7 @@ def _encode_and_sum(rows, projections, weights, encoder, n_first):
     xp = rows.xp
     if isinstance(encoder, MapEncoder):
         prior, threshold = encoder.prior, rows.threshold(encoder, projections.shape[1])
-        codes = prior.map_code_array_api(xp, projections, threshold)
+        codes = encoder.encode_array_api(xp, projections, threshold)
         derivatives = xp.astype(codes[:n_first, :] != 0, codes.dtype)
         decreases = prior.objective_decreases_array_api(xp, codes, threshold)
         decreases = _weighted(rows, decreases, weights)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn import get_config
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
@@ -59,6 +60,7 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     **checks
         More arguments of `check_array`.
     """
+    X = mark_missing(X)
     if not reset:
         check_same_device(estimator, X, method)
     on_device = _to_device_rows(
@@ -89,11 +91,10 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
             )
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return rows
-    X = validate_data(
+    X = validate_floats(
         estimator,
         X,
         reset=reset,
-        dtype=FLOAT_DTYPES,
         accept_sparse="csr",
         ensure_all_finite=finite,
         **checks,
@@ -102,19 +103,27 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     return X
 
 
-def check_codes(estimator, X, n_components):
+# scikit-learn adds all entries to see whether they are finite: their sum may overflow.
+@np.errstate(over="ignore", invalid="ignore")
+def validate_floats(estimator, X, **checks):
+    """Return X as scikit-learn validates it, in one of `FLOAT_DTYPES`."""
+    return validate_data(estimator, X, dtype=FLOAT_DTYPES, **checks)
+
+
+def check_codes(estimator, X, n_columns):
     """Return codes as floats: dense, CSR, or on a device."""
+    X = mark_missing(X)
     check_same_device(estimator, X, "inverse_transform")
     codes = _to_device_rows(X, partial(check_array, estimator=estimator))
     if codes is None:
         codes = check_array(
             X, dtype=FLOAT_DTYPES, accept_sparse="csr", estimator=estimator
         )
-    if codes.shape[1] != n_components:
+    if codes.shape[1] != n_columns:
         raise ValueError(
-            f"X has {codes.shape[1]} columns, but there are n_components="
-            f"{n_components} atoms: inverse_transform takes codes as transform returns "
-            "them."
+            f"X has {codes.shape[1]} columns, but transform returns codes with "
+            f"{n_columns} columns: inverse_transform takes codes as transform "
+            "returns them."
         )
     return codes
 
@@ -126,11 +135,36 @@ def check_weights(sample_weight, X):
     return check_sample_weight(sample_weight, X)
 
 
+def drop_weightless(X, weights):
+    """Return the rows of positive weight, and their weights.
+
+    A row of weight zero does not count, whatever its values are. Remote rows stay.
+    """
+    if weights is None or not isinstance(weights, np.ndarray) or weights.all():
+        return X, weights
+    if not isinstance(X, np.ndarray) and not issparse(X):
+        return X, weights
+    return X[weights > 0], weights[weights > 0]
+
+
+def mark_missing(X):
+    """Return X with NaN in the place of masked values, and of pandas.NA in objects."""
+    if isinstance(X, np.ma.MaskedArray):
+        X = X if X.dtype.kind == "f" else X.astype(np.float64)
+        return X.filled(np.nan)
+    if hasattr(X, "isetitem"):  # a frame of pandas
+        objects = [i for i, dtype in enumerate(X.dtypes) if dtype == "object"]
+        X = X.copy(deep=False) if objects else X
+        for i in objects:
+            X.isetitem(i, X.iloc[:, i].to_numpy(na_value=np.nan))
+    return X
+
+
 def load_in_memory(X):
     """Return remote data as an array, for what cannot be learned in passes."""
     if is_dask(X):
         return X.compute()
-    return np.asarray(X[:]) if is_remote(X) else X
+    return np.asarray(X[:]) if is_remote(X) else mark_missing(X)
 
 
 def load_minibatch(X):
@@ -209,6 +243,8 @@ def _to_device_rows(X, validate):
         return None
     xp, device = place
     check_no_gradients(X)
+    if xp.isdtype(X.dtype, "complex floating"):
+        raise ValueError(f"Complex data not supported: X has dtype {X.dtype}.")
     dtype = X.dtype if X.dtype in (xp.float32, xp.float64) else xp.float64
     return DeviceRows(validate(X, dtype=dtype), xp, device)
 

@@ -4,28 +4,30 @@ Rows are cut into slices by their number alone, and results come back in order, 
 sums over them have the same bits for every `n_jobs`.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
-from threading import Lock
-from typing import Any
+from multiprocessing import current_process
+from threading import current_thread, local, main_thread
 
 import numpy as np
-from joblib import effective_n_jobs, parallel_config
+from joblib import cpu_count, effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import ThreadpoolController
+
+from skscn._data.blas_threads import n_blas_threads, single_blas_thread
 
 # A slice takes so long that handing it over costs nothing in comparison, and there are
 # enough slices for many workers where the work is worth sharing.
 SLICE_ENTRIES = 2**20
 MIN_SLICE_ROWS, MAX_SLICE_ROWS = 4096, 65_536
 # Multiply-adds below which several workers are not faster than one.
-MIN_SHARED_WORK = 2**29
+MIN_SHARED_WORK = 2**25
 
 
 @dataclass(frozen=True)
@@ -50,27 +52,70 @@ def worker_pool(n_rows, n_jobs=None, size=MIN_SLICE_ROWS, work=MIN_SHARED_WORK):
 
     One worker is used for fewer than `MIN_SHARED_WORK` multiply-adds of `work`.
 
-    joblib decides on the number and kind of workers (`parallel_config` is obeyed).
-    Threads of this process, the default, are driven by an executor: joblib looks for
-    results every 10 ms, which is as long as a whole pass over 50,000 patches.
+    joblib decides on the kind of workers (`parallel_config` is obeyed). Threads of this
+    process, the default, are driven by an executor: joblib looks for results every
+    10 ms, which is as long as a whole pass over 50,000 patches.
     """
-    n_workers = min(effective_n_jobs(n_jobs), len(row_slices(n_rows, size)))
-    n_workers = n_workers if work >= MIN_SHARED_WORK else 1
+    n_slices = len(row_slices(n_rows, size))
+    can_share = work >= MIN_SHARED_WORK and n_slices > 1 and not _is_worker()
+    n_workers = min(n_workers_of(n_jobs), n_slices) if can_share else 1
     with single_blas_thread():
         if n_workers == 1:
             yield WorkerPool(map, share_memory=True)
             return
         backend, _ = get_active_backend(prefer="threads")
         if getattr(backend, "uses_threads", False):
-            with ThreadPoolExecutor(n_workers) as executor:
-                mapped = partial(_map_in_threads, executor, 2 * n_workers)
+            running: set = set()
+            executor = _executor(n_workers)
+            mapped = partial(_map_in_threads, executor, 2 * n_workers, running)
+            try:
                 yield WorkerPool(mapped, share_memory=True)
+            finally:  # tasks are left here only by an error
+                for task in running:
+                    task.cancel()
+                wait(running)
             return
         streams = getattr(backend, "supports_return_generator", False)
         with Parallel(
-            n_jobs=n_jobs, return_as="generator" if streams else "list"
+            n_jobs=n_workers if n_jobs is None else n_jobs,
+            return_as="generator" if streams else "list",
         ) as parallel:
             yield WorkerPool(partial(_map_in_joblib, parallel), share_memory=False)
+
+
+def n_workers_of(n_jobs):
+    """Return the number of workers that `n_jobs` stands for at this moment.
+
+    None means as many as BLAS would use threads for a product. This is the number of
+    cores, unless a limit of threadpoolctl, an environment variable, or joblib in its
+    processes says otherwise. A number in `parallel_config` takes precedence. A thread
+    that joblib has started, and a process that may not have children, work alone.
+    """
+    backend, configured = get_active_backend()
+    if n_jobs is not None or configured is not None:
+        return effective_n_jobs(n_jobs)
+    in_thread = backend.nesting_level and current_thread() is not main_thread()
+    if in_thread or current_process().daemon:
+        return 1
+    return backend.effective_n_jobs(n_blas_threads() or cpu_count())
+
+
+@lru_cache(maxsize=4)
+def _executor(n_workers):
+    """Return threads, which start with their first task and wait for others.
+
+    To start threads takes longer than a small pass. Calls from several threads share
+    them, and therefore never run more tasks at a time than one call does.
+    """
+    return ThreadPoolExecutor(n_workers, "skscn", initializer=_start_worker)
+
+
+def _start_worker():
+    _thread.is_worker = True
+
+
+def _is_worker():
+    return getattr(_thread, "is_worker", False)
 
 
 @contextmanager
@@ -135,14 +180,25 @@ def _call(function, arguments):
     return function(*arguments)
 
 
-def _map_in_threads(executor, n_ahead, function, items):
+def _map_in_threads(executor, n_ahead, running, function, items):
     # Results wait in memory until those before them are consumed, so that only a few
     # tasks may be submitted ahead.
     items = iter(items)
-    waiting = deque(executor.submit(function, item) for item in islice(items, n_ahead))
+    waiting = deque(islice(items, n_ahead))
+    if len(waiting) == 1:  # is not worth the way to another thread
+        yield function(waiting.pop())
+
+    def submit(item):
+        task = executor.submit(_with_single_blas_thread, function, item)
+        running.add(task)
+        return task
+
+    waiting = deque(map(submit, waiting))
     while waiting:
-        result = waiting.popleft().result()
-        waiting.extend(executor.submit(function, item) for item in islice(items, 1))
+        task = waiting.popleft()
+        result = task.result()
+        running.discard(task)
+        waiting.extend(map(submit, islice(items, 1)))
         yield result
 
 
@@ -156,37 +212,6 @@ def _with_single_blas_thread(function, item):
         return function(item)
 
 
-@contextmanager
-def single_blas_thread():
-    """Limit BLAS to one thread: its threads slow small products down.
-
-    The limit is one of the whole process. When several threads ask for it at the same
-    time, the first sets it and the last restores the number of threads before.
-    """
-    with _blas_limit.lock:
-        if _blas_limit.n_callers == 0:
-            _blas_limit.limiter = _controller().limit(limits=1, user_api="blas")
-        _blas_limit.n_callers += 1
-    try:
-        yield
-    finally:
-        with _blas_limit.lock:
-            _blas_limit.n_callers -= 1
-            if _blas_limit.n_callers == 0:
-                _blas_limit.limiter.restore_original_limits()
-
-
-class _BlasLimit:
-    """The number of callers that limit BLAS to one thread, and their limiter."""
-
-    def __init__(self):
-        self.lock, self.n_callers = Lock(), 0
-        self.limiter: Any = None
-
-
-_blas_limit = _BlasLimit()
-
-
-@lru_cache
-def _controller():
-    return ThreadpoolController()  # scanning the loaded libraries takes milliseconds
+_thread = local()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_executor.cache_clear)

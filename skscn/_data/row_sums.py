@@ -5,19 +5,22 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.linalg import svd
 
 from skscn._core.missing_values import has_missing, impute_means, impute_rows
 from skscn._core.row_sums import RowSums
 from skscn._data.dask_arrays import DaskRows, DaskRowSums
 from skscn._data.device_arrays import DeviceRows, DeviceRowSums
 from skscn._data.parallel import (
-    map_rows_into,
+    map_rows,
     row_slices,
     rows_per_slice,
     sum_over_rows,
     worker_pool,
 )
 
+# Features by rows, from which on the span of the rows is worth computing.
+MIN_SPAN_RATIO = 4
 IMPUTATION_TOL = 1e-4  # during learning, relative to the largest entry of a row
 
 
@@ -64,10 +67,23 @@ class ArrayRowSums(RowSums):
     def __init__(self, X, weights, pool):
         self.X, self.weights, self.pool = X, weights, pool
         self.dtype, self.n_features = X.dtype, X.shape[1]
+        is_wide = MIN_SPAN_RATIO * X.shape[0] <= X.shape[1]
+        self.has_small_span = is_wide and isinstance(X, np.ndarray)
 
     def sum(self, function):
         """Return the sum of function(rows, weights) over all slices, in their order."""
         return sum_over_rows(self.pool, function, self.X, self.weights)
+
+    def span(self, mean):
+        """Return an orthonormal basis of centered rows, and sums over coordinates."""
+        n_rows, n_features = self.X.shape
+        centered = self.X - mean  # float64
+        root = np.ones(n_rows) if self.weights is None else np.sqrt(self.weights)
+        _, values, basis = svd(centered * root[:, None], full_matrices=False)
+        rounding = values.max(initial=0.0) * n_features * np.finfo(self.dtype).eps
+        basis = basis[: max(1, np.count_nonzero(values > rounding))]
+        coordinates = (centered @ basis.T).astype(self.dtype)
+        return basis, ArrayRowSums(coordinates, self.weights, self.pool)
 
 
 class IncompleteRowSums(ArrayRowSums):
@@ -88,6 +104,7 @@ class IncompleteRowSums(ArrayRowSums):
     def __init__(self, X, weights, pool, *, allow_empty):
         imputed, self.missing_weight = impute_means(X, weights, allow_empty=allow_empty)
         super().__init__(imputed, weights, pool)
+        self.has_small_span = False  # imputation needs all features
         self._incomplete = X
 
     def data_moments(self, mean=None, *, scatter=False):
@@ -97,7 +114,15 @@ class IncompleteRowSums(ArrayRowSums):
 
     def impute(self, model):
         """Impute missing values by a `SparseModel`, for all sums that follow."""
+        # Imputation continues from where it was, in other processes from a copy.
         function = partial(
-            impute_rows, model=model.astype(self.dtype), tol=IMPUTATION_TOL
+            _impute_copy, model=model.astype(self.dtype), tol=IMPUTATION_TOL
         )
-        map_rows_into(self.pool, function, self._incomplete, self.X)
+        size = rows_per_slice(self.X)
+        imputed = map_rows(self.pool, function, self._incomplete, self.X, size)
+        for part, rows in zip(row_slices(len(self.X), size), imputed, strict=True):
+            self.X[part] = rows
+
+
+def _impute_copy(rows, imputed, **options):
+    return impute_rows(rows, imputed.copy(), **options)

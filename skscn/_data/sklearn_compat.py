@@ -3,11 +3,14 @@
 from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn import config_context, get_config
 from sklearn.base import _fit_context
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
@@ -16,9 +19,13 @@ from sklearn.utils._optional_dependencies import (
     check_pandas_support as check_pandas,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _num_samples as num_samples
+
+from skscn._core.caller_warnings import warn_caller
 
 try:  # scikit-learn 1.9
     from sklearn.callback import CallbackSupportMixin
@@ -38,16 +45,52 @@ __all__ = [
     "FitCallbacks",
     "Interval",
     "StrOptions",
+    "VersionMixin",
     "array_namespace",
     "as_numpy",
     "atomic_fit",
     "check_feature_names_in",
+    "check_fixed_parameters",
     "check_matplotlib",
     "check_pandas",
     "check_sample_weight",
     "import_optional",
+    "num_samples",
+    "safe_indexing",
+    "store_fixed_parameters",
     "to_sparse_interface",
+    "wrap_tables",
 ]
+
+
+class VersionMixin:
+    """Record the version of skscn in files, and warn where another version loads them.
+
+    scikit-learn does this for its own estimators only. The mixin comes before them in
+    the list of base classes.
+    """
+
+    def __getstate__(self):
+        state: Any = super().__getstate__()
+        return {**state, "_skscn_version": _skscn_version()}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_skscn_version", "unknown")
+        if version != _skscn_version():
+            warning = InconsistentVersionWarning(
+                estimator_name=f"{type(self).__name__} of skscn",
+                current_sklearn_version=_skscn_version(),
+                original_sklearn_version=version,
+            )
+            warn_caller(warning)
+        super().__setstate__(state)  # type: ignore[misc]
+
+
+def _skscn_version():
+    import skscn  # not at the top, because the package imports this module
+
+    return skscn.__version__
 
 
 def atomic_fit(method, *, skip_nested=True):
@@ -56,20 +99,84 @@ def atomic_fit(method, *, skip_nested=True):
     If an exception stops the method, a KeyboardInterrupt included, the estimator gets
     back the attributes that it had before. Fitted arrays are replaced and never written
     into, so that a shallow copy of the attributes is enough.
+
+    An estimator names in `_fixed_in_stream` the parameters that its fitted state
+    depends on. `partial_fit` is refused if one of them was changed since the last fit.
     """
     checked = _fit_context(prefer_skip_nested_validation=skip_nested)(method)
 
     @wraps(method)
     def fit(estimator, *args, **kwargs):
         before = dict(vars(estimator))
+        if method.__name__ == "partial_fit":
+            check_fixed_parameters(estimator)
         try:
-            return checked(estimator, *args, **kwargs)
+            result = checked(estimator, *args, **kwargs)
         except BaseException:
             vars(estimator).clear()
             vars(estimator).update(before)
             raise
+        store_fixed_parameters(estimator)
+        return result
 
     return fit
+
+
+def store_fixed_parameters(estimator):
+    """Store the parameters that the fitted state of an estimator depends on."""
+    if hasattr(estimator, "_fixed_in_stream"):
+        estimator._fixed_parameters = dict(_fixed_parameters(estimator))
+
+
+def check_fixed_parameters(estimator):
+    """Raise where a parameter that the fitted state depends on was changed."""
+    if not hasattr(estimator, "_fixed_parameters"):
+        return
+    parameters = dict(_fixed_parameters(estimator))
+    for name, fitted in estimator._fixed_parameters.items():
+        value: Any = parameters.get(name)
+        if value is not fitted and not np.array_equal(value, fitted):
+            raise ValueError(
+                f"{name}={value!r} was {fitted!r} when the stream started, and "
+                "partial_fit cannot change it. Set it back, or start anew with fit."
+            )
+
+
+def _fixed_parameters(estimator):
+    for name in estimator._fixed_in_stream:
+        yield from _plain_parameters(name, getattr(estimator, name))
+
+
+def _plain_parameters(name, value):
+    """Yield (name, value) of a parameter and, of estimators, of their parameters."""
+    if hasattr(value, "get_params"):
+        yield name, type(value).__name__
+        for inner, inner_value in value.get_params(deep=False).items():
+            if inner not in ("n_jobs", "random_state"):
+                yield from _plain_parameters(f"{name}__{inner}", inner_value)
+    elif isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
+        yield name, tuple(inner for inner, _ in value)
+        for inner, inner_value in value:
+            yield from _plain_parameters(inner, inner_value)
+    else:
+        yield name, value
+
+
+def wrap_tables(method):
+    """Decorate a transforming method: tables become data frames if so configured.
+
+    scikit-learn wraps all results, and fails for arrays of more than two dimensions. A
+    class with this decorator is defined with ``auto_wrap_output_keys=None``.
+    """
+
+    @wraps(method)
+    def transform(estimator, X, *args, **kwargs):
+        result = method(estimator, X, *args, **kwargs)
+        if not isinstance(result, np.ndarray) or result.ndim != 2:
+            return result
+        return _wrap_data_with_container("transform", result, X, estimator)
+
+    return transform
 
 
 def check_sample_weight(sample_weight, X):

@@ -1,6 +1,5 @@
 """Checks of parameters and data of coders, and their errors and warnings."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
@@ -8,13 +7,42 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_array
 
+from skscn._core.caller_warnings import warn_caller
+from skscn._core.sparse_model import MAX_BLOCK_ROWS
+
 # Largest deviation of D Dᵀ from the identity in a dictionary that a user gives.
 ORTHONORMALITY_TOL = 1e-4
+# Data whose entries are all smaller are refused: their squares and, in float64, the
+# lower bound of their noise variance lose digits.
+MIN_ABS_VALUE = {np.dtype(np.float32): 1e-17, np.dtype(np.float64): 1e-142}
+MAX_WEIGHT = 1e150  # with larger weights, or smaller inverses, squares leave float64
 
 
 def compute_dtype(dtype):
     """Return float32 where it holds all values of a dtype, and otherwise float64."""
     return np.dtype(np.float32 if np.can_cast(dtype, np.float32) else np.float64)
+
+
+def cast(values, dtype, name):
+    """Return values in another dtype; raise where it cannot hold them.
+
+    Floats may be rounded, but not to infinity. Other values must stay what they are:
+    integers may not wrap around, and strings may not be cut.
+    """
+    if np.can_cast(values.dtype, dtype, "safe"):
+        return values.astype(dtype, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = values.astype(dtype)
+        if values.dtype.kind in "fc" and dtype.kind == values.dtype.kind:
+            is_held = np.array_equal(np.isfinite(converted), np.isfinite(values))
+        else:
+            is_held = np.array_equal(converted.astype(values.dtype), values)
+    if not is_held:
+        raise ValueError(
+            f"{name} have values that dtype {dtype} cannot hold. Use dtype "
+            f"{values.dtype}."
+        )
+    return converted
 
 
 def check_integers(**integers):
@@ -49,6 +77,24 @@ def check_n_components(n_components, n_features, init=None):
             f"{n_components}. Make them equal."
         )
     return n_components
+
+
+def check_same_shape(components, n_components, n_features=None, *, remedy):
+    """Raise where a fitted dictionary has another shape than what is to be learned.
+
+    `n_components` may be None.
+    """
+    n_atoms, n_before = components.shape
+    if n_components is not None and n_components != n_atoms:
+        raise ValueError(
+            f"n_components={n_components} was changed: the fitted dictionary has "
+            f"{n_atoms} atoms. {remedy}"
+        )
+    if n_features is not None and n_features != n_before:
+        raise ValueError(
+            f"X has n_features={n_features}, but the fitted dictionary has "
+            f"{n_before}. {remedy}"
+        )
 
 
 def check_initial_dictionary(init, n_features):
@@ -96,6 +142,25 @@ def check_alpha(alpha, n_components, dtype):
     return thresholds
 
 
+def check_code_limit(n_nonzero_coefs, inference, *, learns_prior):
+    """Raise where the number of non-zero coefficients cannot be limited."""
+    if n_nonzero_coefs is None:
+        return
+    check_integers(n_nonzero_coefs=(n_nonzero_coefs, 1))
+    if learns_prior:
+        raise ValueError(
+            f"n_nonzero_coefs={n_nonzero_coefs} limits the codes of given thresholds, "
+            'but alpha="auto" learns the prior from the data. Use a number as alpha, '
+            "such as alpha=0, or n_nonzero_coefs=None."
+        )
+    if inference != "map":
+        raise ValueError(
+            f"n_nonzero_coefs={n_nonzero_coefs} limits posterior modes, but inference="
+            f"{inference!r} returns posterior means, which are never zero. Use "
+            'inference="map", or n_nonzero_coefs=None.'
+        )
+
+
 def check_no_sparse_nan(X):
     """Raise where CSR holds NaN: an entry that is not stored is zero, not missing."""
     if issparse(X) and np.isnan(X.data).any():
@@ -123,30 +188,71 @@ def check_only_missing(rows, estimator):
     return rows
 
 
-def check_squares(sum_squares, dtype):
-    """Raise where the squares of the data overflow their dtype."""
-    if not np.isfinite(sum_squares):
+def check_weight_range(weights):
+    """Raise where products of weights and squares of features leave float64."""
+    if weights is None or not weights.any():
+        return
+    positive = weights[weights > 0]
+    largest, smallest = float(positive.max()), float(positive.min())
+    if largest > MAX_WEIGHT or smallest < 1 / MAX_WEIGHT:
+        raise ValueError(
+            f"The positive sample weights are between {smallest:.3g} and {largest:.3g}:"
+            " their products with squares of features overflow or underflow. Weights "
+            "are relative: divide them by a constant, such as their mean."
+        )
+
+
+def check_squares(mean_square_norm, dtype):
+    """Raise where squares of the data, summed over a block of rows, overflow."""
+    if not mean_square_norm < float(np.finfo(dtype).max) / MAX_BLOCK_ROWS:
         raise ValueError(
             f"The squares of the entries of X overflow {dtype}. Scale X, for instance "
             "with sklearn.preprocessing.StandardScaler."
         )
 
 
+def check_not_tiny(mean_square, max_abs, dtype):
+    """Raise where the squares of the data underflow their dtype.
+
+    `max_abs` returns the largest absolute value; it is only called where the mean
+    square is small.
+    """
+    smallest = MIN_ABS_VALUE[np.dtype(dtype)]
+    if mean_square >= smallest**2:
+        return
+    largest = max_abs()
+    if 0.0 < largest < smallest:
+        raise ValueError(
+            f"The entries of X are at most {largest:.3g} in absolute value, and their "
+            f"squares underflow {np.dtype(dtype)}. Multiply X by a constant, so that "
+            f"its entries are larger than {smallest:.1g}."
+        )
+
+
 def warn_not_converged(tol, unit, max_iter):
     """Warn that learning ended before it converged."""
-    warnings.warn(
+    warn_caller(
         f"The objective still decreases by more than {tol:g} {unit} after "
         f"max_iter={max_iter} iterations. Increase max_iter.",
         ConvergenceWarning,
-        stacklevel=4,
+    )
+
+
+def warn_stalled(n_iter, dtype):
+    """Warn that rounding errors ended learning before it converged."""
+    remedy = "Convert X to float64." if dtype == np.float32 else "Scale the features."
+    warn_caller(
+        f"Learning stopped after {n_iter} iterations, before it converged: rounding "
+        f"errors of {np.dtype(dtype)} hide any further decrease of the objective. "
+        f"{remedy}",
+        ConvergenceWarning,
     )
 
 
 def warn_zero_codes(alpha, rms):
     """Warn that alpha exceeds every projection of data of some root mean square."""
-    warnings.warn(
+    warn_caller(
         f"All codes of the training data are zero: alpha={alpha} is above every "
         "projection. The rows that are projected on the atoms have root mean square "
         f"{rms:.3g} about their mean; choose an alpha of that order or below.",
-        stacklevel=4,
     )

@@ -15,11 +15,18 @@ from skscn._data.inputs import (
     check_numpy_input,
     check_rows,
     check_weights,
+    drop_weightless,
     load_in_memory,
 )
-from skscn._data.sklearn_compat import Interval, StrOptions, atomic_fit
+from skscn._data.sklearn_compat import (
+    Interval,
+    StrOptions,
+    VersionMixin,
+    atomic_fit,
+)
 from skscn._detection import image_layers
 from skscn._detection.quantiles import weighted_quantiles
+from skscn._detection.sample_weights import to_repetitions
 from skscn._detection.table_model import TableModel
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
@@ -30,12 +37,12 @@ LAYERS = (ConvSparseCoder, SparseCodingNetwork)
 # hardly change.
 MAX_ATOMS, ROWS_PER_ATOM, TOL = 100, 5, 1e-3
 TUKEY_FACTOR = 1.5  # interquartile ranges from the first quartile to the threshold
-# Distance of the threshold below its quantile, relative to the median magnitude of the
-# scores. Without it, rounding errors decide on a training sample at the threshold.
-THRESHOLD_MARGIN = 1e-12
+# Samples whose scores are this close to the threshold, relative to it, can be at it.
+THRESHOLD_TOLERANCE = 1e-6
+MAX_SAMPLES_AT_THRESHOLD = 1000  # whose rounding errors are bounded
 
 
-class SparseCodingDetector(OutlierMixin, BaseEstimator):
+class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     """Anomaly detection by likelihood, with explanations.
 
     The score of a sample is a log-likelihood with two terms::
@@ -75,14 +82,15 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         log-likelihood of the coder.
     trim : float, default=0.0
         Fraction of the training samples to leave out, those with the lowest scores, in
-        [0, 0.5). Use it for training data with a group of similar anomalies.
+        [0, 0.5). Use it for training data with a group of similar anomalies. Samples
+        that alone vary in some direction are not left out.
     contamination : "auto" or float, default="auto"
         Fraction of the training samples that `predict` labels as anomalies, in
         (0, 0.5]. With "auto", the threshold is 1.5 interquartile ranges below the first
         quartile of the training scores, as in Tukey's box plots.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
 
     Attributes
     ----------
@@ -93,7 +101,9 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     marginal_weight_ : float
         Factor of Σ_f log m_f.
     offset_ : float
-        The threshold: `decision_function` is `score_samples` minus `offset_`.
+        The threshold: `decision_function` is `score_samples` minus `offset_`. It is
+        lowered by a bound on rounding errors, so that a sample at the threshold has the
+        same label in every batch.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -113,7 +123,9 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     Notes
     -----
     Scores are log-probabilities of z, which depends on the training data. Use them to
-    compare samples, not fits.
+    compare samples, not fits. A sample that violates an equation that all training
+    samples satisfy has a score of −1e5 to −1e9: the model has nearly no variance in its
+    direction.
 
     References
     ----------
@@ -133,6 +145,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
     """
 
     _read_types = FLOAT_DTYPES
+    _fixed_in_stream = ("coder", "scaling", "marginals")
     _parameter_constraints: ClassVar[dict] = {
         "coder": [BaseCoder, *LAYERS, None],
         "scaling": [StrOptions({"robust"}), None],
@@ -171,8 +184,10 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals repetition of its sample. For
-            images they must be integers.
+            Non-negative weights. An integer weight equals repetition of its sample.
+            Weights whose total is below (Σw)² / Σw², such as 1/n, cannot be
+            repetitions. They are scaled to this total, the effective number of samples.
+            For images, weights must be integers.
 
         Returns
         -------
@@ -204,7 +219,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals repetition of its sample.
+            Non-negative weights, as of `fit`.
 
         Returns
         -------
@@ -300,10 +315,10 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
             if isinstance(self.coder, LAYERS):
                 self.layers_ = image_layers.to_network(self.coder, self.n_jobs)
         X = self._validate(X, reset=is_first)
-        weights = check_weights(sample_weight, X)
+        X, weights = drop_weightless(X, check_weights(sample_weight, X))
         if is_first and self.layers_ is not None:
             image_layers.fit(self.layers_, X, weights)
-        rows = self._to_rows(X)
+        rows, weights = self._to_rows(X), to_repetitions(weights)
         if is_first:
             self._model = TableModel.fit(
                 self._unfitted_coder(rows, weights),
@@ -318,7 +333,7 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
             self._model = self._model.update(rows, weights, self.trim, self.n_jobs)
         self.coder_ = self._model.coder
         self.marginal_weight_ = self._model.marginal_weight
-        self.offset_ = self._threshold(self._scores(X), weights)
+        self.offset_ = self._threshold(rows, self._scores(X), weights)
         return self
 
     def _unfitted_coder(self, rows, weights):
@@ -338,15 +353,28 @@ class SparseCodingDetector(OutlierMixin, BaseEstimator):
             return self._model.scores(X, self.n_jobs)
         return image_layers.scores(self.layers_, self._model, X, self.n_jobs)
 
-    def _threshold(self, scores, weights):
-        """Return the score below which a sample is an anomaly."""
+    def _threshold(self, rows, scores, weights):
+        """Return the score below which a sample is an anomaly.
+
+        Equal samples have scores that differ by rounding errors, because the order of
+        the sums in a matrix product depends on the number of rows. The quantile is
+        lowered by a bound on these errors, so that a training sample at the threshold
+        is normal in every batch.
+        """
         if self.contamination == "auto":
             low, high = weighted_quantiles(scores, weights, (0.25, 0.75))
             threshold = low - TUKEY_FACTOR * (high - low)
         else:
             threshold = weighted_quantiles(scores, weights, self.contamination)
-        magnitude = weighted_quantiles(np.abs(scores), weights, 0.5)
-        return float(threshold - THRESHOLD_MARGIN * magnitude)
+        distances = np.abs(scores - threshold)
+        nearest = np.argsort(distances, kind="stable")[:MAX_SAMPLES_AT_THRESHOLD]
+        tolerance = THRESHOLD_TOLERANCE * np.abs(threshold)
+        at_threshold = nearest[distances[nearest] <= tolerance]
+        if len(at_threshold):
+            errors = self._model.rounding_error(rows[at_threshold])
+            # The training score and the new one each have an error.
+            threshold = threshold - 2 * errors.max()
+        return float(threshold)
 
     def _validate(self, X, *, reset):
         """Return rows as floats, dense or CSR, or images as 4-D arrays."""

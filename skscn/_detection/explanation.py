@@ -21,7 +21,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skscn._core.missing_values import integrate_missing
+from skscn._core.missing_values import (
+    log_likelihood_with_missing,
+    reconstruct_missing,
+)
 
 MIN_PROJECTION = 1e-6  # in units of σ; below it u − a and u are rounding errors
 
@@ -95,13 +98,41 @@ def explain_log_likelihood(rows, model):
     """
     missing, log_volume = np.isnan(rows).any(axis=1), np.zeros(len(rows))
     if missing.any():
-        rows = rows.copy()
-        rows[missing], log_volume[missing] = integrate_missing(rows[missing], model)
+        measured, rows = rows[missing], rows.copy()
+        rows[missing] = reconstruct_missing(measured, model=model)
+        log_volume[missing] = log_likelihood_with_missing(measured, model=model)
+        log_volume[missing] -= model.log_likelihood(rows[missing])
     centered = rows if model.mean is None else rows - model.mean
     projections = centered @ model.components.T
     coefficients, residual = _log_density_terms(centered, projections, model)
     attributions = _feature_attributions(centered, projections, model)
     return coefficients, residual + log_volume, attributions
+
+
+def rounding_error_bound(rows, model):
+    """Bound the rounding errors of log p of dense rows, to first order.
+
+    With p features, each of k projections of a row x has an error of at most p · eps ·
+    ‖x − mean‖, and the gradient of log p multiplies it. The terms are functions of the
+    projections and of the residual, and their sum has k + 1 of them.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+    model : SparseModel
+        In float64, with a `PosteriorMeanEncoder`.
+    """
+    rows = reconstruct_missing(rows, model=model)
+    centered = rows if model.mean is None else rows - model.mean
+    projections = centered @ model.components.T
+    terms = np.column_stack(_log_density_terms(centered, projections, model))
+    codes = model.encoder.encode(projections.copy())
+    residual = centered - codes @ model.components
+    gradient = np.linalg.norm(residual, axis=1) / model.encoder.noise_variance
+    n_components, n_features = model.components.shape
+    error = n_features * np.sqrt(n_components) * np.linalg.norm(centered, axis=1)
+    error = error * gradient + (n_components + 1) * np.abs(terms).sum(axis=1)
+    return np.finfo(float).eps * error
 
 
 def _log_density_terms(centered, projections, model):

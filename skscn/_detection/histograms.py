@@ -5,7 +5,7 @@ between the values of the training data.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy import sparse
@@ -15,7 +15,10 @@ from skscn._data.parallel import sum_over_rows, worker_pool
 # Added to the count of every bin, so that no value has probability zero: the estimator
 # of Krichevsky and Trofimov.
 PSEUDOCOUNT = 0.5
-RANGE_MARGIN = 1e-5  # of the range of a feature, added at both ends for rounding errors
+# Added to the range of a feature below and above, as fractions of it, so that rounding
+# errors do not move values across edges. With this ratio, the golden one, values at
+# simple fractions of the range, such as integers, are not at edges either.
+MARGIN_BELOW, MARGIN_ABOVE = 0.382e-3, 0.618e-3
 BLOCK_ENTRIES = 2**15  # of rows worked on at once: they fit the cache
 
 
@@ -55,15 +58,21 @@ class FeatureHistograms:
         # A feature without measured values has the range of a feature of zeros.
         low, high = (np.where(np.isnan(x), 0, x).astype(float) for x in (low, high))
         width = np.where(high > low, high - low, 1.0)
-        width *= 1 + 2 * RANGE_MARGIN
-        lower_edge = low / 2 + high / 2 - width / 2
+        is_constant = high <= low
+        lower_edge = low - np.where(is_constant, 0.5, MARGIN_BELOW) * width
+        width *= 1 + MARGIN_BELOW + MARGIN_ABOVE
         counts = np.zeros((len(low), n_inner_bins + 2))
         return cls(lower_edge, width / n_inner_bins, counts)
 
-    def add(self, z, weights, n_jobs):
-        """Return the histograms with the counts of more rows, dense or CSR."""
-        with worker_pool(z.shape[0], n_jobs) as pool:
-            counts = sum_over_rows(pool, self._count, z, weights)
+    def add(self, rows, weights, n_jobs, transform=None):
+        """Return the histograms with the counts of more rows, dense or CSR.
+
+        `transform` computes z of a slice of rows in float64; None means z = rows. Rows
+        that are counted and rows that are scored have the same z, to the last bit.
+        """
+        count = partial(self._count, transform)
+        with worker_pool(rows.shape[0], n_jobs) as pool:
+            counts = sum_over_rows(pool, count, rows, weights)
         return replace(self, counts=self.counts + counts)
 
     @cached_property
@@ -97,8 +106,10 @@ class FeatureHistograms:
             self.log_probability(z[part]).sum(axis=1, out=out[part])
         return out
 
-    def _count(self, rows, weights):
+    def _count(self, transform, rows, weights):
         """Compute the counts of a slice of rows, dense or CSR."""
+        if transform is not None:
+            rows = transform(rows.astype(np.float64, copy=False))
         n_features, n_bins = self.counts.shape
         counts = np.zeros(n_features * n_bins)
         w = np.ones(rows.shape[0]) if weights is None else weights.astype(np.float64)

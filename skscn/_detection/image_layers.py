@@ -15,6 +15,7 @@ from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
 
 GRID_SIZE = 4  # of the cells for the codes of a single layer
+MAX_REPETITIONS = 2**31  # of an image
 
 
 def to_network(coder, n_jobs):
@@ -47,12 +48,13 @@ def fit(layers, images, weights):
     """
     source = ImageSource.from_images(images)
     if weights is not None:
-        fractional = weights[weights != np.round(weights)]
-        if len(fractional):
+        is_count = (weights == np.round(weights)) & (weights <= MAX_REPETITIONS)
+        if not is_count.all():
             raise ValueError(
                 "Layers of images learn from a sample of patches, and a weight is the "
                 "number of repetitions of an image: sample_weight must hold integers, "
-                f"but has {fractional[0]:.3g}. Use integers, or no sample_weight."
+                f"but has {weights[~is_count][0]:.3g}. Use integers of at most "
+                f"{MAX_REPETITIONS}, or no sample_weight."
             )
         rows = np.repeat(np.arange(len(images)), weights.astype(int))
         source = replace(source, n_images=len(rows), load=lambda i: images[rows[i]])
@@ -143,8 +145,8 @@ def _indices_by_layer(layer, indices):
         yield indices
         return
     parts = [part for _, part in layer.layers_]
-    if layer.arrangement == "stack":
-        parts = [parts[i] for i in layer._output_layers() or [-1]]
+    if not layer._is_parallel:
+        parts = [parts[i] for i in layer._output_indices or [-1]]
     # Maps of equal size are side by side along the channels, others as flat rows.
     are_maps = indices.ndim == 3
     shapes = [part.map_shape_ for part in parts]

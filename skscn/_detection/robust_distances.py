@@ -13,14 +13,14 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 
-from skscn._core.moments import data_moments
-from skscn._core.sparse_model import squared_norms
-from skscn._data.parallel import sum_over_rows, worker_pool
+from skscn._data.parallel import map_rows, sum_over_rows, worker_pool
 from skscn._detection.quantiles import weighted_quantiles
+
+LARGEST = 1e300  # of distances from the center; larger ones could overflow
 
 
 def robust_distances(z, weights, center, n_jobs):
-    """Compute Σ_j (v_j / median |v_j|)² of the coordinates v of each row.
+    """Compute ‖v / median |v|‖ of the coordinates v of each row.
 
     Parameters
     ----------
@@ -30,24 +30,50 @@ def robust_distances(z, weights, center, n_jobs):
     center : ndarray of shape (n_features,)
     n_jobs : int or None
     """
-    if sparse.issparse(z):
-        centered, mean = z, center
-    else:
-        missing = np.isnan(z)
-        z = np.where(missing, center, z) if missing.any() else z
-        centered, mean = z - center, None
-    squares = squared_norms(centered, mean)
-    # A row at the center has no direction.
-    has_direction = squares > np.finfo(z.dtype).eps * max(squares.max(), 1e-300)
-    inverse = np.divide(1.0, squares, out=np.zeros_like(squares), where=has_direction)
-    w = (inverse if weights is None else inverse * weights).astype(z.dtype)
-    moments = partial(data_moments, mean=mean, scatter=True)
     with worker_pool(z.shape[0], n_jobs) as pool:
-        _, axes = eigh(sum_over_rows(pool, moments, centered, w).scatter)
-        coordinates = centered @ axes - (0.0 if mean is None else mean @ axes)
+        scatter = partial(_scatter_of_directions, center)
+        _, axes = eigh(sum_over_rows(pool, scatter, z, weights))
+        coordinates = map_rows(pool, partial(_coordinates, center, axes), z)
+        coordinates = np.concatenate(list(coordinates))
     distances = np.zeros(z.shape[0])
     for magnitude in np.abs(coordinates).T:
         median = weighted_quantiles(magnitude, weights, 0.5)
         if median > 0.0:
-            distances += (magnitude / median) ** 2
+            with np.errstate(over="ignore"):
+                distances = np.hypot(distances, magnitude / median)
     return distances
+
+
+@np.errstate(over="ignore")
+def center_rows(rows, center):
+    """Return a slice of rows minus the center, dense and in float64; NaN becomes 0."""
+    rows = rows.toarray() if sparse.issparse(rows) else rows
+    centered = np.clip(rows.astype(np.float64) - center, -LARGEST, LARGEST)
+    centered[np.isnan(centered)] = 0.0
+    return centered
+
+
+def _directions(rows, center):
+    """Return unit vectors from the center to rows, and their lengths.
+
+    A row at the center has the zero vector.
+    """
+    directions = center_rows(rows, center)
+    # Divided by their largest entry first, squares neither overflow nor underflow.
+    largest = np.abs(directions).max(axis=1)
+    directions /= np.where(largest > 0, largest, 1.0)[:, None]
+    norms = np.sqrt(np.einsum("ij,ij->i", directions, directions))
+    directions /= np.where(norms > 0, norms, 1.0)[:, None]
+    return directions, largest * norms
+
+
+def _scatter_of_directions(center, rows, weights):
+    directions, _ = _directions(rows, center)
+    if weights is None:
+        return directions.T @ directions
+    return (directions * weights[:, None]).T @ directions
+
+
+def _coordinates(center, axes, rows, _):
+    directions, lengths = _directions(rows, center)
+    return (directions @ axes) * lengths[:, None]

@@ -16,8 +16,7 @@ from skscn._detection.quantiles import weighted_quantiles
 # Of a normal distribution, in standard deviations.
 NORMAL_INTERQUARTILE_RANGE = 1.349
 NORMAL_MEAN_DEVIATION = 0.798  # mean absolute deviation
-MIN_SCALE = 1e-30  # of a feature that is always zero: all other values are far from it
-MIN_RELATIVE_SCALE = 10  # in rounding errors of the median
+MIN_SCALE = 10  # in rounding errors of the median
 BLOCK_ENTRIES = 2**15  # transformed at once: they fit the cache
 
 
@@ -49,8 +48,10 @@ class RobustScaling:
         columns = X.tocsc() if sparse.issparse(X) else X
         pairs = [_center_and_scale(columns, j, weights) for j in range(X.shape[1])]
         center, scale = np.array(pairs).T
-        rounding_error = np.finfo(X.dtype).eps * np.abs(center)
-        min_scale = np.maximum(MIN_RELATIVE_SCALE * rounding_error, MIN_SCALE)
+        eps = np.finfo(X.dtype).eps
+        smallest = float(np.nextafter(X.dtype.type(0), X.dtype.type(1)))
+        rounding_error = np.maximum(eps * np.abs(center), smallest)
+        min_scale = MIN_SCALE * rounding_error
         varies = scale > min_scale
         if not varies.any():  # the coder needs at least one feature
             varies[:] = True
@@ -65,9 +66,13 @@ class RobustScaling:
         return replace(self, varies=varies) if varies.any() else self
 
     def transform(self, rows):
-        """Compute z of rows, dense or CSR, in their dtype; NaN stays NaN."""
+        """Compute z of rows, dense or CSR, in their dtype; NaN stays NaN.
+
+        It is computed in float64: of data far from the origin, float32 does not hold
+        the center.
+        """
         if sparse.issparse(rows):
-            z = self._transform_entries(rows.data, rows.indices)
+            z = self._transform_entries(rows.data, rows.indices).astype(rows.dtype)
             return type(rows)((z, rows.indices, rows.indptr), shape=rows.shape)
         z = np.empty_like(rows)
         for part in row_slices(len(rows), max(1, BLOCK_ENTRIES // rows.shape[1])):
@@ -86,12 +91,10 @@ class RobustScaling:
     @np.errstate(over="ignore")
     def _transform_entries(self, values, features):
         """Compute z of entries that belong to the features of some indices."""
-        dtype = values.dtype
-        largest = np.finfo(dtype).max
-        center, factor = self.center.astype(dtype), (1.0 / self.scale).astype(dtype)
-        z_of_zero = np.arcsinh(np.clip(-center * factor, -largest, largest))
-        z = values - center[features]
-        z *= factor[features]
+        largest = np.finfo(np.float64).max
+        z_of_zero = np.arcsinh(np.clip(-self.center / self.scale, -largest, largest))
+        z = values - self.center[features]
+        z /= self.scale[features]  # the inverse of a small scale could overflow
         np.arcsinh(np.clip(z, -largest, largest, out=z), out=z)
         z -= z_of_zero[features]
         return z
@@ -116,15 +119,18 @@ def _measured_values(columns, j, weights):
     return np.append(values, 0.0), w
 
 
-@np.errstate(over="ignore")
 def _center_and_scale(columns, j, weights):
     values, weights = _measured_values(columns, j, weights)
     if not len(values) or (weights is not None and not weights.any()):
         return 0.0, 0.0  # nothing was measured
+    # In units of a power of two, differences neither overflow nor underflow.
+    exponent = np.frexp(np.abs(values).max())[1]
+    values = np.ldexp(values, -exponent)
     low, center, high = weighted_quantiles(values, weights, (0.25, 0.5, 0.75))
-    # The difference of quantiles itself could overflow.
-    scale = high / NORMAL_INTERQUARTILE_RANGE - low / NORMAL_INTERQUARTILE_RANGE
+    scale = (high - low) / NORMAL_INTERQUARTILE_RANGE
     if scale == 0.0:
         deviations = np.abs(values - center)
         scale = np.average(deviations, weights=weights) / NORMAL_MEAN_DEVIATION
-    return center, min(scale, np.finfo(float).max)
+    with np.errstate(over="ignore"):
+        scale = np.ldexp(scale, exponent)
+    return np.ldexp(center, exponent), min(scale, np.finfo(float).max)

@@ -10,14 +10,17 @@ from scipy import sparse
 
 from skscn._core.missing_values import log_likelihood_with_missing
 from skscn._data.parallel import map_rows, map_rows_into, worker_pool
-from skscn._detection.explanation import Explanation, explain_log_likelihood
+from skscn._detection.explanation import (
+    Explanation,
+    explain_log_likelihood,
+    rounding_error_bound,
+)
 from skscn._detection.histograms import FeatureHistograms
-from skscn._detection.quantiles import interquartile_range, weighted_quantiles
-from skscn._detection.robust_distances import robust_distances
+from skscn._detection.quantiles import interquartile_range
 from skscn._detection.scaling import RobustScaling
+from skscn._detection.trimming import initial_weights, restore_rank, trim_weights
 
 MAX_TRIM_ROUNDS = 3  # fits, each without the least likely rows of the one before
-MAX_FEATURES_ROBUST = 2048  # with more, robust distances take too long
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,18 @@ class TableModel:
         scaling = RobustScaling.from_rows(X, weights) if robust_scaling else None
         model, z = cls(coder, scaling), _scale(X, scaling)
         n_components = coder.n_components or 0
-        w = _robust_start(X, z, weights, scaling, trim, n_jobs) if trim else weights
+        coded, w = _select_coded(z, scaling), weights
+        if trim:
+            center = _center(X, weights, scaling)
+            trimmed = initial_weights(coded, center, weights, trim, n_jobs)
         for _ in range(MAX_TRIM_ROUNDS):
-            if trim and scaling is not None:
-                model = replace(model, scaling=scaling.without_constants(X, w))
-            coded = _select_coded(z, model.scaling)
+            if trim:
+                if scaling is not None:
+                    reduced = scaling.without_constants(X, trimmed)
+                    model = replace(model, scaling=reduced)
+                    coded = _select_coded(z, reduced)
+                    center = reduced.transformed_center
+                w = restore_rank(coded, center, weights, trimmed, n_jobs)
             if coded.shape[1] < n_components <= X.shape[1]:
                 coder.set_params(n_components=coded.shape[1])
             coder.fit(coded, sample_weight=w)
@@ -73,18 +83,19 @@ class TableModel:
                 model = model._with_marginals(X, z, w, n_jobs)
             if not trim:
                 break
-            w_before, w = w, _trim_weights(model.scores(X, n_jobs), weights, trim)
-            if np.array_equal(w_before, w):
+            before, scores = trimmed, model.scores(X, n_jobs)
+            trimmed = trim_weights(scores, weights, trim)
+            if np.array_equal(before, trimmed):
                 break
         return model
 
     def update(self, X, weights, trim, n_jobs):
         """Return the model after a mini-batch; scaling, bins and weight stay."""
         if trim:
-            weights = _trim_weights(self.scores(X, n_jobs), weights, trim)
+            weights = trim_weights(self.scores(X, n_jobs), weights, trim)
         z, histograms = _scale(X, self.scaling), self.histograms
         if histograms is not None:
-            histograms = histograms.add(z, weights, n_jobs)
+            histograms = histograms.add(X, weights, n_jobs, _transform(self.scaling))
         coder = copy(self.coder)  # its fitted attributes are replaced, never changed
         coder.partial_fit(_select_coded(z, self.scaling), sample_weight=weights)
         return replace(self, coder=coder, histograms=histograms)
@@ -117,9 +128,21 @@ class TableModel:
         atoms = self._to_all_features(self.coder.components_)
         return Explanation(score, coefficients, residual, marginals, features, atoms)
 
+    def rounding_error(self, X):
+        """Bound the difference of scores of equal rows in different batches."""
+        X = X.toarray() if sparse.issparse(X) else X
+        z = _scale(X.astype(np.float64, copy=False), self.scaling)
+        model = self.coder._posterior_mean_model(np.float64)
+        error = rounding_error_bound(_select_coded(z, self.scaling), model)
+        if self.histograms is not None:
+            terms = self.marginal_weight * self.histograms.log_probability(z)
+            error += np.finfo(float).eps * z.shape[1] * np.abs(terms).sum(axis=1)
+        return error
+
     def _with_marginals(self, X, z, weights, n_jobs):
         """Return the model with histograms, and a weight for equal spread of scores."""
-        histograms = FeatureHistograms.empty(z, weights).add(z, weights, n_jobs)
+        histograms = FeatureHistograms.empty(z, weights)
+        histograms = histograms.add(X, weights, n_jobs, _transform(self.scaling))
         function = partial(marginal_scores, self.scaling, histograms)
         with worker_pool(X.shape[0], n_jobs) as pool:
             marginal = np.concatenate(list(map_rows(pool, function, X)))
@@ -168,22 +191,16 @@ def _scale(rows, scaling):
     return rows if scaling is None else scaling.transform(rows)
 
 
+def _transform(scaling):
+    return None if scaling is None else scaling.transform
+
+
 def _select_coded(z, scaling):
     return z if scaling is None else scaling.select_varying(z)
 
 
-def _robust_start(X, z, weights, scaling, trim, n_jobs):
-    """Return weights without the rows that are farthest from the center."""
-    if X.shape[1] > MAX_FEATURES_ROBUST:
-        return weights
+def _center(X, weights, scaling):
+    """Return the medians of the coded features."""
     if scaling is None:
-        center = RobustScaling.from_rows(X, weights).center
-    else:
-        z, center = scaling.select_varying(z), scaling.transformed_center
-    return _trim_weights(-robust_distances(z, weights, center, n_jobs), weights, trim)
-
-
-def _trim_weights(scores, weights, trim):
-    """Return weights without the given fraction, of the rows of lowest scores."""
-    is_kept = scores >= weighted_quantiles(scores, weights, trim)
-    return is_kept * (1.0 if weights is None else weights)
+        return RobustScaling.from_rows(X, weights).center
+    return scaling.transformed_center

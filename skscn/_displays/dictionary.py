@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skscn._data.sklearn_compat import as_numpy
 from skscn._displays.axes import get_axes
 from skscn._displays.mosaic import mosaic
 from skscn._displays.validation import check_image_shape, check_positive_integer
@@ -127,7 +128,7 @@ class DictionaryDisplay:
         elif not hasattr(estimator, "components_"):
             raise TypeError(_no_atoms_message(estimator))
         else:
-            atoms = np.asarray(estimator.components_)
+            atoms = as_numpy(estimator.components_)
             atoms = atoms.reshape(len(atoms), *_patch_shape(image_shape, atoms))
         if atoms.ndim == 4 and atoms.shape[3] == 1:
             atoms = atoms[..., 0]

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skscn._data.sklearn_compat import as_numpy
 from skscn._displays.axes import get_axes
 
 N_GRID_POINTS = 801
@@ -139,11 +140,18 @@ class PriorDisplay:
         TypeError
             If `component` is no integer.
         ValueError
-            If there is no such component, if X is not finite, or if its features are
-            not those of `fit`.
+            If there is no such component, if X is not finite, if its features are not
+            those of `fit`, or if the coder has `n_nonzero_coefs`.
         """
         check_is_fitted(estimator)
-        n_components = len(estimator.components_)
+        n_nonzero_coefs = estimator.n_nonzero_coefs
+        if n_nonzero_coefs is not None:
+            raise ValueError(
+                f"n_nonzero_coefs={n_nonzero_coefs} makes a code depend on "
+                "all projections of a sample, but PriorDisplay plots codes as a "
+                "function of one. Give a coder with n_nonzero_coefs=None."
+            )
+        n_components = estimator.components_.shape[0]
         if not isinstance(component, Integral):
             raise TypeError(f"component={component!r} must be an integer.")
         if not 0 <= int(component) < n_components:
@@ -151,16 +159,25 @@ class PriorDisplay:
                 f"component={component} must be from 0 to {n_components - 1}: the "
                 f"coder has {n_components} atoms."
             )
-        atom = estimator.components_[component].astype(np.float64)
+        components, mean = as_numpy(estimator.components_), as_numpy(estimator.mean_)
+        atom = components[component].astype(np.float64)
         X = validate_data(
             estimator,
-            X,
+            as_numpy(X),
             reset=False,
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
         )
         projections = np.ravel(safe_sparse_dot(X, atom[:, None]))
-        projections = projections - estimator.mean_ @ atom
+        n_missing = np.count_nonzero(np.isnan(projections))
+        if n_missing:
+            raise ValueError(
+                f"{n_missing} of {len(projections)} samples have missing values, and "
+                "their projections are not known. Give X without these samples, or "
+                "estimator.impute(X)."
+            )
+        projections = projections - mean @ atom
         margin = 0.05 * max(np.ptp(projections), np.finfo(float).tiny)
         low, high = projections.min() - margin, projections.max() + margin
         grid = np.linspace(low, high, N_GRID_POINTS)
@@ -171,6 +188,6 @@ class PriorDisplay:
             density=density,
             code=code,
             mean_code=mean_code,
-            threshold=float(estimator.alpha_[component]),
+            threshold=float(as_numpy(estimator.alpha_)[component]),
             component=component,
         ).plot(ax=ax, **kwargs)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._data.sklearn_compat import check_matplotlib
+from skscn._data.sklearn_compat import array_namespace, as_numpy, check_matplotlib
 from skscn._displays.validation import check_image_shape
 
 N_SAMPLES = 6
@@ -155,6 +155,10 @@ def _select_samples(X, samples):
         return X.tocsr()[indices]
     if isinstance(X, np.ndarray):
         return X[indices]
+    place = array_namespace(X)
+    if place is not None:
+        xp, device = place
+        return xp.take(X, xp.asarray(indices, device=device), axis=0)
     if hasattr(X, "columns"):  # polars
         return X[indices.tolist()]
     # Not all arrays in files take a list of indices, but all take one index.
@@ -162,7 +166,7 @@ def _select_samples(X, samples):
 
 
 def _to_dense(rows):
-    return rows.toarray() if issparse(rows) else np.asarray(rows)
+    return rows.toarray() if issparse(rows) else np.asarray(as_numpy(rows))
 
 
 def _finite_bounds(values):

@@ -24,6 +24,7 @@ def encode(ops, u, encoder, broadcast):
     Returns
     -------
     codes : tensor of the shape of u
+        Without a limit to their number, and of both signs.
     """
     one_sided, sigma = encoder.one_sided, encoder.sigma
     bias, wiener_gain = broadcast(encoder.bias), encoder.wiener_gain
@@ -39,6 +40,17 @@ def encode(ops, u, encoder, broadcast):
         return _exponential_mean(ops, u, one_sided, bias, sigma)
     codes = ops.relu(u + bias)
     return codes if one_sided else codes - ops.relu(bias - u)
+
+
+def rank_codes(ops, codes, encoder):
+    """Return numbers that order the codes of rows by how much they lower the objective.
+
+    They order codes as `skscn._core.priors.Prior.rank_codes` does.
+    """
+    magnitude = ops.abs(codes)
+    if encoder.prior != "spike_slab":
+        return magnitude
+    return ops.relu(magnitude + encoder.bias) * (magnitude - encoder.bias)
 
 
 def _exponential_mean(ops, u, one_sided, bias, sigma):

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logit
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler
 
-from skscn._images.layers.pooling import WindowPooling1D
+from skscn._images.layers.pooling import LinearPooling1D, WindowPooling1D
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class EncoderParameters:
     sigma : float or None, default=None
         Standard deviation of the noise if the codes are posterior means. None stands
         for MAP codes.
+    n_nonzero : int or None, default=None
+        The largest number of non-zero coefficients of a row. None is no limit.
+    split_sign : bool, default=False
+        Whether the positive parts of the codes of a row are followed by the negative
+        ones.
     """
 
     prior: str
@@ -32,6 +38,8 @@ class EncoderParameters:
     bias: np.ndarray
     wiener_gain: np.ndarray | None = None
     sigma: float | None = None
+    n_nonzero: int | None = None
+    split_sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,11 @@ class ConvolutionParameters:
     n_groups : int
     stride : tuple of int
     padding : tuple of tuple of int
-        Zeros added ((top, bottom), (left, right)).
-    grid_shape : tuple of int
-        Number of patches down and to the right.
-    contrast : tuple of float or None
-        (eps, center). Products are divided by √(variance + eps) of their patch; the
-        variance is computed from the patch minus the center.
+        Number of edge pixels repeated ((top, bottom), (left, right)).
+    padded_shape, grid_shape : tuple of int
+        Height and width of padded images, and number of patches down and to the right.
+    contrast_eps : float or None
+        Products are divided by √(variance + eps) of their patch, unless it is None.
     encoder : EncoderParameters
     split_sign : bool
         Whether the projections −u of each group follow its projections u.
@@ -62,18 +69,34 @@ class ConvolutionParameters:
     n_groups: int
     stride: tuple
     padding: tuple
+    padded_shape: tuple
     grid_shape: tuple
-    contrast: tuple | None
+    contrast_eps: float | None
     encoder: EncoderParameters
     split_sign: bool
 
 
+def last_step(model):
+    """Return the last step of a Pipeline, of a Pipeline in a Pipeline too."""
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    return model
+
+
 def encoder_parameters(coder):
     """Return the parameters of the encoder of a fitted coder of rows."""
+    split_sign = coder._splits_signs
     encoder = coder._encoding_model(np.float64).encoder
     prior, one_sided = coder._fitted_prior, coder._prior_object.one_sided
     if coder.inference == "map":
-        return EncoderParameters(prior, one_sided, -coder.alpha_, encoder.shrinkage)
+        return EncoderParameters(
+            prior,
+            one_sided,
+            -coder.alpha_,
+            encoder.shrinkage,
+            n_nonzero=encoder.n_nonzero,
+            split_sign=split_sign,
+        )
     sigma = float(np.sqrt(encoder.noise_variance))
     if prior == "spike_slab":
         slab_probability, slab_variance = encoder.parameters
@@ -83,10 +106,12 @@ def encoder_parameters(coder):
             + np.log(encoder.noise_variance / total_variance) / 2
         )
         wiener_gain = slab_variance / total_variance
-        return EncoderParameters(prior, one_sided, log_odds, wiener_gain, sigma)
+        return EncoderParameters(
+            prior, one_sided, log_odds, wiener_gain, sigma, split_sign=split_sign
+        )
     # λ = σ² β by the rate, not alpha_: alpha_ may be zero, the rate is positive.
     bias = -encoder.noise_variance * encoder.parameters[0]
-    return EncoderParameters(prior, one_sided, bias, sigma=sigma)
+    return EncoderParameters(prior, one_sided, bias, sigma=sigma, split_sign=split_sign)
 
 
 def convolution_parameters(layer):
@@ -99,8 +124,9 @@ def convolution_parameters(layer):
         n_groups=len(fitted.filters),
         stride=settings.grid.stride,
         padding=settings.grid.padding,
+        padded_shape=settings.grid.padded_shape[:2],
         grid_shape=settings.grid.grid_shape,
-        contrast=(settings.eps, settings.pixel_mean) if settings.eps else None,
+        contrast_eps=settings.eps or None,
         encoder=EncoderParameters(
             settings.prior, one_sided=True, bias=-fitted.threshold
         ),
@@ -108,19 +134,42 @@ def convolution_parameters(layer):
     )
 
 
-def pooling_axes(layer):
-    """Return how a fitted SpatialPool reduces rows and columns.
+@dataclass(frozen=True)
+class PoolingParameters:
+    """How a pool reduces rows and columns.
 
-    Returns
-    -------
+    Parameters
+    ----------
     rows, columns : LinearPooling1D or WindowPooling1D
     windows : tuple of tuple of int or None
         (sizes, strides) of equal windows at equal distances; None for other windows
         and for weighted sums.
+    is_max, is_sum : bool
+        Whether maxima are taken, and whether the sums over windows are not divided.
+    power : float
+        Power of the pooled values.
     """
-    rows, columns = layer._fitted.rows, layer._fitted.columns
-    windows = [_window_and_stride(axis) for axis in (rows, columns)]
-    return rows, columns, tuple(zip(*windows, strict=True)) if all(windows) else None
+
+    rows: LinearPooling1D | WindowPooling1D
+    columns: LinearPooling1D | WindowPooling1D
+    windows: tuple | None
+    is_max: bool
+    is_sum: bool
+    power: float
+
+
+def pooling_parameters(layer):
+    """Return the parameters of a fitted SpatialPool."""
+    pooling = layer._fitted
+    axes = pooling.rows, pooling.columns
+    windows = [_window_and_stride(axis) for axis in axes]
+    return PoolingParameters(
+        *axes,
+        windows=tuple(zip(*windows, strict=True)) if all(windows) else None,
+        is_max=getattr(pooling.rows, "is_max", False),
+        is_sum=all(getattr(axis, "scale", 1.0) == 1.0 for axis in axes),
+        power=pooling.power,
+    )
 
 
 def linear_parameters(model):
@@ -152,9 +201,12 @@ def scaling_parameters(scaler):
         return -scaler.min_ * scale, scale
     if isinstance(scaler, MaxAbsScaler):
         return zeros, scaler.scale_
+    # StandardScaler reads its parameter, FlooredScaler what was fitted.
+    fitted = getattr(scaler, "_fixed_parameters", vars(scaler))
+    with_mean = fitted["with_mean"]
     return (
-        scaler.mean_ if scaler.with_mean else zeros,
-        scaler.scale_ if scaler.with_std else ones,
+        zeros if scaler.mean_ is None or not with_mean else scaler.mean_,
+        ones if scaler.scale_ is None else scaler.scale_,
     )
 
 

@@ -1,9 +1,12 @@
 """The types of fitted estimators, for skops files that are loaded without pickle."""
 
 # A skops file names the type of every object in it. skops constructs only types that
-# are trusted. All types of skscn here are estimators or dataclasses of arrays. The two
-# types of scikit-learn are attributes of its multi-layer perceptrons.
+# are trusted. All types of skscn here are estimators or dataclasses of arrays. Those of
+# scikit-learn are attributes of its searches and of its multi-layer perceptrons.
 TRUSTED_TYPES = (
+    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "skscn._coders.imputer.SparseCodingImputer",
@@ -21,11 +24,11 @@ TRUSTED_TYPES = (
     "skscn._core.projection_histogram.LazyEstimate",
     "skscn._core.projection_histogram.ProjectionHistogram",
     "skscn._detection.detector.SparseCodingDetector",
+    "skscn._detection.explanation.Explanation",
     "skscn._detection.histograms.FeatureHistograms",
     "skscn._detection.scaling.RobustScaling",
     "skscn._detection.table_model.TableModel",
     "skscn._images.classification.FlooredScaler",
-    "skscn._images.classification.RidgeStatistics",
     "skscn._images.classification.StreamingRidgeClassifier",
     "skscn._images.convolution.ConvSparseCoder",
     "skscn._images.layers.convolution.ConvolutionSettings",
@@ -37,6 +40,8 @@ TRUSTED_TYPES = (
     "skscn._images.layers.whitening.Whitening",
     "skscn._images.network.SparseCodingNetwork",
     "skscn._images.pooling.SpatialPool",
+    "skscn._images.ridge_statistics.FeatureMoments",
+    "skscn._images.ridge_statistics.RidgeStatistics",
 )
 
 
@@ -44,8 +49,10 @@ def skops_trusted_types():
     """Return the names of all types that a saved model of skscn may contain.
 
     ``skops.io.load`` constructs only types that it trusts. With this list it loads
-    every estimator of skscn, and the estimators of scikit-learn that it trusts itself,
-    and multi-layer perceptrons. It refuses files with any other type.
+    every estimator of skscn, its explanations, the estimators of scikit-learn that
+    skops trusts itself, searches such as GridSearchCV with the default `scoring`, and
+    multi-layer perceptrons. It refuses files with any other type, and so it does a
+    :class:`NetworkReport`, which contains functions: save its model instead.
 
     Read more in the :ref:`user guide <persistence>`.
 

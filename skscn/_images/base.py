@@ -13,8 +13,18 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._data.blocks import blockwise
-from skscn._data.inputs import check_not_dask, check_numpy_input, is_remote, remote_rows
-from skscn._data.sklearn_compat import check_feature_names_in
+from skscn._data.inputs import (
+    check_not_dask,
+    check_numpy_input,
+    is_remote,
+    mark_missing,
+    remote_rows,
+)
+from skscn._data.sklearn_compat import (
+    VersionMixin,
+    check_feature_names_in,
+    wrap_tables,
+)
 from skscn._data.stored_arrays import NO_MISSING_VALUES
 from skscn._data.validation import compute_dtype
 from skscn._images.image_source import ImageSource, stream
@@ -32,7 +42,9 @@ IMAGE_DTYPES = [np.dtype(kind) for kind in ("f8", "f4", "u1", "i1", "u2", "i2", 
 READER = "Layers of images"  # the name in errors for arrays that are not NumPy's
 
 
-class BaseImageTransformer(TransformerMixin, BaseEstimator):
+class BaseImageTransformer(  # type: ignore[call-arg]
+    VersionMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """A transformer of images. A concrete class learns, and returns its layer."""
 
     _read_types = IMAGE_DTYPES
@@ -57,6 +69,29 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
     def _fitted_layer(self, dtype):
         """Return the fitted `Layer` that computes in a dtype."""
 
+    def fit_transform(self, X, y=None):
+        """Learn from images, and compute their maps.
+
+        Parameters
+        ----------
+        X : array-like
+            Images as `fit` takes them.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        maps : ndarray
+            Those of `transform`.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
+        return self.fit(X, y).transform(X)
+
+    @wrap_tables
     @blockwise
     def transform(self, X):
         """Compute the maps of images.
@@ -76,7 +111,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         maps : ndarray of shape (n_images, map_height, map_width, n_maps) or \
                 (n_images, n_features_out)
             Maps for images, rows for rows. Networks, and pools with `flatten`, return
-            rows for both.
+            rows for both. With ``set_output`` rows become data frames.
 
         Raises
         ------
@@ -114,6 +149,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_numpy_input(X, READER)
+        X = mark_missing(X)
         X = check_array(X, dtype=IMAGE_DTYPES[:2], allow_nd=True, estimator=self)
         n_features_out = int(np.prod(self.map_shape_))
         if X.shape[1:] not in (self.map_shape_, (n_features_out,)):
@@ -219,6 +255,7 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         stored shape.
         """
         check_numpy_input(X, READER)
+        X = mark_missing(X)
         remote = is_remote(X, IMAGE_DTYPES)
         is_flat = sparse.issparse(X) or _n_dimensions(X) < 3
         to_images = self._rows_to_images if is_flat else self._array_to_images
@@ -239,8 +276,11 @@ class BaseImageTransformer(TransformerMixin, BaseEstimator):
         )
         if remote:
             X = remote_rows(X, IMAGE_DTYPES, NO_MISSING_VALUES)
-        shape = check_image_shape(self.image_shape, X.shape[1])
-        return X.reshape(len(X), *(shape if reset else self.image_shape_))
+        if reset:
+            shape = check_image_shape(self.image_shape, X.shape[1])
+        else:
+            shape = self.image_shape_
+        return X.reshape(len(X), *shape)
 
     def _array_to_images(self, X, remote, *, reset):
         if remote:

@@ -1,40 +1,69 @@
 """A scaler and a streaming classifier for the features of a network."""
 
-from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import cached_property, partial, wraps
+from copy import copy
+from dataclasses import replace
+from functools import partial, wraps
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg import solve
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer, StandardScaler
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skscn._core.moments import DataMoments, data_moments
-from skscn._data.inputs import load_in_memory
-from skscn._data.parallel import single_blas_thread, sum_over_rows, worker_pool
-from skscn._data.sklearn_compat import Interval, atomic_fit, check_sample_weight
-from skscn._data.validation import check_squares
+from skscn._data.inputs import check_numpy_input, drop_weightless, load_in_memory
+from skscn._data.parallel import sum_over_rows, worker_pool
+from skscn._data.sklearn_compat import (
+    Interval,
+    VersionMixin,
+    atomic_fit,
+    check_fixed_parameters,
+    check_sample_weight,
+    num_samples,
+    safe_indexing,
+    store_fixed_parameters,
+)
+from skscn._data.validation import check_squares, check_weight_range
+from skscn._images.ridge_statistics import (
+    MIN_SINGLE_PRECISION_ALPHA,
+    RidgeStatistics,
+    feature_moments,
+    floored_scale,
+)
 
 FLOAT_DTYPES = [np.float64, np.float32]
-ORIGIN_ROWS = 1024  # first rows, whose mean is subtracted from all rows
-MAX_SINGLE_THREAD_FEATURES = 512  # fewer are solved faster by one thread of BLAS
+READER = "Scalers and classifiers of features"
 
 
 def in_memory(method):
-    """Decorate a method that reads features in memory: others are loaded first."""
+    """Decorate a method that reads features in memory: others are loaded first.
+
+    Tensors are refused.
+    """
 
     @wraps(method)
     def call(estimator, X, *args, **kwargs):
+        check_numpy_input(X, READER)
         return method(estimator, load_in_memory(X), *args, **kwargs)
 
     return call
 
 
-class FlooredScaler(StandardScaler):
+def _as_fitted(method):
+    """Decorate a method of StandardScaler that reads parameters: they are as in fit."""
+
+    @wraps(method)
+    def call(scaler, *args, **kwargs):
+        check_is_fitted(scaler)
+        fitted = copy(scaler)
+        vars(fitted).update(scaler._fixed_parameters)
+        return method(fitted, *args, **kwargs)
+
+    return call
+
+
+class FlooredScaler(VersionMixin, StandardScaler):
     """Standardization with a lower bound of the scale.
 
     The mean of every feature is subtracted, and the feature is divided by
@@ -44,6 +73,10 @@ class FlooredScaler(StandardScaler):
     Sparse codes need the bound: a code that is zero in almost all training images, as
     at the edges of digits, has a tiny standard deviation. Without the bound, a new
     image with this code would have a feature larger than all others.
+
+    The bound compares features with each other, so they need a common unit, as codes
+    have. In a table of mixed units the features of small numbers would hardly count:
+    there use ``floor=0``.
 
     Dask arrays and arrays on disk are loaded into memory in every call.
 
@@ -101,10 +134,14 @@ class FlooredScaler(StandardScaler):
         super().__init__(copy=copy, with_mean=with_mean, with_std=with_std)
         self.floor = floor
 
+    scale_: np.ndarray
+
+    _fixed_in_stream = ("with_mean", "with_std")
+
     # fit_transform, too, so that a Pipeline does not load features twice.
     fit_transform = in_memory(StandardScaler.fit_transform)
-    transform = in_memory(StandardScaler.transform)
-    inverse_transform = in_memory(StandardScaler.inverse_transform)
+    transform = in_memory(_as_fitted(StandardScaler.transform))
+    inverse_transform = in_memory(_as_fitted(StandardScaler.inverse_transform))
 
     @in_memory
     def partial_fit(self, X, y=None, sample_weight=None):
@@ -117,16 +154,28 @@ class FlooredScaler(StandardScaler):
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            An integer weight equals repetition of its sample.
+            An integer weight equals repetition of its sample. Samples of weight zero
+            do not count, whatever their features are.
 
         Returns
         -------
         self : object
             The scaler.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of features, or if weights are so large or small
+            that their products with X leave the range of float64.
         """
+        if hasattr(self, "n_samples_seen_"):
+            check_fixed_parameters(self)
+        if sample_weight is not None:
+            X, sample_weight = _drop_weightless_samples(X, sample_weight)
         super().partial_fit(X, y, sample_weight)
         if self.with_std:
-            self.scale_ = floored_scale(self.var_, self.floor)
+            self.scale_ = floored_scale(self.var_, self.scale_, self.floor)
+        store_fixed_parameters(self)
         return self
 
     def __sklearn_tags__(self):
@@ -135,7 +184,7 @@ class FlooredScaler(StandardScaler):
         return tags
 
 
-class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
+class StreamingRidgeClassifier(VersionMixin, ClassifierMixin, BaseEstimator):
     """Ridge classification of standardized features, from sums over samples.
 
     With targets t of ±1 for every class and features z standardized by
@@ -146,8 +195,10 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
     The classifier stores sums over samples only, n_features² numbers. It is for
     features that do not fit in memory: mini-batches give the same solution as all
     samples together, up to rounding. The equations are solved when the solution is
-    first used. scikit-learn's :class:`~sklearn.linear_model.RidgeClassifier`, with
-    `alpha` times n_samples, finds the same solution.
+    first used. With ``alpha`` below 0.001 sums of float32 features are computed in
+    float64, which takes twice as long. scikit-learn's
+    :class:`~sklearn.linear_model.RidgeClassifier`, with `alpha` times n_samples, finds
+    the same solution.
 
     Read more in the :ref:`user guide <networks>`.
 
@@ -157,9 +208,14 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         Penalty, for one sample.
     floor : float, default=0.1
         Minimum scale of a feature, in units of the square root of the mean variance.
+        For tables of mixed units use 0.
+    store_statistics : bool, default=True
+        Whether to store the sums after `fit`, for later calls of `partial_fit`. Files
+        of a classifier hold half of n_features² numbers with them, and n_classes ×
+        n_features coefficients without.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
 
     Attributes
     ----------
@@ -197,15 +253,19 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
     0.95
     """
 
+    _statistics: RidgeStatistics
+
     _parameter_constraints: ClassVar[dict] = {
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "floor": [Interval(Real, 0, None, closed="left")],
+        "store_statistics": ["boolean"],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, *, alpha=0.01, floor=0.1, n_jobs=None):
+    def __init__(self, *, alpha=0.01, floor=0.1, store_statistics=True, n_jobs=None):
         self.alpha = alpha
         self.floor = floor
+        self.store_statistics = store_statistics
         self.n_jobs = n_jobs
 
     @atomic_fit
@@ -230,12 +290,19 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is not finite, y has one class only, or shapes disagree.
+            If X is not finite, y has one class only, or shapes disagree. With
+            ``store_statistics=False``, also if `alpha` is so small that rounding
+            errors decide; otherwise the first use of the solution raises this.
         """
         y = load_in_memory(y)
         X, y = validate_data(self, X, y, dtype=FLOAT_DTYPES)
         check_classification_targets(y)
-        return self._learn(X, y, sample_weight, unique_labels(y), None)
+        self._learn(X, y, sample_weight, unique_labels(y), None)
+        if not self.store_statistics:
+            self._statistics = replace(
+                self._statistics, moments=None, given_solution=self._statistics.solution
+            )
+        return self
 
     @atomic_fit
     @in_memory
@@ -280,8 +347,14 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
                 f"classes={classes} is not the same as in the call before, "
                 f"{all_classes}."
             )
-        statistics = None if is_first else self._statistics
-        return self._learn(X, y, sample_weight, all_classes, statistics)
+        moments = None if is_first else self._statistics.moments
+        if moments is None and not is_first:
+            raise ValueError(
+                "partial_fit continues from the sums over earlier samples, which fit "
+                "has not stored with store_statistics=False. Set it to True and fit "
+                "again."
+            )
+        return self._learn(X, y, sample_weight, all_classes, moments)
 
     @property
     def coef_(self):
@@ -338,7 +411,7 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
             )
         return self._statistics.solution
 
-    def _learn(self, X, y, sample_weight, classes, statistics):
+    def _learn(self, X, y, sample_weight, classes, moments):
         if len(classes) < 2:
             raise ValueError(
                 f"y has 1 class, {classes}: a classifier needs samples of at least two."
@@ -347,89 +420,33 @@ class StreamingRidgeClassifier(ClassifierMixin, BaseEstimator):
         if len(unknown):
             raise ValueError(f"y has the labels {unknown}, which are not in classes.")
         weights = check_sample_weight(sample_weight, X)
+        targets = LabelBinarizer(neg_label=-1, pos_label=1).fit(classes).transform(y)
         if weights is None:
             weights = np.ones(len(X), dtype=X.dtype)
-        targets = LabelBinarizer(neg_label=-1, pos_label=1).fit(classes).transform(y)
-        if statistics is None:
-            # Close to the mean, so that sums of squares keep their digits.
-            origin = X[:ORIGIN_ROWS].mean(axis=0, dtype=np.float64).astype(X.dtype)
-        else:
-            origin = statistics.origin
+        check_weight_range(weights)
+        targets = targets[weights > 0]
+        X, weights = drop_weightless(X, weights)
+        is_precise = X.dtype == np.float64 or self.alpha < MIN_SINGLE_PRECISION_ALPHA
+        function = partial(feature_moments, dtype=np.float64 if is_precise else X.dtype)
         with worker_pool(len(X), self.n_jobs) as pool:
-            function = partial(_moments, origin=origin.astype(X.dtype))
             columns = np.column_stack([weights, targets])
-            moments = sum_over_rows(pool, function, X, columns)
-        check_squares(np.trace(moments.scatter), X.dtype)
-        if statistics is not None:
-            moments = statistics.moments + moments
-        self._statistics = RidgeStatistics(origin, moments, self.alpha, self.floor)
+            added = sum_over_rows(pool, function, X, columns)
+        check_squares(np.trace(added.scatter) / added.weight, X.dtype)
+        moments = added if moments is None else moments + added
+        self._statistics = RidgeStatistics(moments, self.alpha, self.floor)
         self.classes_ = classes
         return self
 
 
-@dataclass(frozen=True)
-class RidgeStatistics:
-    """Sums over samples, and the ridge regression that they determine.
+def _drop_weightless_samples(X, sample_weight):
+    """Return the samples of a table of any kind that have a weight, and the weights.
 
-    Parameters
-    ----------
-    origin : ndarray of shape (n_features,)
-        Subtracted from the features before they are summed.
-    moments : DataMoments
-        Of features and targets, with their scatter matrix.
-    alpha, floor : float
-        As in `StreamingRidgeClassifier`.
-    given_solution : tuple of ndarray or None, default=None
-        A solution that replaces that of the regression.
+    Weights of a wrong shape or sign, or that are all zero, are left to scikit-learn.
     """
-
-    origin: np.ndarray
-    moments: DataMoments
-    alpha: float
-    floor: float
-    given_solution: tuple | None = None
-
-    @cached_property
-    def solution(self):
-        """Coefficients and intercepts for the features before standardization."""
-        if self.given_solution is not None:
-            return self.given_solution
-        moments, n_features = self.moments, len(self.origin)
-        mean = moments.weighted_sum / moments.weight
-        covariance = np.asarray(moments.scatter) / moments.weight
-        covariance = covariance - np.outer(mean, mean)
-        variance = np.maximum(np.diag(covariance)[:n_features], 0.0)
-        scale = floored_scale(variance, self.floor)
-        features, targets = slice(n_features), slice(n_features, None)
-        system = covariance[features, features] / scale / scale[:, None]
-        system[np.diag_indices(n_features)] += self.alpha
-        is_small = n_features < MAX_SINGLE_THREAD_FEATURES
-        with single_blas_thread() if is_small else nullcontext():
-            coef = solve(
-                system, covariance[features, targets] / scale[:, None], assume_a="pos"
-            )
-        coef /= scale[:, None]
-        return coef.T, mean[targets] - (self.origin + mean[features]) @ coef
-
-
-def floored_scale(variance, floor):
-    """Return standard deviations of at least `floor` times their root mean square."""
-    scale = np.sqrt(np.maximum(variance, floor**2 * np.mean(variance)))
-    # A scale at the level of rounding errors is replaced by 1, as in StandardScaler.
-    scale[scale <= 10 * np.finfo(scale.dtype).eps * np.max(scale, initial=0.0)] = 1.0
-    return scale
-
-
-def _moments(rows, columns, *, origin):
-    """Return the moments of features and targets.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_features)
-    columns : ndarray of shape (n_rows, 1 + n_targets)
-        Sample weights and targets.
-    origin : ndarray of shape (n_features,)
-    """
-    weights, targets = columns[:, 0], columns[:, 1:]
-    features_and_targets = np.hstack([rows - origin, targets.astype(rows.dtype)])
-    return data_moments(features_and_targets, weights.astype(rows.dtype), scatter=True)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (num_samples(X),) or not weights.any():
+        return X, sample_weight
+    check_weight_range(weights)
+    if weights.all():
+        return X, sample_weight
+    return safe_indexing(X, np.flatnonzero(weights)), weights[weights != 0]

@@ -11,7 +11,7 @@ from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.priors import ONE_SIDED
 from skscn._core.procrustes import polar_factor
-from skscn._data.parallel import single_blas_thread
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     FitCallbacks,
@@ -64,8 +64,10 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     stride : int or tuple of int, default=1
         Steps between neighboring patches, down and to the right.
     padding : {"same", "valid"}, int or tuple of int, default="same"
-        Zeros around the images: "same" gives one patch for every `stride`, "valid" adds
-        none, and numbers are added above and below, left and right.
+        Pixels added around the images: "same" gives one patch for every `stride`,
+        "valid" adds none, and numbers are added above and below, left and right. Added
+        pixels repeat those at the edge, so that the border of a bright image is no step
+        from zero to its brightness.
     prior : {"exponential", "spike_slab"}, default="exponential"
         Prior of the coefficients. "exponential" shrinks codes by λ (ReLU),
         "spike_slab" leaves projections above λ unchanged.
@@ -96,8 +98,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         (height, width) or (height, width, channels) of the images in flat rows. With
         None a flat row is a signal, an image of one row.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
     random_state : int, RandomState instance or None, default=None
         Seed for the sample of patches and for random initial atoms.
 
@@ -174,6 +176,18 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     _channel_groups: list
     _rng: np.random.RandomState
 
+    _fixed_in_stream = (
+        "n_components",
+        "kernel_size",
+        "stride",
+        "padding",
+        "prior",
+        "split_sign",
+        "depthwise",
+        "center_patches",
+        "contrast",
+        "whiten",
+    )
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "kernel_size": [Interval(Integral, 1, None, closed="left"), tuple],
@@ -287,7 +301,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         Raises
         ------
         ValueError
-            As `fit`, and if the shape of the images changes.
+            As `fit`, and if the shape of the images changes, or a parameter other than
+            `alpha` that determines the maps.
         TypeError
             If X is a dask array: mini-batches must be in memory.
         """
@@ -334,15 +349,14 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     def _settings(self, grid, patches, *, is_first):
         """Return the settings; those of the data come from the first patches."""
         if is_first:
-            eps, pixel_mean = 0.0, float(patches.mean(dtype=np.float64))
+            eps = 0.0
             if self.contrast is not None:
                 variance = float(patches.var(axis=2, dtype=np.float64).mean())
                 eps = self.contrast * (variance or 1.0)
         else:
-            fitted = self._fitted.settings
-            eps, pixel_mean = fitted.eps, fitted.pixel_mean
+            eps = self._fitted.settings.eps
         return ConvolutionSettings(
-            grid, self.prior, self.split_sign, self.center_patches, eps, pixel_mean
+            grid, self.prior, self.split_sign, self.center_patches, eps
         )
 
     def _fit_group(self, rows, n_components, rng, task):

@@ -40,9 +40,12 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
 
     Parameters
     ----------
-    layers : list of (str, layer) tuples
+    layers : list of (str, layer) tuples, default=None
         Names, and :class:`ConvSparseCoder`, :class:`SpatialPool` or networks. They are
-        cloned; the fitted ones are in `layers_`.
+        cloned; the fitted ones are in `layers_`. As in Pipeline and FeatureUnion,
+        "passthrough" stands for a layer that returns the maps that it reads, and "drop"
+        leaves out a parallel layer. None stands for one ConvSparseCoder with default
+        parameters, under the name "conv".
     arrangement : {"stack", "parallel"}, default="stack"
         Whether a layer reads the maps of the one before, or all read the same images.
     outputs : {"last", "pools"}, default="last"
@@ -52,13 +55,15 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         (height, width) or (height, width, channels) of the images in flat rows. With
         None a flat row is a signal, an image of one row.
     n_jobs : int, default=None
-        Number of workers, for all layers. The result has the same bits for every
-        number. None means 1, -1 means all cores.
+        Number of :term:`workers <worker>`, for all layers. None means every core that
+        NumPy would use. The result has the same bits for every number.
 
     Attributes
     ----------
     layers_ : list of (str, layer) tuples
-        The fitted layers.
+        The fitted layers. A layer that is "drop", or "passthrough" in a stack, is not
+        in it; "passthrough" beside parallel layers is a pool with windows of one
+        position, and so is a stack without other layers.
     named_layers_ : :class:`~sklearn.utils.Bunch`
         The fitted layers by name.
     image_shape_ : tuple of int
@@ -107,8 +112,9 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     1.0
     """
 
+    _fixed_in_stream = ("layers", "arrangement", "outputs")
     _parameter_constraints: ClassVar[dict] = {
-        "layers": [list],
+        "layers": [list, None],
         "arrangement": [StrOptions({"stack", "parallel"})],
         "outputs": [StrOptions({"last", "pools"})],
         "image_shape": ["array-like", None],
@@ -117,7 +123,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
 
     def __init__(
         self,
-        layers,
+        layers=None,
         *,
         arrangement="stack",
         outputs="last",
@@ -190,7 +196,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         """
         self._check_layers()
         source = self._image_source(X, reset=True)
-        layers = [(name, clone(layer)) for name, layer in self.layers]
+        layers = [(name, clone(layer)) for name, layer in self._active_layers()]
         return self._learn(source, layers, "fit")
 
     @partial(atomic_fit, skip_nested=False)
@@ -226,7 +232,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         source = self._mini_batch_source(X, reset=is_first)
         # Copies: the fitted layers must not change if this call fails.
         layers = (
-            [(name, clone(layer)) for name, layer in self.layers]
+            [(name, clone(layer)) for name, layer in self._active_layers()]
             if is_first
             else [(name, copy(layer)) for name, layer in self.layers_]
         )
@@ -271,27 +277,63 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
     def _name_prefix(self):
         return ""
 
+    @property
+    def _named_layers(self):
+        """The layers to fit: those given, or a single convolution."""
+        if self.layers is None:
+            return [("conv", ConvSparseCoder())]
+        return self.layers
+
     def _check_layers(self):
-        if not self.layers:
+        layers = self._named_layers
+        if not layers:
             raise ValueError("layers is empty: give at least one (name, layer).")
-        for item in self.layers:
+        for item in layers:
             if not isinstance(item, tuple) or len(item) != 2:
                 raise TypeError(f"layers holds {item!r}, which is not (name, layer).")
-        self._validate_names([name for name, _ in self.layers])
-        for name, layer in self.layers:
+        self._validate_names([name for name, _ in layers])
+        for name, layer in layers:
+            if isinstance(layer, str) and layer == "passthrough":
+                continue
+            if isinstance(layer, str) and layer == "drop":
+                if self.arrangement == "parallel":
+                    continue
+                raise TypeError(
+                    f"Layer {name!r} of a stack is 'drop', which leaves out one of "
+                    "several parallel layers. Use 'passthrough'."
+                )
             if not isinstance(
                 layer, ConvSparseCoder | SpatialPool | SparseCodingNetwork
             ):
                 raise TypeError(
                     f"Layer {name!r} is {layer!r}: the layers of a network are "
-                    "ConvSparseCoder, SpatialPool and networks. Use other transformers "
-                    "in sklearn.pipeline.Pipeline or FeatureUnion."
+                    "ConvSparseCoder, SpatialPool, networks, 'passthrough' and, in "
+                    "parallel, 'drop'. Use other transformers in "
+                    "sklearn.pipeline.Pipeline or FeatureUnion."
                 )
             if layer.image_shape is not None:
                 raise ValueError(
                     f"Layer {name!r} has image_shape={layer.image_shape}, but it reads "
                     "the images of the network: give image_shape to the network."
                 )
+
+    def _active_layers(self):
+        """Return the layers to fit; a pool of single positions passes maps through."""
+        identity = SpatialPool(window=1)
+        if self.arrangement == "stack":
+            layers = [pair for pair in self._named_layers if pair[1] != "passthrough"]
+            return layers or [(self._named_layers[0][0], identity)]
+        layers = [
+            (name, identity if layer == "passthrough" else layer)
+            for name, layer in self._named_layers
+            if layer != "drop"
+        ]
+        if not layers:
+            raise ValueError(
+                f"All {len(self._named_layers)} parallel layers are 'drop', and no "
+                "maps are left. Give at least one layer, or 'passthrough'."
+            )
+        return layers
 
     def _learn(self, source, layers, method):
         self._output_shape(source.image_shape)  # raises before any work starts
@@ -304,19 +346,21 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
                 fitted = layer._fitted_layer(source.dtype)
                 layer_source = layer_source.mapped(fitted, self.n_jobs)
         self.layers_ = layers
+        self._is_parallel = self.arrangement == "parallel"
+        self._output_indices = self._find_outputs(layers)
         self.map_shape_ = self._combine([layer.map_shape_ for _, layer in layers])
         task.end()
         return self
 
     def _fitted_layer(self, dtype):
         layers = [layer._fitted_layer(dtype) for _, layer in self.layers_]
-        if self.arrangement == "parallel":
+        if self._is_parallel:
             return Parallel(layers, dtype)
-        return Stack(layers, dtype, self._output_layers())
+        return Stack(layers, dtype, self._output_indices)
 
     def _output_shape(self, image_shape):
         shapes = []
-        for name, layer in self.layers:
+        for name, layer in self._active_layers():
             try:
                 shapes.append(layer._output_shape(check_map_shape(image_shape, layer)))
             except ValueError as error:
@@ -329,27 +373,26 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         """Return the shape of the output, given the map shapes of all layers."""
         if self.arrangement == "parallel":
             return concatenated_shape(shapes)[1]
-        outputs = self._output_layers()
+        outputs = self._find_outputs(self._active_layers())
         if outputs:
             return (sum(int(np.prod(shapes[i])) for i in outputs),)
         return shapes[-1]
 
-    def _output_layers(self):
+    def _find_outputs(self, layers):
         """Return the indices of the layers whose maps are returned; [] for the last."""
-        if self.outputs == "last":
+        if self.arrangement == "parallel" or self.outputs == "last":
             return []
         return [
             i
-            for i, (_, layer) in enumerate(self.layers)
+            for i, (_, layer) in enumerate(layers)
             if not isinstance(layer, ConvSparseCoder)
         ]
 
     def _feature_names(self, prefix):
         prefix = f"{prefix}_" if prefix else ""
         layers = self.layers_
-        if self.arrangement == "stack":
-            outputs = self._output_layers() or [len(layers) - 1]
-            layers = [layers[i] for i in outputs]
+        if not self._is_parallel:
+            layers = [layers[i] for i in self._output_indices or [-1]]
         names = [layer._feature_names(prefix + name) for name, layer in layers]
         if len(layers) > 1 and len(self.map_shape_) == 3:
             # Maps are concatenated along the channels.
@@ -365,6 +408,6 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
                 rows += layer._report_rows(images, f"{prefix}{name}__")
             elif isinstance(layer, ConvSparseCoder):
                 rows.append({"layer": prefix + name, **layer._report(images)})
-            if self.arrangement == "stack":
+            if not self._is_parallel:
                 images = layer._compute_maps(images)
         return rows

@@ -5,7 +5,8 @@ from math import prod
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skscn._data.validation import check_integers
+from skscn._data.inputs import mark_missing
+from skscn._data.validation import cast, check_integers, compute_dtype
 from skscn._images.layers.patches import PatchGrid, extract_patches
 from skscn._images.validation import check_pair
 
@@ -34,7 +35,7 @@ def iter_patches(
     images : iterable of array-like of shape (height, width), or with channels last
         Images of any sizes with one number of channels. For one image use a list,
         ``[image]``: an array of shape (height, width, 3) would be read as `height`
-        images of shape (width, 3).
+        images of shape (width, 3). Masked pixels become NaN.
     patch_size : int or tuple of int
         Side of square patches, or their (height, width).
     stride : int or tuple of int, default=1
@@ -61,9 +62,9 @@ def iter_patches(
     Raises
     ------
     ValueError
-        If an image is smaller than a patch or has other channels than the first, if
-        `dtype` does not hold its values, or if a size is not a positive integer. Errors
-        about an image are raised when the iterator reaches it.
+        If an image is smaller than a patch, has other channels than the first or holds
+        no real numbers, if `dtype` does not hold its values, or if a size is not a
+        positive integer. Errors about an image are raised when the iterator reaches it.
 
     See Also
     --------
@@ -103,7 +104,7 @@ def iter_patches(
 def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype, rng):
     buffer, n_buffered, channels = [], 0, None
     for i, image in enumerate(images):
-        pixels = np.asarray(image)
+        pixels = np.asarray(mark_missing(image))
         if pixels.ndim == 2:
             pixels = pixels[..., None]
         _check_image(i, pixels, kernel, channels)
@@ -119,7 +120,8 @@ def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype
             taken = positions[: batch_size - n_buffered]
             positions = positions[len(taken) :]
             rows = patches[np.unravel_index(taken, grid_shape)]
-            buffer.append(_convert_rows(rows.reshape(len(taken), -1), center, dtype))
+            rows = rows.reshape(len(taken), -1)
+            buffer.append(_convert_rows(rows, center, dtype, i))
             n_buffered += len(taken)
             if n_buffered == batch_size:
                 yield np.concatenate(buffer)
@@ -128,14 +130,19 @@ def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype
         yield np.concatenate(buffer)
 
 
-def _convert_rows(rows, center, dtype):
+def _convert_rows(rows, center, dtype, i):
     """Return rows in a dtype, centered by their means if asked for."""
+    name = f"Patches of image {i}"
+    is_integer = rows.dtype.kind in "uib"
     if center:
-        is_integer = rows.dtype.kind in "uib"
-        dtype = dtype or (np.float32 if is_integer else rows.dtype)
-        rows = rows.astype(dtype, copy=False)
-        return rows - rows.mean(axis=1, keepdims=True)
-    return rows if dtype is None else rows.astype(dtype, copy=False)
+        dtype = dtype or (np.dtype(np.float32) if is_integer else rows.dtype)
+        rows = rows.astype(compute_dtype(rows.dtype), copy=False)  # with all digits
+        return cast(rows - rows.mean(axis=1, keepdims=True), dtype, name)
+    if dtype is None:
+        return rows
+    if is_integer and dtype.kind == "f":  # which may be rounded, too
+        rows = rows.astype(np.result_type(rows.dtype, dtype), copy=False)
+    return cast(rows, dtype, name)
 
 
 def _check_dtype(i, image_dtype, dtype):
@@ -148,6 +155,11 @@ def _check_dtype(i, image_dtype, dtype):
 
 
 def _check_image(i, pixels, kernel, channels):
+    if pixels.dtype.kind not in "biuf":
+        raise ValueError(
+            f"Image {i} has dtype {pixels.dtype}, but pixels are real numbers. Use "
+            "image.astype(float), or np.abs(image) of complex numbers."
+        )
     if pixels.ndim != 3:
         raise ValueError(
             f"Image {i} has {pixels.ndim} dimensions, but images have 2, or 3 with "

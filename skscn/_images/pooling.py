@@ -54,8 +54,8 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
         (height, width) or (height, width, channels) of the maps in flat rows. With None
         a flat row is a signal, a map of one row.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
 
     Attributes
     ----------
@@ -89,6 +89,15 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
     (1797, 9)
     """
 
+    _fixed_in_stream = (
+        "mode",
+        "window",
+        "stride",
+        "grid",
+        "sigma",
+        "power",
+        "flatten",
+    )
     _parameter_constraints: ClassVar[dict] = {
         "mode": [StrOptions({"average", "max", "sum", "gaussian"})],
         "window": [Interval(Integral, 1, None, closed="left"), tuple],
@@ -177,13 +186,14 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
     def _learn(self, source):
         task = FitCallbacks(self, None, 0)
         self._fitted = self._pooling(source.image_shape)
+        self._flattens = self.flatten
         self.map_shape_ = self._fitted.out_shape
         task.end()
         return self
 
     @property
     def _returns_rows(self):
-        return self.flatten
+        return self._flattens
 
     def _fitted_layer(self, dtype):
         return self._fitted  # it computes in the dtype of its input

@@ -105,7 +105,8 @@ def make_sparse_coding_network(
         with ``C=0.3``. :class:`StreamingRidgeClassifier` is faster for many images,
         and :class:`~sklearn.svm.SVC` is often more accurate for few.
     n_jobs : int, default=None
-        Number of workers of the network. None means 1, -1 means all cores.
+        Number of :term:`workers <worker>` of the network. None means every core that
+        NumPy would use.
     random_state : int, RandomState instance or None, default=None
         Seed for the layers of a network by name, and for given layers that have none.
     memory : str or object with the joblib.Memory interface, default=None

@@ -85,7 +85,8 @@ def check_n_atoms(n_components, grid, center):
     max_atoms = patch_size - 1 if center else patch_size
     if max_atoms == 0:
         raise ValueError(
-            "Patches of one number whose mean is subtracted are all zero. Use "
+            f"kernel_size={grid.kernel} gives patches of 1 number, and "
+            "center_patches=True subtracts their mean: they are all zero. Use "
             "center_patches=False, or a larger kernel_size."
         )
     if n_components is not None and n_components > max_atoms:

@@ -10,7 +10,11 @@ import numpy as np
 from skscn._core import marginals
 from skscn._core.workspace import Workspace
 from skscn._interpretation.nonnegative_lasso import exact_codes, unrolled_codes
-from skscn._interpretation.operations import hidden_layer_blocks, sample_blocks
+from skscn._interpretation.operations import (
+    compute_dtype,
+    hidden_layer_blocks,
+    sample_blocks,
+)
 
 INFERENCE_METHODS = ("relu", "exact", "unrolled", "hard", "mean")
 
@@ -36,11 +40,15 @@ def run_network(operations, layers, samples, inference, n_steps, *, index=None):
     converged : bool
         Whether all exact codes have converged.
     """
-    operations = [operation.astype(samples.dtype) for operation in operations]
-    blocks = [
-        _run_block(operations, layers, samples[block], inference, n_steps, index)
-        for block in sample_blocks(operations, samples)
-    ]
+    dtype = compute_dtype(operations, samples)
+    operations = [operation.astype(dtype) for operation in operations]
+    blocks = []
+    for block in sample_blocks(operations, samples):
+        values = samples[block].astype(dtype, copy=False)
+        result, converged = _run_block(
+            operations, layers, values, inference, n_steps, index
+        )
+        blocks.append((result.astype(samples.dtype, copy=False), converged))
     outputs, converged = zip(*blocks, strict=True)
     return np.concatenate(outputs), all(converged)
 
@@ -115,7 +123,6 @@ def network_log_likelihood(operations, densities, samples):
     densities : dict of int to LayerDensity
         By index of the hidden layer. Other layers are left out.
     """
-    operations = [operation.astype(samples.dtype) for operation in operations]
     total = np.zeros(len(samples))
     for block, i, layer, inputs, _ in hidden_layer_blocks(operations, samples):
         if i in densities:

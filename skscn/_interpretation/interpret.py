@@ -33,9 +33,10 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
         in one; a ``torch.nn.Sequential`` of Linear, Conv2d, ReLU, Flatten, Unflatten,
         MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Softmax, Dropout and Identity, read
         in evaluation mode; a fitted :class:`NonNegativeSparseCoder`,
-        :class:`ConvSparseCoder`, or :class:`SparseCodingNetwork` that is a stack of
-        them; or a list of (weight, bias) with weights of shape (n_units, n_inputs), as
-        in torch, and None for no bias. It is not changed.
+        :class:`OrthogonalSparseCoder` with `split_sign=True`, :class:`ConvSparseCoder`,
+        or :class:`SparseCodingNetwork` that is a stack of them; or a list of
+        (weight, bias) with weights of shape (n_units, n_inputs), as in torch, and None
+        for no bias. It is not changed.
     X : array-like, default=None
         Samples as the model takes them: rows for dense layers, images (n, channels,
         height, width) for torch, in NumPy or as a tensor. A few hundred are enough.
@@ -57,8 +58,9 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
     TypeError
         If the model is of a kind that cannot be read.
     ValueError
-        If it has a layer that cannot be read, if it has no hidden layer, or if X has
-        another shape than the model takes.
+        If it has a layer that cannot be read, if it has no hidden layer, if weights are
+        NaN or infinite, if X has another shape than the model takes, or if the input of
+        a layer is too large or too small for its squares.
 
     See Also
     --------
@@ -94,7 +96,7 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
             f"{network.name}: no hidden layer, no weights that a ReLU follows."
             f"{hint if isinstance(model, list | tuple) else ''}"
         )
-    samples = None if X is None else network.prepare(X)
+    samples = None if X is None else network.samples(X)
     return NetworkReport(network, samples, max_rows)
 
 

@@ -11,6 +11,8 @@ from skscn._interpretation.nonnegative_lasso import exact_codes, objective_decre
 from skscn._interpretation.operations import hidden_layer_blocks, select_rows
 
 TOLERANCE = 1e-5  # of exact codes: reports show fewer digits than predictions have
+# Of the input of a layer from its mean: sums of squares of these are normal numbers.
+MIN_DEVIATION, MAX_DEVIATION = 1e-140, 1e140
 RIDGE = 1e-8  # of the best linear map, relative to the trace of the codes' scatter
 
 
@@ -39,9 +41,23 @@ def analyze_layers(operations, samples, max_rows):
     for i, layer in enumerate(layers):
         n_rows, row_sums, n_active, selected = zip(*statistics[i], strict=True)
         mean, activity = sum(row_sums) / sum(n_rows), sum(n_active) / sum(n_rows)
+        rows = np.concatenate(selected)
+        _check_range(layer.name, rows - mean)
         reports[i] = _analyze_input(reports[i], mean, activity)
-        reports[i] = _analyze_codes(reports[i], layer, np.concatenate(selected))
+        reports[i] = _analyze_codes(reports[i], layer, rows)
     return reports
+
+
+def _check_range(name, centered):
+    """Raise ValueError if squares of the input of a layer overflow or vanish."""
+    largest = float(np.max(np.abs(centered)))
+    if not largest or MIN_DEVIATION <= largest <= MAX_DEVIATION:
+        return
+    raise ValueError(
+        f"{name}: its input deviates from its mean by up to {largest:.3g}, outside of "
+        f"the range {MIN_DEVIATION:g} to {MAX_DEVIATION:g} whose squares double "
+        "precision holds. Scale the samples, or the weights of the layers before."
+    )
 
 
 def _analyze_weights(layer):

@@ -46,10 +46,14 @@ class LayerGeometry:
     def from_layer(cls, layer):
         """Return the geometry of an `AffineLayer`."""
         weight = layer.weight.astype(np.float64)
+        # Scaled by a power of two, so that squares neither overflow nor vanish.
+        _, exponent = np.frexp(np.max(np.abs(weight), initial=0.0))
+        weight = np.ldexp(weight, -exponent)
         norms = np.linalg.norm(weight, axis=1)
         is_constant = norms <= MIN_RELATIVE_NORM * np.max(norms, initial=0.0)
         norms = np.where(is_constant, 1.0, norms)
         atoms = np.where(is_constant[:, None], 0.0, weight / norms[:, None])
+        norms = np.where(is_constant, 1.0, np.ldexp(norms, exponent))
         gram = atoms @ atoms.T
         gram[np.diag_indices(len(gram))] = np.where(is_constant, 0.0, 1.0)
         priors = -layer.bias.astype(np.float64) / norms

@@ -11,22 +11,25 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skscn._coders.non_negative import NonNegativeSparseCoder
+from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.workspace import WorkspacePool
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.layers.base import compute_maps
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
-from skscn._interpretation.network import Network
+from skscn._interpretation.network import Network, to_array
 from skscn._interpretation.operations import AffineLayer, ConvolutionLayer, Function
 from skscn._interpretation.torch_modules import is_module, read_module
 
 FLOAT_DTYPES = [np.float64, np.float32]
 MODEL_KINDS = (
     "MLPClassifier, MLPRegressor, a Pipeline that ends in one, a torch.nn.Sequential, "
-    "a NonNegativeSparseCoder, a ConvSparseCoder, a SparseCodingNetwork that is a "
-    "stack of them, or a list of (weight, bias)"
+    "a NonNegativeSparseCoder, an OrthogonalSparseCoder with split_sign=True, a "
+    "ConvSparseCoder, a SparseCodingNetwork that is a stack of them, or a list of "
+    "(weight, bias)"
 )
-SPARSE_CODERS = NonNegativeSparseCoder | ConvSparseCoder | SparseCodingNetwork
+CODERS = NonNegativeSparseCoder | OrthogonalSparseCoder
+SPARSE_CODERS = CODERS | ConvSparseCoder | SparseCodingNetwork
 NETWORKS = MLPClassifier | MLPRegressor | SPARSE_CODERS
 
 
@@ -39,6 +42,26 @@ def read_model(model, *, readout=True):
     readout : bool, default=True
         Whether the last pair of a list of arrays is not followed by a ReLU.
     """
+    network = _read(model, readout)
+    for layer in network.operations:
+        if isinstance(layer, AffineLayer):
+            _check_finite(network.name, layer)
+    return network
+
+
+def _check_finite(name, layer):
+    """Raise ValueError if weights or biases of a layer are not finite."""
+    for kind, values in (("weights", layer.weight), ("biases", layer.bias)):
+        n_wrong = values.size - np.count_nonzero(np.isfinite(values))
+        if n_wrong:
+            raise ValueError(
+                f"{name}, {layer.name}: {n_wrong} of {values.size} {kind} are NaN or "
+                "infinite, as after a training that diverged. Train with a lower "
+                "learning rate."
+            )
+
+
+def _read(model, readout):
     if isinstance(model, Pipeline):
         return _read_pipeline(model)
     if isinstance(model, MLPClassifier | MLPRegressor):
@@ -125,8 +148,12 @@ def _read_sparse_coder(model):
     check_is_fitted(model)
     name = type(model).__name__
     reason = f"{name} learns orthonormal atoms and sparse priors: nothing to repair."
-    if isinstance(model, NonNegativeSparseCoder):
+    if isinstance(model, CODERS):
         operations, prepare = (_read_coder(name, model),), _prepare_estimator_rows
+        if isinstance(model, OrthogonalSparseCoder):
+            reason += (
+                " Its weights are not orthonormal because of split signs, d and −d."
+            )
     else:
         operations, prepare = tuple(_read_image_layers(name, model)), _prepare_images
         reason += (
@@ -139,13 +166,25 @@ def _read_sparse_coder(model):
 
 
 def _read_coder(name, model):
-    if model.prior != "exponential" or model.inference != "map":
-        raise ValueError(
-            f"{name} has prior={model.prior!r} and inference={model.inference!r}: its "
-            "code is no ReLU. With 'exponential' and 'map' it is."
+    """Return the ReLU layer of a coder; signed codes are split by sign."""
+    if isinstance(model, OrthogonalSparseCoder) and not model._splits_signs:
+        raise TypeError(
+            f"{name} has split_sign=False: its codes have both signs, and are no ReLU. "
+            "With split_sign=True they are."
         )
-    bias = -model.alpha_ - model.components_ @ model.mean_
-    return AffineLayer(model.components_, bias, "coder", is_hidden=True)
+    wanted = "laplace" if isinstance(model, OrthogonalSparseCoder) else "exponential"
+    is_relu = model._fitted_prior == wanted and model.inference == "map"
+    if not is_relu or model.n_nonzero_coefs is not None:
+        raise ValueError(
+            f"{name} has prior={model._fitted_prior!r}, inference={model.inference!r} "
+            f"and n_nonzero_coefs={model.n_nonzero_coefs}: its code is no ReLU. With "
+            f"{wanted!r}, 'map' and None it is."
+        )
+    weight, alpha = model.components_, model.alpha_
+    if isinstance(model, OrthogonalSparseCoder):
+        weight, alpha = np.vstack([weight, -weight]), np.tile(alpha, 2)
+    bias = -alpha - weight @ model.mean_
+    return AffineLayer(weight, bias, "coder", is_hidden=True)
 
 
 def _read_image_layers(name, layer):
@@ -154,13 +193,15 @@ def _read_image_layers(name, layer):
         pooling = layer._fitted_layer(np.float64)
         yield Function(partial(_pool, pooling), pooling.out_shape)
     elif isinstance(layer, ConvSparseCoder):
-        if layer.prior != "exponential" or layer.depthwise or layer.eps_:
+        settings, depthwise = layer._fitted.settings, len(layer._fitted.filters) > 1
+        if settings.prior != "exponential" or depthwise or settings.eps:
+            contrast = layer._fixed_parameters["contrast"]
             raise ValueError(
-                f"{name} has prior={layer.prior!r}, depthwise={layer.depthwise} and "
-                f"contrast={layer.contrast}: its code is no ReLU of one product with "
-                "filters. With 'exponential', False and None it is."
+                f"{name} was fitted with prior={settings.prior!r}, depthwise="
+                f"{depthwise} and contrast={contrast}: its code is no ReLU of one "
+                "product with filters. With 'exponential', False and None it is."
             )
-        grid = layer._fitted.settings.grid
+        grid = settings.grid
         yield ConvolutionLayer(
             weight=layer.filters_.reshape(len(layer.filters_), -1),
             bias=layer.bias_,
@@ -169,15 +210,16 @@ def _read_image_layers(name, layer):
             patch_shape=grid.patch_shape,
             stride=grid.stride,
             padding=grid.padding,
+            edge=True,
         )
-    elif layer.arrangement == "stack" and layer.outputs == "last":
+    elif not layer._is_parallel and not layer._output_indices:
         for inner_name, inner in layer.layers_:
             yield from _read_image_layers(inner_name, inner)
     else:
         raise ValueError(
-            f"{name} has arrangement={layer.arrangement!r} and outputs="
-            f"{layer.outputs!r}: only a stack that returns its last layer is a "
-            "sequence of layers. Read its branches one by one."
+            f"{name} was fitted with arrangement='parallel' or outputs='pools': only a "
+            "stack that returns its last layer is a sequence of layers. Read its "
+            "branches one by one."
         )
 
 
@@ -213,8 +255,8 @@ def _check_pair(i, pair):
             "[(weight, bias)] for one; [(W.T, b) for W, b in zip(coefs_, intercepts_)] "
             "of scikit-learn."
         )
-    weight, bias = pair
-    check = partial(check_array, dtype=FLOAT_DTYPES, copy=True)
+    weight, bias = map(to_array, pair)
+    check = partial(check_array, dtype=FLOAT_DTYPES, copy=True, ensure_all_finite=False)
     weight = check(weight, input_name=f"Weight {i}")
     bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
     bias = check(bias, ensure_2d=False, input_name=f"Bias {i}")
@@ -234,12 +276,13 @@ def _write_arrays(layers):
 
 
 def _prepare_estimator_rows(model, X):
+    X = to_array(X)
     X = validate_data(model, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse="csr")
     return X if isinstance(X, np.ndarray) else X.toarray()
 
 
 def _prepare_rows(n_features, X):
-    X = check_array(X, dtype=FLOAT_DTYPES, accept_sparse="csr")
+    X = check_array(to_array(X), dtype=FLOAT_DTYPES, accept_sparse="csr")
     if X.shape[1] != n_features:
         raise ValueError(
             f"X has {X.shape[1]} features, but the network reads {n_features} features."

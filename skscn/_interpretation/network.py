@@ -1,5 +1,6 @@
 """A trained model as a sequence of operations, with its predictions and scores."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,11 +9,22 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.metrics import accuracy_score, r2_score
 
+from skscn._data.sklearn_compat import as_numpy
+
 OUTPUT_ACTIVATIONS: dict = {
     "softmax": partial(softmax, axis=1),
     "logistic": expit,
     "exp": np.exp,
 }
+
+
+def to_array(X):
+    """Return a tensor, or an array of another namespace, as an array of NumPy."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(X, torch.Tensor):
+        X = X.detach().cpu()
+        return (X.float() if X.dtype in (torch.bfloat16, torch.float16) else X).numpy()
+    return as_numpy(X)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +61,10 @@ class Network:
     output_activation: str | None = "identity"
     has_flat_output: bool = False
     channels_first: bool = False
+
+    def samples(self, X):
+        """Return X, an array or tensor as the model takes it, for the operations."""
+        return self.prepare(to_array(X))
 
     def predict_values(self, outputs):
         """Return probabilities of a classifier, or values."""

@@ -104,11 +104,14 @@ class ConvolutionLayer(AffineLayer):
     stride : tuple of int
         Steps from one patch to the next, down and to the right.
     padding : tuple of tuple of int
-        Numbers of zeros ((above, below), (left, right)).
+        Numbers of pixels that are added ((above, below), (left, right)).
+    edge : bool, default=False
+        Whether they repeat the pixels at the edge. Otherwise they are zero.
     """
 
     stride: tuple
     padding: tuple
+    edge: bool = False
 
     def _grid(self, shape):
         return PatchGrid(shape, self.patch_shape[:2], self.stride, self.padding)
@@ -123,12 +126,12 @@ class ConvolutionLayer(AffineLayer):
 
     def rows(self, samples):
         grid = self._grid(samples.shape[1:])
-        images = pad_images(samples, grid, samples.dtype, Workspace())
+        images = pad_images(samples, grid, samples.dtype, Workspace(), edge=self.edge)
         return extract_patches(images, grid).reshape(-1, self.weight.shape[1])
 
     def projections(self, samples):
         grid, workspace = self._grid(samples.shape[1:]), Workspace()
-        images = pad_images(samples, grid, samples.dtype, workspace)
+        images = pad_images(samples, grid, samples.dtype, workspace, edge=self.edge)
         filters = self.weight.reshape(-1, *self.patch_shape)
         return Correlation(filters, grid)(images, workspace) + self.bias
 
@@ -153,6 +156,38 @@ class Function(Operation):
 
     def output_shape(self, shape):
         return self.shape or shape
+
+
+@dataclass(frozen=True)
+class AxisFunction(Operation):
+    """A function along one axis, for example a softmax of torch.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+        Maps samples and the keyword `axis` to outputs.
+    dim : int
+        The axis in torch, where maps are (n_samples, channels, height, width).
+    """
+
+    name: str
+    function: Callable
+    dim: int
+
+    def __call__(self, samples):
+        axes = (0, 3, 1, 2) if samples.ndim == 4 else range(samples.ndim)
+        return self.function(samples, axis=axes[self.dim])
+
+    def output_shape(self, shape):
+        n_axes = len(shape) + 1
+        if not -n_axes < self.dim < n_axes or self.dim == 0:
+            raise ValueError(
+                f"{self.name} has dim={self.dim}, but is read along dim=1"
+                f"{f' to {n_axes - 1}' if n_axes > 2 else ''} of tensors with "
+                f"{n_axes} dimensions."
+            )
+        return shape
 
 
 @dataclass(frozen=True)
@@ -236,6 +271,16 @@ def _count_positions(name, grid):
     return grid.grid_shape
 
 
+def compute_dtype(operations, samples):
+    """Return the wider dtype of the samples and of the weights.
+
+    In the dtype of the samples, rounded weights would deviate from those of the model
+    by the level of the samples times their rounding error.
+    """
+    layers = (each for each in operations if isinstance(each, AffineLayer))
+    return np.result_type(samples.dtype, *(layer.weight.dtype for layer in layers))
+
+
 def sample_blocks(operations, samples):
     """Return slices of samples small enough that their patches stay in memory.
 
@@ -270,10 +315,19 @@ def hidden_layer_blocks(operations, samples):
     inputs, outputs : ndarray
         Of the layer, for the samples of the block.
     """
+    dtype = compute_dtype(operations, samples)
+    operations = [operation.astype(dtype) for operation in operations]
     for block in sample_blocks(operations, samples):
-        values, index = samples[block], 0
+        values, index = samples[block].astype(dtype, copy=False), 0
         for operation in operations:
-            outputs = operation(values)
+            with np.errstate(over="ignore", invalid="ignore"):
+                outputs = operation(values)
+            if not np.isfinite(outputs).all():
+                raise ValueError(
+                    f"{getattr(operation, 'name', type(operation).__name__)}: outputs "
+                    f"exceed the largest number of {outputs.dtype}. Scale the samples, "
+                    "or the weights."
+                )
             if operation.is_hidden:
                 yield block, index, operation, values, outputs
                 index += 1

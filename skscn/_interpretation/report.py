@@ -1,13 +1,13 @@
 """The report of a trained network as a hierarchy of sparse coding models."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_scalar
 
-from skscn._data.parallel import single_blas_thread
+from skscn._core.caller_warnings import warn_caller
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.sklearn_compat import check_pandas
 from skscn._interpretation.inference import (
     INFERENCE_METHODS,
@@ -18,9 +18,9 @@ from skscn._interpretation.inference import (
 from skscn._interpretation.layer_analysis import analyze_layers
 from skscn._interpretation.layer_report import format_table
 from skscn._interpretation.model_readers import read_model
+from skscn._interpretation.network import to_array
 from skscn._interpretation.operations import AffineLayer
 from skscn._interpretation.repair import RepairResult, repair_operations
-from skscn._interpretation.torch_modules import to_array
 
 
 class NetworkReport:
@@ -282,7 +282,7 @@ class NetworkReport:
         densities = {i: check_density(self.layers[i]) for i in indices}
         with single_blas_thread():
             return network_log_likelihood(
-                self._network.operations, densities, self._network.prepare(X)
+                self._network.operations, densities, self._network.samples(X)
             )
 
     def repair(self, X=None, y=None, *, priors="bias", atoms=False, refit=False):
@@ -373,16 +373,15 @@ class NetworkReport:
             outputs, converged = run_network(
                 self._network.operations,
                 self.layers,
-                self._network.prepare(X),
+                self._network.samples(X),
                 inference,
                 n_steps,
                 index=index,
             )
         if not converged:
-            warnings.warn(
+            warn_caller(
                 "Some exact codes have not converged: atoms are nearly dependent.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         if index is None and self._network.channels_first and outputs.ndim == 4:
             return np.moveaxis(outputs, 3, 1)

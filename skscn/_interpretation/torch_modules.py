@@ -1,6 +1,6 @@
-"""Readers and writers of torch modules, and conversion of tensors to arrays.
+"""Readers and writers of torch modules.
 
-torch is not imported before a module or tensor of it is given: then it is there.
+torch is not imported before a module of it is given: then it is there.
 """
 
 import sys
@@ -12,9 +12,10 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.utils import check_array
 
-from skscn._interpretation.network import Network
+from skscn._interpretation.network import Network, to_array
 from skscn._interpretation.operations import (
     AffineLayer,
+    AxisFunction,
     ConvolutionLayer,
     Flatten,
     Function,
@@ -30,15 +31,6 @@ def is_module(model):
     """Whether a model is a module of torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(model, torch.nn.Module)
-
-
-def to_array(X):
-    """Return a tensor as an array, and anything else as it is."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(X, torch.Tensor):
-        X = X.detach().cpu()
-        return (X.float() if X.dtype in (torch.bfloat16, torch.float16) else X).numpy()
-    return X
 
 
 def read_module(model):
@@ -73,7 +65,29 @@ def _leaves(module, path=""):
     """Yield paths and modules of nested Sequentials in order, repeated ones too."""
     import torch
 
+    check_plain_module(path, module)
+    if isinstance(module, torch.nn.Sequential):
+        # named_children would leave out repetitions of a module.
+        for child_name, child in module._modules.items():
+            yield from _leaves(child, f"{path}.{child_name}" if path else child_name)
+    else:
+        yield path or "0", module
+
+
+def check_plain_module(path, module):
+    """Raise ValueError if the outputs of a module are not those of its class in torch.
+
+    Parameters
+    ----------
+    path : str
+        Of the module in its network; empty for the network itself.
+    module : Module
+    """
     name = f"{path or 'The module'} {type(module).__name__}"
+    if getattr(module, "has_uninitialized_params", bool)():
+        raise ValueError(
+            f"{name} is lazy, and its weights have no values. Run the module once."
+        )
     if module._forward_hooks or module._forward_pre_hooks:
         raise ValueError(
             f"{name} has hooks, which may change its outputs. Remove them from a copy: "
@@ -81,18 +95,12 @@ def _leaves(module, path=""):
             "remove_weight_norm after those, or by remove() of their handle."
         )
     definer = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
-    if not definer.__module__.startswith("torch."):
+    if "forward" in vars(module) or not definer.__module__.startswith("torch."):
         raise ValueError(
             f"{name} has a forward of its own, which cannot be read. Give a "
             "torch.nn.Sequential of torch layers, or the estimator of scikit-learn "
             "that the module was exported from."
         )
-    if isinstance(module, torch.nn.Sequential):
-        # named_children would leave out repetitions of a module.
-        for child_name, child in module._modules.items():
-            yield from _leaves(child, f"{path}.{child_name}" if path else child_name)
-    else:
-        yield path or "0", module
 
 
 def _read_leaf(path, module):
@@ -114,9 +122,9 @@ def _read_leaf(path, module):
             raise ValueError(f"{name}: only (channels, height, width) are read.")
         return Unflatten(shape)
     if isinstance(module, nn.Softmax | nn.LogSoftmax):
-        _check_options(name, module, dim=(1, -1))
         function = softmax if isinstance(module, nn.Softmax) else log_softmax
-        return Function(partial(function, axis=-1))  # where arrays have the channels
+        # Without dim, torch takes the second of two or four axes, as for dim=1.
+        return AxisFunction(name, function, 1 if module.dim is None else module.dim)
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d | nn.AdaptiveAvgPool2d):
         return _read_pool(name, module)
     if isinstance(module, nn.Linear | nn.Conv2d):
@@ -137,6 +145,7 @@ def _read_leaf(path, module):
 def _read_affine(name, path, module):
     if hasattr(module, "parametrizations"):  # reading some weights changes them
         module = deepcopy(module).eval()
+    _check_weight(name, module)
     weight = np.array(to_array(module.weight))
     bias = np.zeros(len(weight), dtype=weight.dtype)
     if module.bias is not None:
@@ -156,6 +165,17 @@ def _read_affine(name, path, module):
     return ConvolutionLayer(
         rows, bias, name, key=path, patch_shape=shape, stride=stride, padding=padding
     )
+
+
+def _check_weight(name, module):
+    """Raise ValueError if the weight of a layer has no real values."""
+    if module.weight.is_meta:
+        raise ValueError(
+            f"The weights of {name} have no values: they are on the meta device. Load "
+            "them to another device."
+        )
+    if module.weight.is_complex():
+        raise ValueError(f"The weights of {name} are complex, but atoms are real.")
 
 
 def _read_pool(name, module):
@@ -188,7 +208,7 @@ def _pair(value):
 
 def _prepare_tensor(first, X):
     """Return rows, or images as (n_images, height, width, channels)."""
-    X = check_array(to_array(X), dtype=[np.float64, np.float32], allow_nd=True)
+    X = check_array(X, dtype=[np.float64, np.float32], allow_nd=True)
     if X.ndim not in (2, 4):
         raise ValueError(
             f"X has {X.ndim} dimensions: torch takes rows (n_samples, n_features) or "

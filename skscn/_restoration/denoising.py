@@ -1,11 +1,10 @@
 """Denoising of images: sparse codes of all overlapping patches, averaged."""
 
-import warnings
-
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skscn._data.parallel import single_blas_thread
+from skscn._core.caller_warnings import warn_caller
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.validation import check_integers, compute_dtype
 from skscn._restoration.channels import ChannelTransform
 from skscn._restoration.noise_estimation import estimate_image_noise
@@ -22,6 +21,8 @@ from skscn._restoration.validation import (
     check_patch_size,
     check_sigma,
     round_to_dtype,
+    scale_to_unit,
+    warn_small_sigma,
 )
 
 
@@ -92,8 +93,8 @@ def denoise_image(
         Axis of the channels, for example -1. None means a gray image. Channels are
         first made uncorrelated; any number of them is possible.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
     random_state : int, RandomState instance or None, default=0
         Seed for the samples of patches.
 
@@ -116,7 +117,7 @@ def denoise_image(
     -----
     UserWarning
         If no noise is found in a channel that is not constant, or if `sigma` is larger
-        than the range of the image.
+        than the range of the image, or smaller than the rounding errors of integers.
 
     See Also
     --------
@@ -126,8 +127,9 @@ def denoise_image(
 
     Notes
     -----
-    Scaling image and sigma scales the result. The working memory is that of two images
-    of float32 or float64 besides the result, for any patch size.
+    Scaling image and sigma scales the result, for floats of any size. The working
+    memory is that of two images of float32 or float64 besides the result, for any patch
+    size.
 
     References
     ----------
@@ -164,6 +166,10 @@ def denoise_image(
     if coder is not None:
         check_coder(coder, kernels)
     rng = check_random_state(random_state)
+    if sigma is not None:
+        sigma = check_sigma(sigma, pixels.shape[2])
+        warn_small_sigma(sigma, image.dtype)
+    pixels, sigma, unit = scale_to_unit(pixels, sigma)
     channels = np.moveaxis(pixels, -1, 0)
     ranges = np.array([float(x.max()) - float(x.min()) for x in channels])
     resolution = np.finfo(compute_dtype(pixels.dtype)).eps * ranges
@@ -171,8 +177,7 @@ def denoise_image(
         sigma = estimate_image_noise(pixels, rng)
         _warn_no_noise((sigma <= resolution) & (ranges > 0))
     else:
-        sigma = check_sigma(sigma, pixels.shape[2])
-        _warn_large_sigma(sigma, ranges)
+        _warn_large_sigma(sigma, ranges, unit)
     has_noise = sigma > resolution
     if not has_noise.any():
         return np.array(image)
@@ -180,7 +185,9 @@ def denoise_image(
     transform = ChannelTransform.fit(noisy, sigma[has_noise], rng)
     options = {"transform": transform, "stride": stride, "n_jobs": n_jobs}
     with single_blas_thread():
-        passes = fit_coding_passes(noisy, transform, kernels, coder, max_patches, rng)
+        passes = fit_coding_passes(
+            noisy, transform, kernels, coder, max_patches, rng, unit
+        )
         estimate = average_patches(noisy, None, passes, **options)
         for _ in range(n_refinements):
             passes = fit_wiener_passes(estimate, kernels, n_classes, max_patches, rng)
@@ -188,24 +195,22 @@ def denoise_image(
     reconstructed = transform.inverse_transform(estimate)
     denoised = np.array(image)
     channels = channels_last(denoised, channel_axis)
-    channels[..., has_noise] = round_to_dtype(reconstructed, image.dtype)
+    channels[..., has_noise] = round_to_dtype(reconstructed, image.dtype, unit)
     return denoised
 
 
 def _warn_no_noise(is_clean):
     for channel in np.flatnonzero(is_clean):
-        warnings.warn(
+        warn_caller(
             f"No noise was found in channel {channel}, which is returned unchanged: "
             "too many of its patches are constant. If it has noise, give sigma.",
-            stacklevel=3,
         )
 
 
-def _warn_large_sigma(sigma, ranges):
+def _warn_large_sigma(sigma, ranges, unit):
     for channel in np.flatnonzero((sigma > ranges) & (ranges > 0)):
-        warnings.warn(
-            f"sigma={sigma[channel]:g} is larger than the range {ranges[channel]:g} of "
-            f"channel {channel}, of which little more than the mean will remain. Give "
-            "sigma in the units of the image.",
-            stacklevel=3,
+        warn_caller(
+            f"sigma={sigma[channel] * unit:g} is larger than the range "
+            f"{ranges[channel] * unit:g} of channel {channel}, of which little more "
+            "than the mean will remain. Give sigma in the units of the image.",
         )

@@ -6,10 +6,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from sklearn.utils import check_random_state
 
-from skscn._data.parallel import single_blas_thread
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.validation import check_integers, compute_dtype
 from skscn._restoration.channels import ChannelTransform
 from skscn._restoration.passes import average_patches, fit_wiener_passes
+from skscn._restoration.patches import near_pixels
 from skscn._restoration.validation import (
     channels_last,
     check_finite,
@@ -18,12 +19,18 @@ from skscn._restoration.validation import (
     check_patch_size,
     check_sigma,
     round_to_dtype,
+    scale_to_unit,
+    warn_small_sigma,
 )
 
 # Noise that the filter assumes, in standard deviations of the known pixels. The first
 # pass keeps little more than the largest structures, the last one most of the details.
 MAX_NOISE_LEVEL, MIN_NOISE_LEVEL = 0.6, 0.01
 PASSES_PER_MIXTURE = 3  # passes with the same dictionaries
+# Dictionaries are learned from patches near missing pixels, which resemble those that
+# are filled in, and from few patches where few pixels are missing.
+LEARNING_DISTANCE = 32  # pixels
+LEARNED_PER_NEEDED, MIN_LEARNED = 12, 8000  # patches
 MIN_KNOWN_FRACTION = 0.02  # of a Gaussian window, below which it is widened
 
 
@@ -74,12 +81,13 @@ def inpaint_image(
     n_classes : int, default=48
         Maximum number of classes of patches, each with a dictionary.
     max_patches : int, default=40000
-        Maximum number of patches that the dictionaries are learned from.
+        Maximum number of patches that the dictionaries are learned from. Where few
+        pixels are missing, they are learned from fewer.
     channel_axis : int, default=None
         Axis of the channels, for example -1. None means a gray image.
     n_jobs : int, default=None
-        Number of workers. The result has the same bits for every number. None means 1,
-        -1 means all cores.
+        Number of :term:`workers <worker>`. None means every core that NumPy would use.
+        The result has the same bits for every number.
     random_state : int, RandomState instance or None, default=0
         Seed for the samples of patches.
 
@@ -98,6 +106,11 @@ def inpaint_image(
         image of integers has no mask, if `sigma` is None, negative or has a wrong
         shape, or if a count is not a positive integer.
 
+    Warns
+    -----
+    UserWarning
+        If `sigma` is positive, but smaller than the rounding errors of integers.
+
     See Also
     --------
     denoise_image : Remove noise from an image.
@@ -105,8 +118,9 @@ def inpaint_image(
 
     Notes
     -----
-    Tiles of the image without missing pixels are not processed, unless `sigma` is
-    positive.
+    Unless `sigma` is positive, only the neighborhoods of missing pixels are processed,
+    and the dictionaries are learned there: the time grows with the number of missing
+    pixels. `sigma` scales with the image, whose floats may have any size.
 
     References
     ----------
@@ -144,22 +158,31 @@ def inpaint_image(
             "Give its standard deviation, or 0 if there is no noise."
         )
     sigma = check_sigma(sigma, pixels.shape[2])
+    warn_small_sigma(sigma, image.dtype)
     if not missing.any() and not sigma.any():
         return np.array(image)
     rng = check_random_state(random_state)
+    pixels, sigma, unit = scale_to_unit(pixels, sigma, ~missing)
     filled, std = fill_with_local_means(pixels, missing)
     min_level = max(MIN_NOISE_LEVEL, float(np.mean(sigma / std)))
     levels = np.geomspace(max(MAX_NOISE_LEVEL, min_level), min_level, n_passes)
     transform = ChannelTransform.fit(filled, std * levels[0], rng)
     pilot = transform.transform(filled)
-    needed = None if sigma.any() else missing.any(axis=2)
+    needed = is_near = None
+    if not sigma.any():
+        needed, size = missing.any(axis=2), max(max(kernel) for kernel in kernels)
+        is_near = near_pixels(needed, max(LEARNING_DISTANCE, size))
+        n_needed = np.count_nonzero(near_pixels(needed, size // 2))
+        max_patches = min(max_patches, max(MIN_LEARNED, LEARNED_PER_NEEDED * n_needed))
     options = {"stride": stride, "n_jobs": n_jobs, "needed": needed}
     with single_blas_thread():
         for i, level in enumerate(levels):
             pilot *= transform.sigma[0] / (std[0] * level)
             transform = replace(transform, sigma=std * level)
             if i % PASSES_PER_MIXTURE == 0:
-                passes = fit_wiener_passes(pilot, kernels, n_classes, max_patches, rng)
+                passes = fit_wiener_passes(
+                    pilot, kernels, n_classes, max_patches, rng, is_near
+                )
             pilot = average_patches(filled, pilot, passes, transform, **options)
             reconstructed = transform.inverse_transform(pilot.copy())
             np.copyto(filled, reconstructed, where=missing)
@@ -167,7 +190,7 @@ def inpaint_image(
         missing, filled = np.True_, reconstructed  # all pixels are replaced
     inpainted = np.array(image)
     channels = channels_last(inpainted, channel_axis)
-    np.copyto(channels, round_to_dtype(filled, image.dtype), where=missing)
+    np.copyto(channels, round_to_dtype(filled, image.dtype, unit), where=missing)
     return inpainted
 
 

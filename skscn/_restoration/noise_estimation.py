@@ -7,6 +7,8 @@ Colom and Buades, 2013).
 """
 
 import numpy as np
+from scipy.fft import dct
+from scipy.special import gammaincinv
 
 from skscn._restoration.patches import dct_matrix, sample_patches
 
@@ -33,16 +35,25 @@ def estimate_image_noise(pixels, rng):
     """
     kernel = tuple(min(PATCH_SIZE, length) for length in pixels.shape[:2])
     patches = sample_patches(pixels, kernel, MAX_PATCHES, rng)
+    sizes = zip(pixels.shape[:2], kernel, strict=True)
+    grid_shape = tuple(length - size + 1 for length, size in sizes)
     channels = np.moveaxis(patches, -1, 0)
-    return np.array([estimate_noise(channel) for channel in channels])
+    return np.array([estimate_noise(channel, grid_shape) for channel in channels])
 
 
-def estimate_noise(patches):
+def estimate_noise(patches, grid_shape=None):
     """Return the standard deviation of the noise in patches of one channel.
+
+    The mean energy at a frequency has a χ² distribution, with as many degrees of
+    freedom as there are independent patches. Its median is below its mean; for one
+    patch, below half of it. The median over the frequencies is corrected for this.
 
     Parameters
     ----------
     patches : ndarray of shape (n_patches, height, width)
+    grid_shape : tuple of int, default=None
+        Number of positions of patches in the image, down and to the right, at a stride
+        of one. None stands for patches that do not overlap.
 
     Returns
     -------
@@ -65,7 +76,39 @@ def estimate_noise(patches):
     is_high = frequency >= min(MIN_HIGH_FREQUENCY, frequency.max())
     n_quiet = max(min(MIN_QUIET_PATCHES, len(rows)), int(QUIET_FRACTION * len(rows)))
     quiet = np.argsort(energy[:, ~is_high].sum(axis=1), kind="stable")[:n_quiet]
-    return float(np.sqrt(np.median(energy[quiet][:, is_high].mean(axis=0))))
+    redundancy = 0.0
+    if grid_shape is not None:
+        axes = zip(grid_shape, kernel, strict=True)
+        redundancy = np.kron(*(_redundancy(*axis) for axis in axes))[is_high] - 1
+        # As if the quiet patches were drawn at random.
+        redundancy *= n_quiet / np.prod(grid_shape)
+    freedom = np.full(np.count_nonzero(is_high), n_quiet) / (1 + redundancy)
+    median = 2 * gammaincinv(freedom / 2, 0.5) / freedom  # in units of the mean
+    return float(np.sqrt(np.median(energy[quiet][:, is_high].mean(axis=0) / median)))
+
+
+def _redundancy(n_positions, size):
+    """Return the number of overlapping patches for each independent one.
+
+    Along one axis, the coefficients of a cosine in white noise, at positions s and t,
+    have the autocorrelation r(s − t) of the cosine. The variance of the mean of n
+    squares is that of n² / Σ r(s − t)² independent squares.
+
+    Parameters
+    ----------
+    n_positions : int
+    size : int
+        Of the patches.
+
+    Returns
+    -------
+    redundancy : ndarray of shape (size,)
+        For every frequency.
+    """
+    cosines = dct(np.eye(size), axis=0, norm="ortho")
+    n_pairs = np.maximum(n_positions - np.abs(np.arange(1 - size, size)), 0)
+    squares = np.array([np.correlate(c, c, "full") ** 2 for c in cosines])
+    return squares @ n_pairs / n_positions
 
 
 def _touches_constant_area(rows):

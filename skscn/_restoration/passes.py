@@ -13,10 +13,10 @@ import numpy as np
 from skscn._data.parallel import worker_pool
 from skscn._restoration.patch_mixture import fit_patch_mixture
 from skscn._restoration.patch_model import fit_patch_model
-from skscn._restoration.patches import divide_into_tiles, sample_patches
+from skscn._restoration.patches import divide_into_tiles, sample_patches, select_tiles
 
 
-def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng):
+def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng, unit=1.0):
     """Return a first pass for every kernel, with models of noisy patches.
 
     Parameters
@@ -29,20 +29,22 @@ def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng):
         Size of the sample of patches.
     rng : RandomState instance
         For the sample.
+    unit : float, default=1.0
+        Of the pixels, in the units of a fitted coder.
 
     Returns
     -------
     passes : list of (kernel, function)
     """
-    passes = []
+    passes, sigma = [], unit * transform.sigma
     for kernel in kernels:
         sample = transform.transform(sample_patches(pixels, kernel, max_patches, rng))
-        models = [fit_patch_model(coder, transform.sigma, rows) for rows in sample]
+        models = [fit_patch_model(coder, sigma, rows) for rows in sample]
         passes.append((kernel, partial(reconstruct_from_codes, models)))
     return passes
 
 
-def fit_wiener_passes(pilot, kernels, n_classes, max_patches, rng):
+def fit_wiener_passes(pilot, kernels, n_classes, max_patches, rng, is_near=None):
     """Return a further pass for every kernel, with a mixture of patches of the pilot.
 
     Parameters
@@ -53,14 +55,16 @@ def fit_wiener_passes(pilot, kernels, n_classes, max_patches, rng):
     n_classes, max_patches : int
     rng : RandomState instance
         For the sample of patches.
+    is_near : ndarray of bool of shape (height, width), default=None
+        Where patches are sampled; None means everywhere.
 
     Returns
     -------
     passes : list of (kernel, function)
     """
-    passes = []
+    passes, pixels = [], np.moveaxis(pilot, 0, -1)
     for kernel in kernels:
-        sample = sample_patches(np.moveaxis(pilot, 0, -1), kernel, max_patches, rng)
+        sample = sample_patches(pixels, kernel, max_patches, rng, is_near)
         mixture = fit_patch_mixture(np.moveaxis(sample, -1, 0), n_classes)
         passes.append((kernel, partial(apply_wiener_filter, mixture)))
     return passes
@@ -175,7 +179,7 @@ def average_patches(pixels, pilot, passes, transform, *, stride, n_jobs, needed=
         strides = tuple(min(stride, size) for size in kernel)
         tiles = divide_into_tiles(shape, kernel, strides)
         if needed is not None:
-            tiles = [tile for tile in tiles if needed[tile.region].any()]
+            tiles = select_tiles(tiles, needed)
         items = (
             (tile, pixels[tile.region], pilot[(..., *tile.region)]) for tile in tiles
         )

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import dct
+from scipy.ndimage import maximum_filter
 
 # Entries of the patches of one channel of a tile: 4 MB of float32 fit into the cache.
 TILE_ENTRIES = 2**20
+# Where few patches of a tile are needed, smaller tiles of at most this many patches
+# along an axis are computed, if these have at most this fraction of its patches.
+SMALL_TILE_SIZE, MAX_SMALL_FRACTION = 12, 0.6
 
 
-def sample_patches(pixels, kernel, n_patches, rng):
+def sample_patches(pixels, kernel, n_patches, rng, is_near=None):
     """Return patches from random positions, or all where there are not more.
 
     Parameters
@@ -26,6 +30,8 @@ def sample_patches(pixels, kernel, n_patches, rng):
         (height, width) of a patch.
     n_patches : int
     rng : RandomState instance
+    is_near : ndarray of bool of shape (height, width), default=None
+        Where the centers of patches may be; None means everywhere.
 
     Returns
     -------
@@ -34,12 +40,26 @@ def sample_patches(pixels, kernel, n_patches, rng):
     """
     windows = np.moveaxis(sliding_window_view(pixels, kernel, axis=(0, 1)), 2, -1)
     n_down, n_right = windows.shape[:2]
-    n_positions = n_down * n_right
-    if n_positions <= n_patches:
-        positions = np.arange(n_positions)
-    else:  # few are drawn twice, which does no harm
-        positions = np.sort(rng.randint(n_positions, size=n_patches))
+    positions = np.arange(n_down * n_right)
+    if is_near is not None:
+        top, left = (size // 2 for size in kernel)
+        centers = is_near[top : top + n_down, left : left + n_right]
+        positions = np.flatnonzero(centers)
+    if len(positions) > n_patches:  # few are drawn twice, which does no harm
+        positions = positions[np.sort(rng.randint(len(positions), size=n_patches))]
     return windows[np.divmod(positions, n_right)]
+
+
+def near_pixels(mask, distance):
+    """Return which pixels are at most at a distance from those of a mask.
+
+    Parameters
+    ----------
+    mask : ndarray of bool of shape (height, width)
+    distance : int
+        The larger of the vertical and the horizontal distance.
+    """
+    return maximum_filter(mask, 2 * distance + 1)
 
 
 def dct_matrix(kernel):
@@ -131,6 +151,23 @@ class Tile:
             weight_sum[pixels] += weights
         return weighted_sum, weight_sum
 
+    def divide(self):
+        """Return small tiles that together have the patches of this one."""
+        size = SMALL_TILE_SIZE
+        return [
+            Tile(
+                (
+                    self.origin[0] + i * self.stride[0],
+                    self.origin[1] + j * self.stride[1],
+                ),
+                (min(size, self.grid_shape[0] - i), min(size, self.grid_shape[1] - j)),
+                self.kernel,
+                self.stride,
+            )
+            for i in range(0, self.grid_shape[0], size)
+            for j in range(0, self.grid_shape[1], size)
+        ]
+
     def _entry_pixels(self):
         """Yield, for every entry of a patch, the pixels of the region that it takes."""
         for corner in np.ndindex(self.kernel):
@@ -159,6 +196,25 @@ def divide_into_tiles(shape, kernel, stride):
         for top, n_down in rows
         for left, n_right in columns
     ]
+
+
+def select_tiles(tiles, needed):
+    """Return tiles, whole or divided, whose patches cover all needed pixels.
+
+    Parameters
+    ----------
+    tiles : list of Tile
+    needed : ndarray of bool of shape (height, width)
+    """
+    selected = []
+    for tile in tiles:
+        if not needed[tile.region].any():
+            continue
+        parts = [part for part in tile.divide() if needed[part.region].any()]
+        n_patches = sum(np.prod(part.grid_shape) for part in parts)
+        is_few = n_patches <= MAX_SMALL_FRACTION * np.prod(tile.grid_shape)
+        selected += parts if is_few else [tile]
+    return selected
 
 
 def _divide_axis(n_positions, stride, max_patches):

@@ -5,10 +5,15 @@ from numbers import Integral
 import numpy as np
 
 from skscn._coders.orthogonal import OrthogonalSparseCoder
+from skscn._core.caller_warnings import warn_caller
 from skscn._data.validation import check_integers
 
 # Smallest side, in pixels, of a patch whose dictionary is learned from a small image.
 MIN_LEARNED_SIZE = 3
+# Floats up to this power of two keep their units: their squares do not overflow.
+MAX_EXPONENT = 100
+ROUNDING_STD = 12**-0.5  # of numbers that are rounded to integers
+MAX_SIGMA = 1e150  # in units of the image; squares of larger numbers overflow
 
 
 def check_image(image, channel_axis):
@@ -122,6 +127,36 @@ def check_sigma(sigma, n_channels):
     return np.full(n_channels, sigma)
 
 
+def scale_to_unit(pixels, sigma, is_known=True):
+    """Return pixels and sigma in units of a power of two, and this unit.
+
+    The squares of very large or small floats overflow or underflow. The unit is 1 for
+    all others. `sigma` may be None.
+    """
+    if pixels.dtype.kind != "f":
+        return pixels, sigma, 1.0
+    limits = (f(pixels, where=is_known, initial=0.0) for f in (np.min, np.max))
+    exponent = int(np.frexp(max(abs(float(limit)) for limit in limits))[1]) - 1
+    if abs(exponent) <= MAX_EXPONENT:
+        return pixels, sigma, 1.0
+    unit = 2.0**exponent
+    with np.errstate(over="ignore", invalid="ignore"):  # missing pixels may be infinite
+        pixels = pixels / pixels.dtype.type(unit)
+        if sigma is not None:
+            sigma = np.minimum(sigma / unit, MAX_SIGMA)
+    return pixels, sigma, unit
+
+
+def warn_small_sigma(sigma, dtype):
+    """Warn where the noise is smaller than the rounding errors of integers."""
+    if dtype.kind in "ui" and np.any((sigma > 0) & (sigma < ROUNDING_STD)):
+        warn_caller(
+            f"sigma={np.min(sigma[sigma > 0]):g} is less than the standard deviation "
+            f"{ROUNDING_STD:.2g} of the rounding errors of {dtype} pixels, so that the "
+            "image hardly changes. Give sigma in the units of the image.",
+        )
+
+
 def check_patch_size(patch_size, image_shape, *, is_learned=False):
     """Return the distinct kernels of one or several sizes, in an image.
 
@@ -157,6 +192,11 @@ def check_coder(coder, kernels):
             f"coder is a {type(coder).__name__}, but must be an OrthogonalSparseCoder: "
             "patches without their means need codes of both signs."
         )
+    if coder.n_nonzero_coefs is not None:
+        raise ValueError(
+            f"coder has n_nonzero_coefs={coder.n_nonzero_coefs}, but the noise decides "
+            "how many coefficients of a patch are kept: use n_nonzero_coefs=None."
+        )
     for kernel in kernels if hasattr(coder, "components_") else ():
         if np.prod(kernel) != coder.n_features_in_:
             raise ValueError(
@@ -173,8 +213,15 @@ def channels_last(array, channel_axis):
     return np.moveaxis(array, channel_axis, -1)
 
 
-def round_to_dtype(pixels, dtype):
-    """Return pixels in a dtype; for integers they are rounded and clipped in place."""
+def round_to_dtype(pixels, dtype, unit=1.0):
+    """Return pixels in a dtype; for integers they are rounded and clipped in place.
+
+    The pixels are multiplied by their unit, and clipped where it makes them overflow.
+    """
+    if unit != 1.0:
+        largest = np.finfo(pixels.dtype).max / max(unit, 1.0)
+        np.clip(pixels, -largest, largest, out=pixels)
+        pixels *= pixels.dtype.type(unit)
     if dtype.kind in "ui":
         limits = np.iinfo(dtype)
         low, high = (pixels.dtype.type(limit) for limit in (limits.min, limits.max))

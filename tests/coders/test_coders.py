@@ -209,6 +209,19 @@ def test_float32_stays_float32(coder, make, digits):
     )
 
 
+@each_coder
+def test_float32_learns_at_a_level_of_thousands_of_deviations(coder, digits):
+    """At 100,000 the pixels are still integers that float32 holds."""
+    far = digits + 1e5
+    single = clone(coder).fit(far.astype(np.float32))
+    double = clone(coder).fit(digits)
+    ratio = single.objective_path_[-1] / double.objective_path_[-1]
+    np.testing.assert_allclose(ratio, 1, rtol=1e-3)
+    codes = single.transform(far.astype(np.float32))
+    expected = single.transform(far)
+    np.testing.assert_allclose(codes, expected, atol=0.01 * np.abs(expected).max())
+
+
 def test_float32_far_from_the_origin_keeps_its_digits(digits):
     coder = OrthogonalSparseCoder(
         init=random_orthonormal(20, 64), alpha=1.0, max_iter=0

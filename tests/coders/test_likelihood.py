@@ -71,7 +71,7 @@ def test_the_likelihood_never_falls(coder, n_components, digits):
         np.ones((5, 4)),
         np.eye(4),
         np.outer(np.arange(6.0), np.ones(4)),
-        np.full((3, 4), 1e-150),
+        np.full((3, 4), 1e-140),
         np.diag([1e6, 1.0, 1e-6, 0.0]),
         np.arange(4.0)[None],
     ],

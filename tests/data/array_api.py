@@ -5,6 +5,7 @@ imported, so that these tests have a process of their own.
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,8 +16,16 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skscn import (
     ConvSparseCoder,
+    DictionaryDisplay,
+    FlooredScaler,
     NonNegativeSparseCoder,
     OrthogonalSparseCoder,
+    PriorDisplay,
+    ReconstructionDisplay,
+    SparseCodingDetector,
+    SparseCodingImputer,
+    StreamingRidgeClassifier,
+    interpret_network,
     map_blocks,
 )
 
@@ -29,6 +38,8 @@ CODERS = {
     "all atoms": OrthogonalSparseCoder(6, alpha=0.5, init="dct", **few),
     "laplace": OrthogonalSparseCoder(4, alpha="auto", **few),
     "slab": OrthogonalSparseCoder(4, alpha="auto", prior="spike_slab", **few),
+    "limited": OrthogonalSparseCoder(4, n_nonzero_coefs=2, **few),
+    "split": OrthogonalSparseCoder(4, alpha=0.5, split_sign=True, **few),
     "mean": NonNegativeSparseCoder(4, alpha="auto", inference="mean", **few),
 }
 
@@ -189,6 +200,65 @@ def test_layers_of_images_say_that_they_read_numpy(device, rng):
             call(to_device(images, device))
     with pytest.raises(TypeError, match=message):
         conv.inverse_transform(to_device(conv.transform(images), device))
+
+
+ROW_READERS = {
+    SparseCodingDetector(): "Detectors",
+    SparseCodingImputer(): "Imputers",
+    FlooredScaler(): "Scalers and classifiers of features",
+    StreamingRidgeClassifier(): "Scalers and classifiers of features",
+}
+
+
+@pytest.mark.parametrize("estimator", ROW_READERS, ids=lambda e: type(e).__name__)
+def test_estimators_that_read_numpy_say_so(estimator, device, X):
+    X, y = X[:300], np.arange(300) % 2
+    x, message = to_device(X, device), f"{ROW_READERS[estimator]} read NumPy arrays"
+    fitted = clone(estimator).fit(X, y)
+    names = ("transform", "inverse_transform", "predict", "score_samples", "explain")
+    calls = [getattr(fitted, name) for name in names if hasattr(fitted, name)]
+    for call in (partial(clone(estimator).fit, y=y), *calls):
+        with pytest.raises(TypeError, match=message):
+            call(x)
+
+
+def test_complex_arrays_are_refused(device, X):
+    X = X[:300]
+    x, coder = to_device(X, device), CODERS["soft"]
+    codes = coder.fit(x).transform(x)
+    for call in (clone(coder).fit, coder.transform, coder.score_samples):
+        with pytest.raises(ValueError, match="Complex data not supported: X has"):
+            call(to_device(X + 1j, device))
+    with pytest.raises(ValueError, match="Complex data not supported: X has"):
+        coder.inverse_transform(to_device(to_numpy(codes) + 1j, device))
+
+
+def test_displays_plot_what_is_there(device, X):
+    pytest.importorskip("matplotlib").use("agg")
+    X = X[:300]
+    x = to_device(X, device)
+    there, here = CODERS["soft"].fit(x), clone(CODERS["soft"]).fit(X)
+    found = PriorDisplay.from_estimator(there, x)
+    expected = PriorDisplay.from_estimator(here, X)
+    np.testing.assert_allclose(found.projections, expected.projections, atol=1e-9)
+    found = ReconstructionDisplay.from_estimator(there, x)
+    expected = ReconstructionDisplay.from_estimator(here, X)
+    np.testing.assert_allclose(
+        found.reconstructions, expected.reconstructions, atol=1e-9
+    )
+    found = DictionaryDisplay.from_estimator(there, image_shape=(2, 3))
+    np.testing.assert_allclose(found.atoms.reshape(4, 6), here.components_, atol=1e-9)
+
+
+def test_networks_are_interpreted_on_tensors(X):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(5, 6)), rng.normal(size=5)), (np.ones((2, 5)), None)]
+    found = interpret_network(pairs, torch.tensor(X[:300]))
+    expected = interpret_network(pairs, X[:300])
+    np.testing.assert_array_equal(
+        found.predict(torch.tensor(X[:9])), expected.predict(X[:9])
+    )
 
 
 def test_what_was_fitted_with_dispatch_is_used_with_it(device, X):

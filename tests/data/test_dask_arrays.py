@@ -28,6 +28,7 @@ from skscn._core.encoders import MapEncoder
 from skscn._core.moments import code_moments
 from skscn._core.priors import SIGNED
 from skscn._core.sparse_model import SparseModel
+from skscn._data import dask_arrays
 from skscn._data.dask_arrays import N_ADDED, DaskRows, DaskRowSums, _sum_chunk
 from skscn._data.parallel import row_slices, rows_per_slice, sum_over_rows, worker_pool
 
@@ -70,11 +71,12 @@ def moments_of(k, p, n):
     "coder",
     [
         OrthogonalSparseCoder(4, alpha=0.5, **few),
+        OrthogonalSparseCoder(4, n_nonzero_coefs=2, split_sign=True, **few),
         OrthogonalSparseCoder(4, alpha="auto", prior="spike_slab", **few),
         NonNegativeSparseCoder(5, alpha="auto", **few),
         NonNegativeSparseCoder(4, alpha=2.0, center=False, init="dct", **few),
     ],
-    ids=["soft", "spike and slab", "exponential", "ReLU"],
+    ids=["soft", "limited", "spike and slab", "exponential", "ReLU"],
 )
 def test_chunks_of_any_size_learn_what_numpy_learns(coder, chunks, X):
     whole = clone(coder).fit(X)
@@ -380,6 +382,61 @@ def test_joblib_on_dask_gives_the_same_bits(cluster, X):
         codes = many.transform(X)
     np.testing.assert_array_equal(many.components_, one.components_)
     np.testing.assert_array_equal(codes, one.transform(X))
+
+
+def test_empty_chunks_change_nothing(X):
+    """A mask of rows leaves empty chunks."""
+    X = X[:5000]
+    sizes = (0, 0, 700, 0, 2300, 1, 0, 1999, 0)
+    x = da.from_array(X).rechunk((sizes, 2))
+    weights = np.arange(1.0, 5001)
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
+    with here():
+        whole = clone(coder).fit(X, sample_weight=weights)
+        for given in (weights, da.from_array(weights, chunks=(800,))):
+            coder.fit(x, sample_weight=given)
+            np.testing.assert_allclose(
+                coder.components_, whole.components_, rtol=1e-9, atol=1e-12
+            )
+        detector = SparseCodingDetector(coder=coder).fit(X)
+        for model, methods in [
+            (whole, ("transform", "score_samples", "posterior_std", "impute")),
+            (detector, ("predict", "score_samples", "decision_function")),
+        ]:
+            for method in methods:
+                lazy = getattr(model, method)(x)
+                assert lazy.chunks[0] == sizes
+                expected = getattr(model, method)(X)
+                np.testing.assert_allclose(lazy.compute(), expected, rtol=1e-9)
+                assert lazy.dtype == expected.dtype
+        assert np.isclose(whole.score(x), whole.score(X))
+        whole.set_params(sparse_output=True)
+        found = whole.transform(x).compute()
+        np.testing.assert_allclose(found.toarray(), whole.transform(X).toarray())
+        with pytest.raises(ValueError, match="minimum of 1 sample"):
+            coder.fit(x[:0])
+
+
+def test_a_fit_survives_that_all_workers_are_lost(cluster, X, monkeypatch):
+    """What was sent to them is lost too: a canceled future stands for it."""
+    n_lost = 0
+
+    def lose(function):
+        nonlocal n_lost
+        n_lost += 1
+        if n_lost == 2:
+            raise TimeoutError("No valid workers found")
+        future = cluster.scatter(function, hash=False)
+        future.cancel()
+        return future
+
+    coder = OrthogonalSparseCoder(4, alpha=0.5, **few)
+    x = da.from_array(X, chunks=(5000, P))
+    with cluster.as_current():
+        expected = clone(coder).fit(x).components_
+        monkeypatch.setattr(dask_arrays, "_broadcast", lose)
+        np.testing.assert_array_equal(coder.fit(x).components_, expected)
+    assert n_lost > 4
 
 
 def test_errors_tell_the_remedy(X):

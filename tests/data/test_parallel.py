@@ -1,6 +1,12 @@
 """Workers change nothing but the time."""
 
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Event, Lock, Thread
 
 import joblib
 import numpy as np
@@ -9,15 +15,16 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skscn import OrthogonalSparseCoder
+from skscn._data.blas_threads import single_blas_thread
 from skscn._data.parallel import (
     MAX_SLICE_ROWS,
     MIN_SLICE_ROWS,
     map_rows,
     map_rows_into,
+    n_workers_of,
     row_slices,
     rows_per_slice,
     sequential_pool,
-    single_blas_thread,
     sum_over_rows,
     worker_pool,
 )
@@ -156,22 +163,54 @@ def test_fitted_state_and_codes_have_the_same_bits_for_every_n_jobs(rng):
         np.testing.assert_array_equal(*(coder.components_ for coder in streamed))
 
 
-def test_n_jobs_none_obeys_the_configuration(rng, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "skscn._data.parallel.ThreadPoolExecutor",
-        lambda count: seen.append(count) or pytest.fail("reached"),
-    )
+@pytest.fixture
+def started(monkeypatch):
+    """Return the numbers of threads that are started; none is."""
+    numbers = []
+
+    def fail(n_workers):
+        numbers.append(n_workers)
+        pytest.fail("workers were started")
+
+    monkeypatch.setattr("skscn._data.parallel._executor", fail)
+    return numbers
+
+
+def start_workers(n_jobs=None):
+    with worker_pool(10 * MIN_SLICE_ROWS, n_jobs) as pool:
+        pool.map(str, [])
+
+
+def test_n_jobs_none_is_the_number_of_threads_of_blas(started):
+    with threadpool_limits(1, user_api="blas"):
+        start_workers()
+    assert started == []
+    for n_threads in (2, 3):
+        with (
+            threadpool_limits(n_threads, user_api="blas"),
+            pytest.raises(pytest.fail.Exception),
+        ):
+            start_workers()
+    assert started == [2, 3]
+    with threadpool_limits(3, user_api="blas"), single_blas_thread():
+        assert n_workers_of(None) == 3  # the limit of this package does not count
+        assert n_workers_of(1) == 1
+
+
+def test_n_jobs_none_obeys_the_configuration(started):
     with joblib.parallel_config(n_jobs=2), pytest.raises(pytest.fail.Exception):
-        OrthogonalSparseCoder().fit(rng.normal(size=(2 * MIN_SLICE_ROWS, 2)))
-    assert seen == [2]
+        start_workers()
+    assert started == [2]
+    with threadpool_limits(2, user_api="blas"):
+        with joblib.parallel_config(n_jobs=1):
+            start_workers()
+        with joblib.parallel_config(backend="sequential"):
+            start_workers()
+    assert started == [2]
 
 
-def test_little_work_is_not_shared(rng, monkeypatch):
+def test_little_work_is_not_shared(rng, monkeypatch, started):
     X = rng.normal(size=(2 * MIN_SLICE_ROWS, 8))
-    monkeypatch.setattr(
-        "skscn._data.parallel.ThreadPoolExecutor", lambda count: pytest.fail("shared")
-    )
     coder = OrthogonalSparseCoder(8, n_jobs=2, max_iter=0)
     with pytest.raises(pytest.fail.Exception):
         coder.fit(X)  # passes of learning are shared: they are many
@@ -179,3 +218,156 @@ def test_little_work_is_not_shared(rng, monkeypatch):
     monkeypatch.setattr("skscn._data.parallel.MIN_SHARED_WORK", X.size * 8)
     with pytest.raises(pytest.fail.Exception):
         coder.transform(X)
+
+
+class Gauge:
+    """Counts the calls that run at the same time."""
+
+    def __init__(self):
+        self.lock, self.n_running, self.peak = Lock(), 0, 0
+
+    def __call__(self, rows, _):
+        with self.lock:
+            self.n_running += 1
+            self.peak = max(self.peak, self.n_running)
+        time.sleep(0.002)
+        with self.lock:
+            self.n_running -= 1
+
+
+def measure(gauge, n_jobs=None):
+    X = np.zeros((8 * MIN_SLICE_ROWS, 300))
+    with worker_pool(len(X), n_jobs) as pool:
+        for _ in map_rows(pool, gauge, X):
+            pass
+
+
+@pytest.mark.parametrize("n_callers", [2, 5])
+def test_callers_in_threads_share_the_workers_of_one(n_callers):
+    gauge = Gauge()
+    with (
+        threadpool_limits(3, user_api="blas"),
+        ThreadPoolExecutor(n_callers) as callers,
+    ):
+        list(callers.map(measure, [gauge] * n_callers))
+    assert gauge.peak == 3
+
+
+def test_callers_in_threads_of_joblib_work_alone():
+    gauge = Gauge()
+    with threadpool_limits(3, user_api="blas"):
+        joblib.Parallel(2, backend="threading")(
+            joblib.delayed(measure)(gauge) for _ in range(4)
+        )
+    assert gauge.peak == 2
+
+
+def n_workers_in_process():
+    return n_workers_of(None)
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_processes_of_joblib_do_not_use_more_cores_than_there_are(backend):
+    n_processes = joblib.cpu_count()
+    numbers = joblib.Parallel(n_processes, backend=backend)(
+        joblib.delayed(n_workers_in_process)() for _ in range(n_processes)
+    )
+    assert numbers == [1] * n_processes
+
+
+def test_workers_started_within_workers_do_not_wait_for_them():
+    def nested(_):
+        gauge = Gauge()
+        measure(gauge, n_jobs=2)
+        return gauge.peak
+
+    with worker_pool(4 * MIN_SLICE_ROWS, 2) as pool:
+        assert list(pool.map(nested, range(4))) == [1] * 4
+
+
+def test_after_an_error_no_task_is_left():
+    gauge = Gauge()
+
+    def fail_first(rows, _):
+        gauge(rows, _)
+        if gauge.peak:
+            raise ZeroDivisionError
+
+    X = np.zeros((20 * MIN_SLICE_ROWS, 300))
+    with pytest.raises(ZeroDivisionError), worker_pool(len(X), 2) as pool:
+        list(map_rows(pool, fail_first, X))
+    assert gauge.n_running == 0
+
+
+def test_threads_limit_blas_and_restore_it_in_any_order():
+    """Neither caller is the thread that threadpoolctl lets control OpenBLAS."""
+    entered = [Event(), Event()]
+    may_leave = [Event(), Event()]
+    seen = []
+
+    def call(i):
+        with single_blas_thread():
+            entered[i].set()
+            may_leave[i].wait(10)
+            seen.append(blas_threads())
+
+    with threadpool_limits(2, user_api="blas"):
+        callers = [Thread(target=call, args=(i,)) for i in range(2)]
+        for caller, event in zip(callers, entered, strict=True):
+            caller.start()
+            assert event.wait(10)
+        for caller, event in zip(callers, may_leave, strict=True):
+            event.set()
+            caller.join()
+        assert seen == [{1}, {1}]
+        assert blas_threads() == {2}
+
+
+def test_a_limit_that_others_set_in_the_meantime_stays():
+    with threadpool_limits(2, user_api="blas") as limits:
+        with single_blas_thread():
+            limits.restore_original_limits()
+            threadpool_limits(3, user_api="blas")
+        assert blas_threads() == {3}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_computes_starts_without_its_limit():
+    code = """
+import os, threading
+from threadpoolctl import threadpool_limits
+from skscn._data.blas_threads import n_blas_threads, single_blas_thread
+from skscn._data.parallel import map_rows, worker_pool
+import numpy as np
+entered, leave = threading.Event(), threading.Event()
+def compute():
+    with single_blas_thread():
+        entered.set()
+        leave.wait()
+with threadpool_limits(2, user_api="blas"):
+    thread = threading.Thread(target=compute)
+    thread.start()
+    entered.wait()
+    child = os.fork()
+    if child == 0:
+        from threadpoolctl import threadpool_info
+        pools = threadpool_info()
+        numbers = {p["num_threads"] for p in pools if p["user_api"] == "blas"}
+        X = np.ones((100_000, 30))
+        with worker_pool(100_000) as pool:
+            total = sum(map_rows(pool, lambda rows, _: rows.sum(), X))
+        os._exit(0 if numbers == {2} and total == 3_000_000 else 1)
+    _, status = os.waitpid(child, 0)
+    leave.set()
+    thread.join()
+print("status", status)
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.stdout == "status 0\n", result.stderr

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from common import make_estimator
 from numpy.lib.format import open_memmap
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -354,8 +355,6 @@ def test_results_are_written_to_arrays_that_hold_them(X, tmp_path):
         map_blocks(coder, X, out=[])
     with pytest.raises(ValueError, match="out is read-only"):
         map_blocks(coder, X, out=np.broadcast_to(np.float32(0), (9000, 4)))
-    with pytest.raises(ValueError, match=r"float16, which the results .* overflow"):
-        map_blocks(coder, 1e6 * X, out=np.empty((9000, 4), dtype=np.float16))
     with pytest.raises(IsADirectoryError, match="out is a folder"):
         map_blocks(coder, X, out=tmp_path)
     labels = np.array(["small", "large"], dtype=object)[(X[:, 0] > 0).astype(int)]
@@ -363,6 +362,54 @@ def test_results_are_written_to_arrays_that_hold_them(X, tmp_path):
     with pytest.raises(ValueError, match="dtype object, which memory maps cannot"):
         map_blocks(classifier, X, method="predict", out=tmp_path / "labels.npy")
     assert not list(tmp_path.iterdir())
+
+
+class Written(Stored):
+    """A stored array that converts what is written without a word, as HDF5 does."""
+
+    def __setitem__(self, part, values):
+        with np.errstate(all="ignore"):
+            self._array[part] = values
+
+
+@pytest.mark.parametrize("make", [np.asarray, Written])
+def test_results_change_no_value_in_a_narrower_dtype(make, X):
+    X = X[:200].astype(np.float64)
+    labels = np.where(X[:, 0] > 0, 1_000_000, 3)
+    numbers = LogisticRegression().fit(X, labels)
+    words = LogisticRegression().fit(X, np.where(X[:, 0] > 0, "large", "low"))
+    coder = OrthogonalSparseCoder(6).fit(X)
+
+    def written(model, X, dtype, method="predict", shape=(200,)):
+        out = make(np.empty(shape, dtype=dtype))
+        return map_blocks(model, X, method=method, out=out, block_bytes=1000)[:]
+
+    expected = numbers.predict(X)
+    for dtype in ("i4", "u8", "f4", "f8"):
+        if np.can_cast(labels.dtype, dtype, "same_kind"):
+            np.testing.assert_array_equal(written(numbers, X, dtype), expected)
+    np.testing.assert_array_equal(written(words, X, "<U9"), words.predict(X))
+    codes = written(coder, X, "f2", "transform", (200, 6))
+    np.testing.assert_array_equal(codes, coder.transform(X).astype("f2"))
+    for model, dtype, needed in [
+        (numbers, "i2", "int64"),
+        (numbers, "f2", "int64"),
+        (words, "<U3", "<U5"),
+    ]:
+        with pytest.raises(ValueError, match=f"cannot hold. Use dtype {needed}"):
+            written(model, X, dtype)
+    with pytest.raises(ValueError, match="dtype float16 cannot hold"):
+        written(coder, 1e6 * X, "f2", "transform", (200, 6))
+
+
+@pytest.mark.parametrize("name", ["csr", "csc", "bsr", "dia", "lil", "dok"])
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
+def test_blocks_of_every_sparse_format_are_those_of_csr(name, container, X):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    band = sparse.diags_array([np.arange(1.0, 7.0), np.ones(5)], offsets=[0, -1])
+    rows = container(sparse.vstack([band] * 20)).astype(np.float32)
+    found = map_blocks(coder, rows.asformat(name), block_bytes=1000)
+    np.testing.assert_allclose(found, coder.transform(rows), rtol=1e-5)
 
 
 def test_results_must_fit_into_out(X):

@@ -169,6 +169,45 @@ def test_weights_are_repetitions(seed, trim):
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1 / 150, 0.3, 1e300])
+@pytest.mark.parametrize("trim", [0.0, 0.2])
+def test_weights_that_cannot_be_repetitions_are_relative(factor, trim):
+    X = mixed_table(150, 0)
+    expected = SparseCodingDetector(trim=trim).fit(X).score_samples(X)
+    weighted = SparseCodingDetector(trim=trim).fit(
+        X, sample_weight=np.full(150, factor)
+    )
+    np.testing.assert_array_equal(weighted.score_samples(X), expected)
+
+
+@pytest.mark.parametrize("scaling", ["robust", None])
+@pytest.mark.parametrize("trim", [0.0, 0.2])
+def test_rows_of_weight_zero_do_not_count(scaling, trim):
+    X = mixed_table(150, 0)
+    values = np.array([1e160, np.nan, -999.0])[:, None]
+    more = np.vstack([X, np.repeat(values, 6, axis=1)])
+    weights = np.r_[np.ones(150), np.zeros(3)]
+    detector = SparseCodingDetector(scaling=scaling, trim=trim)
+    expected = detector.fit(X).decision_function(X)
+    found = detector.fit(more, sample_weight=weights).decision_function(X)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_masked_values_are_missing():
+    X = mixed_table(150, 0)
+    is_masked = np.random.default_rng(0).random(X.shape) < 0.1
+    masked = np.ma.array(np.where(is_masked, -999.0, X), mask=is_masked)
+    incomplete = np.where(is_masked, np.nan, X)
+    detector = SparseCodingDetector()
+    expected = detector.fit(incomplete).decision_function(incomplete)
+    np.testing.assert_array_equal(
+        detector.fit(masked).decision_function(masked), expected
+    )
+    np.testing.assert_array_equal(
+        detector.explain(masked).features, detector.explain(incomplete).features
+    )
+
+
 @each_seed
 def test_sparse_rows_have_the_scores_of_dense_rows(seed):
     X = mixed_table(150, seed)
@@ -190,6 +229,64 @@ def test_results_have_the_same_bits_for_every_number_of_workers():
     assert one.offset_ == two.offset_
 
 
+def one_hot_rows(n_samples=300):
+    fractions = [0.4, 0.3, 0.1, 0.1, 0.05, 0.03, 0.02]
+    return np.eye(7)[np.random.default_rng(9).choice(7, n_samples, p=fractions)]
+
+
+@pytest.mark.parametrize("trim", [0.0, 0.1])
+@pytest.mark.parametrize("contamination", ["auto", 0.02, 0.05, 0.1])
+@pytest.mark.parametrize("table", ["one-hot", "mixed", "missing"])
+def test_a_row_at_the_threshold_has_the_same_label_in_every_batch(
+    trim, contamination, table
+):
+    X = one_hot_rows() if table == "one-hot" else mixed_table(300, 0)
+    X = with_missing(X, 0) if table == "missing" else X
+    detector = SparseCodingDetector(trim=trim, contamination=contamination).fit(X)
+    X = X[np.abs(detector.decision_function(X)).argsort()[:40]]
+    labels = detector.predict(X)
+    for size in (1, 17):
+        parts = [X[start : start + size] for start in range(0, 40, size)]
+        found = np.concatenate([detector.predict(part) for part in parts])
+        np.testing.assert_array_equal(found, labels)
+
+
+@pytest.mark.parametrize("scaling", ["robust", None])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_categories_that_a_trimmed_fit_leaves_out_have_ordinary_scores(
+    scaling, container
+):
+    """Without them, the indicators of the other categories add up to one."""
+    X = container(one_hot_rows())
+    detector = SparseCodingDetector(scaling=scaling, trim=0.1).fit(X)
+    assert detector.score_samples(X).min() > -100
+
+
+@pytest.mark.parametrize("value", [1e20, 3e38])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_trimming_leaves_out_values_whose_squares_overflow(value, container):
+    X = np.random.default_rng(0).laplace(size=(200, 5)).astype(np.float32)
+    bad = X.copy()
+    bad[3, 2] = value
+    detector = SparseCodingDetector(scaling=None, trim=0.3).fit(container(bad))
+    scores = detector.score_samples(X)
+    assert detector.score_samples(bad)[3] < scores.min() - 1e10
+    clean = SparseCodingDetector(scaling=None, trim=0.3).fit(np.delete(X, 3, axis=0))
+    np.testing.assert_allclose(scores, clean.score_samples(X), atol=2.0)
+
+
+@pytest.mark.parametrize("trim", [0.0, 0.3])
+@pytest.mark.parametrize("marginals", [False, True])
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 1e-30), (float, 1e-310)])
+def test_without_scaling_the_squares_of_features_must_not_underflow(
+    dtype, scale, trim, marginals
+):
+    X = (np.random.default_rng(0).laplace(size=(200, 5)) * scale).astype(dtype)
+    detector = SparseCodingDetector(scaling=None, trim=trim, marginals=marginals)
+    with pytest.raises(ValueError, match=r"at most .* squares underflow"):
+        detector.fit(X)
+
+
 @each_seed
 def test_each_row_is_scored_by_itself(seed):
     X = with_missing(mixed_table(200, seed), seed)
@@ -198,14 +295,23 @@ def test_each_row_is_scored_by_itself(seed):
     np.testing.assert_allclose(alone, detector.score_samples(X)[:20], rtol=1e-9)
 
 
-def test_scores_of_float32_are_float64():
-    X = mixed_table(200, 0)
-    X[:, 1] -= 1e6
-    double = SparseCodingDetector().fit(X)
-    single = SparseCodingDetector().fit(X.astype(np.float32))
-    scores = single.score_samples(X.astype(np.float32))
+@pytest.mark.parametrize("level", [0.0, 1e3, 1e5])
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
+def test_float32_has_the_scores_of_the_same_numbers_in_float64(level, scale, missing):
+    X = mixed_table(300, 0)
+    X[:, 1] = (X[:, 1] - 1e6) / 100
+    X[:, 0] = np.clip(X[:, 0], None, 100)
+    X = ((X + level) * scale).astype(np.float32)
+    X = with_missing(X, 0).astype(np.float32) if missing else X
+    single, double = (SparseCodingDetector().fit(a) for a in (X, X.astype(float)))
+    scores = single.score_samples(X)
     assert scores.dtype == np.float64
-    assert np.corrcoef(scores, double.score_samples(X))[0, 1] > 0.999
+    np.testing.assert_array_equal(single.score_samples(X.astype(float)), scores)
+    expected = double.explain(X.astype(float))
+    np.testing.assert_allclose(scores, expected.score, atol=0.02)
+    np.testing.assert_allclose(single.explain(X).features, expected.features, atol=0.02)
+    np.testing.assert_allclose(single.offset_, double.offset_, atol=0.02)
 
 
 @pytest.mark.parametrize("contamination", [0.01, 0.1, 0.333, 0.5])
@@ -360,6 +466,39 @@ def test_scores_are_finite_for_numbers_of_any_size(scale):
     X = X / np.abs(X).max() * scale
     scores = SparseCodingDetector().fit(X).score_samples(X)
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "exponent"),
+    [
+        (np.float32, -90),
+        (np.float32, 50),
+        (np.float64, -1000),
+        (np.float64, -100),
+        (np.float64, 900),
+    ],
+)
+def test_scores_of_scaled_data_are_equal(dtype, exponent):
+    """They have the same bits for powers of two; other factors round the data."""
+    X = with_missing(mixed_table(200, 0), 0).astype(dtype)
+    factor, tol = 2.0**exponent, 1e3 * np.finfo(dtype).eps
+    scores = SparseCodingDetector().fit(X).score_samples(X)
+    scaled = X * dtype(factor)
+    same = SparseCodingDetector().fit(scaled).score_samples(scaled)
+    np.testing.assert_array_equal(same, scores)
+    scaled = X * dtype(0.7 * factor)
+    close = SparseCodingDetector().fit(scaled).score_samples(scaled)
+    np.testing.assert_allclose(close, scores, rtol=tol, atol=10 * tol)
+
+
+@pytest.mark.parametrize("exponent", [-400, -20, 400])
+def test_without_scaling_scores_change_by_the_jacobian(exponent):
+    X = np.random.default_rng(0).laplace(size=(200, 6)) @ random_orthonormal(6, 6)
+    detector = SparseCodingDetector(scaling=None)
+    scores = detector.fit(X).score_samples(X)
+    scaled = detector.fit(2.0**exponent * X).score_samples(2.0**exponent * X)
+    expected = scores - 6 * exponent * np.log(2)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int64, np.uint8, bool])

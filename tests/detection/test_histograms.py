@@ -55,3 +55,19 @@ def test_sparse_rows_weights_and_missing_values_are_counted(seed):
     counts = histograms_of(incomplete).counts
     n_measured = (~np.isnan(incomplete)).sum(axis=0)
     np.testing.assert_array_equal(counts.sum(axis=1), n_measured)
+
+
+@pytest.mark.parametrize("n_samples", [100, 1000, 100_000])
+@pytest.mark.parametrize("largest", [2, 5, 6, 9, 10, 16])
+def test_rounding_errors_do_not_move_integers_to_other_bins(n_samples, largest):
+    z = np.arange(n_samples)[:, None] % (largest + 1.0)
+    histograms = histograms_of(z)
+    for error in (-1e-6, 1e-6):
+        found = histograms.log_probability(z + error * largest)
+        np.testing.assert_array_equal(found, histograms.log_probability(z))
+
+
+def test_a_constant_feature_is_in_the_middle_of_its_range():
+    histograms = histograms_of(np.full((50, 1), 3.0))
+    near, far = histograms.log_probability(np.array([[3.0], [4.0]])).ravel()
+    assert far < near - 3

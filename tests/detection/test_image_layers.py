@@ -144,6 +144,18 @@ def test_weights_of_images_are_repetitions_and_must_be_integers():
     )
     with pytest.raises(ValueError, match=r"must hold integers, but has 0\.5"):
         SparseCodingDetector(coder).fit(X, sample_weight=np.full(60, 0.5))
+    with pytest.raises(ValueError, match=r"has 1e\+300.*at most 2147483648"):
+        SparseCodingDetector(coder).fit(X, sample_weight=np.full(60, 1e300))
+
+
+def test_images_of_weight_zero_do_not_count():
+    X = bar_images(60, 0)
+    more = np.concatenate([X, np.full((2, 12, 12), 1e6)])
+    detector = SparseCodingDetector(ConvSparseCoder(4, kernel_size=3, random_state=0))
+    expected = detector.fit(X).decision_function(X)
+    weights = np.r_[np.ones(60), np.zeros(2)]
+    found = detector.fit(more, sample_weight=weights).decision_function(X)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_images_of_another_shape_are_refused():

@@ -55,3 +55,23 @@ def test_a_feature_of_one_value_does_not_vary(value):
     scaling = RobustScaling.from_rows(X, None)
     np.testing.assert_array_equal(scaling.varies, [False, True])
     assert scaling.select_varying(scaling.transform(X)).shape == (50, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_scale_is_that_of_data_of_any_size(dtype):
+    X = np.random.default_rng(0).normal(size=(101, 1)).astype(dtype)
+    X = np.hstack([X, X > 1])
+    scale = RobustScaling.from_rows(X, None).scale
+    limits = np.finfo(dtype)
+    for exponent in (limits.minexp + 30, limits.maxexp - 4):
+        found = RobustScaling.from_rows(X * dtype(2.0**exponent), None)
+        np.testing.assert_array_equal(found.scale, scale * 2.0**exponent)
+        assert found.varies.all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_value_is_far_from_a_feature_of_zeros(dtype):
+    X = np.column_stack([np.zeros(50), np.arange(50)]).astype(dtype)
+    scaling = RobustScaling.from_rows(X, None)
+    x = np.array([[10 * np.finfo(dtype).tiny, 0], [1, 0]])
+    assert scaling.transform(x)[:, 0].min() > 10

@@ -55,3 +55,13 @@ def test_components_that_do_not_exist_are_refused():
         PriorDisplay.from_estimator(coder, X, component=1.5)
     with pytest.raises(ValueError, match="expecting 64 features"):
         PriorDisplay.from_estimator(coder, X[:, :9])
+
+
+def test_samples_with_missing_values_are_counted():
+    coder = OrthogonalSparseCoder(6, alpha=2.0, max_iter=0).fit(X)
+    incomplete = X.astype(float)
+    incomplete[[3, 5], 7] = np.nan
+    message = rf"2 of {len(X)} samples have missing values.*estimator.impute\(X\)"
+    with pytest.raises(ValueError, match=message):
+        PriorDisplay.from_estimator(coder, incomplete)
+    PriorDisplay.from_estimator(coder, coder.impute(incomplete))

@@ -7,7 +7,13 @@ import pytest
 from export_helpers import N_SAMPLES, relative_error
 from onnx_helpers import deep_network, run
 
-from skscn import ConvSparseCoder, SpatialPool, make_sparse_coding_network, to_onnx
+from skscn import (
+    ConvSparseCoder,
+    SparseCodingNetwork,
+    SpatialPool,
+    make_sparse_coding_network,
+    to_onnx,
+)
 
 skl2onnx = pytest.importorskip("skl2onnx")
 
@@ -84,3 +90,25 @@ def test_preset_networks_are_equal(name, digits, labels):
     found, probabilities = run(to_onnx(model, X[:1]), X)
     np.testing.assert_array_equal(found, model.predict(X))
     assert relative_error(probabilities, model.predict_proba(X)) < 1e-5
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_maps_of_bright_images_in_float32_are_those_in_float64(depthwise):
+    rng = np.random.default_rng(0)
+    levels = 1e4 * rng.uniform(-1, 1, size=(60, 1, 1, 1))
+    X = (rng.normal(size=(60, 8, 9, 3)) + levels).astype(np.float32)
+    layer = ConvSparseCoder(
+        4, kernel_size=(3, 4), contrast=0.1, depthwise=depthwise, random_state=0
+    ).fit(X.astype(np.float64))
+    expected = layer.transform(X.astype(np.float64))
+    assert relative_error(run(to_onnx(layer, X[:2]), X)[0], expected) < 1e-3
+
+
+def test_parameters_that_are_set_after_fit_change_no_exported_maps():
+    X = np.random.default_rng(0).normal(size=(50, 8, 8, 1)).astype(np.float32)
+    layers = [("a", SpatialPool("max")), ("b", SpatialPool(power=0.5))]
+    network = SparseCodingNetwork(layers, outputs="pools").fit(X)
+    expected = network.transform(X)
+    network.set_params(arrangement="parallel", outputs="last", a__mode="sum")
+    network.named_layers_.b.set_params(power=2.0, flatten=True)
+    assert relative_error(run(to_onnx(network, X[:2]), X)[0], expected) < 1e-5

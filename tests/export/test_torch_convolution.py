@@ -20,6 +20,7 @@ from torch_helpers import (
 from skscn import SpatialPool, from_torch, to_torch
 
 torch = pytest.importorskip("torch")
+contrast_conv2d = pytest.importorskip("skscn._export.torch.convolution").contrast_conv2d
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -66,3 +67,32 @@ def test_atoms_of_free_filters_are_their_pseudo_inverse(digits, labels):
     np.testing.assert_allclose(filters @ atoms.T, np.eye(5), atol=1e-10)
     projected = filters @ layer.mean_.ravel()
     np.testing.assert_allclose(projected, -layer.bias_ - layer.alpha_, atol=1e-10)
+
+
+@pytest.mark.parametrize("level", [1e3, 1e5])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_maps_of_bright_images_in_float32_are_those_in_float64(level, depthwise):
+    X = images()[:60] + level * np.linspace(-1, 1, 60)[:, None, None, None]
+    X = X.astype(np.float32)
+    layer = convolution(4, contrast=0.1, depthwise=depthwise).fit(X.astype(np.float64))
+    expected = layer.transform(X.astype(np.float64))
+    assert relative_error(evaluate(to_torch(layer), X), expected) < 1e-3
+
+
+def test_products_of_trained_filters_contain_the_level_and_so_do_their_gradients():
+    x = torch.from_numpy(images()[:3]).permute(0, 3, 1, 2).double() + 50
+    weight = torch.randn(4, 3, 2, 2, dtype=torch.float64).requires_grad_()
+    with torch.no_grad():
+        weight[:2] -= weight[:2].mean(
+            dim=(1, 2, 3), keepdim=True
+        )  # their sums are zero
+    bias = torch.zeros(4, dtype=torch.float64)
+    patches = torch.nn.functional.unfold(x, 2).unflatten(2, (7, 7))
+    contrast = (patches.var(dim=1, correction=0, keepdim=True) + 0.1).sqrt()
+    expected = torch.nn.functional.conv2d(x, weight) / contrast
+    found = contrast_conv2d(x, weight, bias, (1, 1), 1, 0.1)
+    torch.testing.assert_close(found, expected)
+    for loss in (found, expected):
+        gradient, weight.grad = weight.grad, None
+        loss.square().sum().backward()
+    torch.testing.assert_close(gradient, weight.grad)

@@ -20,7 +20,6 @@ from torch_helpers import (
     fitted_classifier,
     fitted_network,
     normal_samples,
-    perceptron,
     train,
 )
 
@@ -189,18 +188,6 @@ def test_the_best_estimator_of_a_search_is_exported():
     np.testing.assert_allclose(
         evaluate(network, X), search.decision_function(X), atol=1e-5
     )
-
-
-def test_nan_weights_are_refused():
-    network = to_torch(fitted_classifier()[0])
-    module = perceptron(6, 5, 3)
-    with torch.no_grad():
-        network[1].weight[0, 0] = torch.nan
-        module[2].bias[1] = torch.nan
-    with pytest.raises(ValueError, match="'logisticregression' has NaN weights: train"):
-        from_torch(network)
-    with pytest.raises(ValueError, match="'2' has NaN weights: training diverged"):
-        from_torch(module)
 
 
 @pytest.mark.parametrize("dtype", ["flot", "int64", torch.int32, None.__class__])

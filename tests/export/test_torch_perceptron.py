@@ -6,7 +6,7 @@ from export_helpers import N_SAMPLES, relative_error
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch_helpers import evaluate, normal_samples, perceptron
 
-from skscn import from_torch, to_torch
+from skscn import from_torch, interpret_network, to_onnx, to_torch
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -37,6 +37,21 @@ def test_perceptrons_are_equal_in_torch_and_after_it(activation, digits, labels)
     )
     plain = nn.Sequential(*to_torch(model)[0])
     assert relative_error(from_torch(plain).predict(X), model.predict(X)) < 1e-5
+
+
+def test_a_poisson_regression_predicts_the_exponential_of_its_scores():
+    X = normal_samples(200, 6).astype(np.float64)
+    y = np.random.default_rng(0).poisson(np.exp(X[:, 0]))
+    model = MLPRegressor("poisson", (5,), max_iter=9, random_state=0).fit(X, y)
+    network = to_torch(model, dtype="float64")
+    np.testing.assert_allclose(evaluate(network, X), model.predict(X), rtol=1e-12)
+    np.testing.assert_array_equal(from_torch(network).predict(X), model.predict(X))
+    np.testing.assert_allclose(
+        interpret_network(model, X).predict(X), model.predict(X), rtol=1e-12
+    )
+    pytest.importorskip("skl2onnx")
+    with pytest.raises(TypeError, match="skl2onnx has no exponential output"):
+        to_onnx(model, X)
 
 
 def test_two_scores_become_their_difference():

@@ -1,6 +1,9 @@
 """The scaler and the streaming classifier agree with those of scikit-learn."""
 
+import pickle
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -8,6 +11,8 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 from skscn import FlooredScaler, StreamingRidgeClassifier
+
+RIDGE = StreamingRidgeClassifier()
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +43,55 @@ def test_the_scaler_learns_the_same_from_mini_batches_and_from_all_samples(digit
     np.testing.assert_allclose(scaler.scale_, FlooredScaler().fit(digits).scale_)
 
 
+def test_an_empty_or_overflowing_feature_leaves_the_others_as_they_are(rng):
+    X = rng.normal(size=(30, 4))
+    X[:, 2] = np.nan
+    X[:, 3] *= 1e200
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = FlooredScaler().fit_transform(X)
+    np.testing.assert_array_equal(
+        found[:, :2], StandardScaler().fit_transform(X[:, :2])
+    )
+    assert np.isnan(found[:, 2]).all()
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-100])
+def test_without_a_floor_features_of_every_unit_count(rng, scale):
+    X = rng.normal(size=(200, 2)) * [scale, 1.0]
+    y = X[:, 0] > 0
+    np.testing.assert_allclose(FlooredScaler(floor=0).fit_transform(X).std(axis=0), 1.0)
+    assert StreamingRidgeClassifier(floor=0).fit(X, y).score(X, y) > 0.97
+
+
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame])
+def test_samples_of_weight_zero_do_not_count_whatever_they_hold(rng, container):
+    X, y = rng.normal(size=(90, 3)), rng.integers(0, 2, 90)
+    weights = rng.uniform(0.5, 2.0, size=90)
+    weights[::3] = 0
+    kept = weights > 0
+    X[~kept] = [-999.0, 1e20, 1e160]
+    found = FlooredScaler().fit(container(X), sample_weight=weights)
+    expected = FlooredScaler().fit(X[kept], sample_weight=weights[kept])
+    np.testing.assert_allclose(found.scale_, expected.scale_)
+    np.testing.assert_allclose(found.mean_, expected.mean_)
+    found = StreamingRidgeClassifier().fit(container(X), y, weights)
+    expected = StreamingRidgeClassifier().fit(X[kept], y[kept], weights[kept])
+    np.testing.assert_allclose(found.coef_, expected.coef_)
+
+
+@pytest.mark.parametrize("factor", [1e-100, 1e100])
+def test_weights_are_relative(rng, factor):
+    X, y = rng.normal(size=(90, 3)), rng.integers(0, 2, 90)
+    weights = rng.uniform(0.5, 2.0, size=90)
+    for estimator, name in ((FlooredScaler(), "scale_"), (RIDGE, "coef_")):
+        expected = getattr(clone(estimator).fit(X, y, sample_weight=weights), name)
+        found = clone(estimator).fit(X, y, sample_weight=weights * factor)
+        np.testing.assert_allclose(getattr(found, name), expected)
+        for extreme in (1e300, 1e-300):
+            with pytest.raises(ValueError, match=r"sample weights .* divide"):
+                clone(estimator).fit(X, y, sample_weight=weights * extreme)
+
+
 def expected_decision_function(X, y, alpha, weights=None):
     """Return the decision function of RidgeClassifier on standardized features."""
     scaler = FlooredScaler().fit(X, sample_weight=weights)
@@ -59,6 +113,53 @@ def test_the_classifier_is_ridge_classifier_on_standardized_features(
     found = StreamingRidgeClassifier(alpha=alpha).fit(X, y)
     np.testing.assert_allclose(found.decision_function(X), expected, atol=1e-8)
     assert found.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("alpha", [1e-4, 1e-7])
+def test_small_penalties_of_float32_features_are_those_of_ridge_classifier(rng, alpha):
+    X = rng.normal(size=(20, 100)).astype(np.float32)
+    y = np.arange(20) % 2
+    found = StreamingRidgeClassifier(alpha=alpha, floor=0).fit(X, y).coef_[0]
+    scaler = StandardScaler().fit(X.astype(np.float64))
+    ridge = RidgeClassifier(alpha=20 * alpha, solver="svd")
+    ridge.fit(scaler.transform(X.astype(np.float64)), y)
+    expected = ridge.coef_ / scaler.scale_
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("n_batches", [1, 8])
+def test_a_stream_of_float32_features_may_change_its_level(rng, n_batches):
+    X = rng.normal(size=(4000, 30))
+    y = (X @ rng.normal(size=30) + rng.normal(size=4000) > 0).astype(int)
+    X[1000:] += 1000
+    X = X.astype(np.float32)
+    expected = StreamingRidgeClassifier(alpha=1e-6).fit(X.astype(np.float64), y)
+    stream = StreamingRidgeClassifier(alpha=1e-6)
+    for rows in np.array_split(np.arange(len(X)), n_batches):
+        stream.partial_fit(X[rows], y[rows], classes=[0, 1])
+    np.testing.assert_allclose(stream.coef_, expected.coef_, rtol=1e-3, atol=1e-6)
+
+
+def test_an_alpha_below_the_rounding_errors_is_refused(rng):
+    X = rng.normal(size=(20, 100))
+    classifier = StreamingRidgeClassifier(alpha=1e-18).fit(X, np.arange(20) % 2)
+    with pytest.raises(ValueError, match=r"alpha=1e-18 is too small .* Increase alpha"):
+        classifier.predict(X)
+
+
+def test_files_hold_half_of_the_scatter_matrix_or_the_coefficients_only(rng):
+    X, y = rng.normal(size=(300, 200)), np.arange(300) % 3
+    classifier = StreamingRidgeClassifier().fit(X, y)
+    stored = pickle.dumps(classifier)
+    assert len(stored) < 0.6 * 8 * 200**2
+    again = pickle.loads(stored).partial_fit(X[::2], y[::2])
+    expected = classifier.partial_fit(X[::2], y[::2])
+    np.testing.assert_allclose(again.coef_, expected.coef_, rtol=1e-9)
+    small = StreamingRidgeClassifier(store_statistics=False).fit(X, y)
+    assert len(pickle.dumps(small)) < 2 * 8 * 3 * 200
+    np.testing.assert_array_equal(small.coef_, clone(RIDGE).fit(X, y).coef_)
+    with pytest.raises(ValueError, match=r"store_statistics=False. Set it to True"):
+        small.partial_fit(X, y)
 
 
 def test_the_classifier_learns_the_same_from_mini_batches_and_from_all_samples(labeled):
@@ -127,3 +228,27 @@ def test_errors_of_the_classifier_change_nothing(labeled):
     with pytest.raises(ValueError, match="overflow"):
         classifier.partial_fit(X * 1e200, y)
     assert vars(classifier) == before
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["a", "bcd"],
+        np.array(["a", "bcd", "e"], dtype=object),
+        [False, True],
+        [-5, 10**12],
+        np.array([0, 200], dtype=np.uint8),
+        [0.0, 1.0, 7.0],
+    ],
+)
+def test_classes_may_have_any_type(classes, rng):
+    classes = np.asarray(classes)
+    y = classes[rng.integers(0, len(classes), size=60)]
+    X = rng.normal(size=(60, 4)) + 9 * (y[:, None] == classes[:1])
+    found, expected = StreamingRidgeClassifier().fit(X, y), RidgeClassifier().fit(X, y)
+    np.testing.assert_array_equal(found.classes_, classes)
+    predicted = found.predict(X)
+    assert predicted.dtype == expected.predict(X).dtype
+    np.testing.assert_array_equal(predicted == classes[0], y == classes[0])
+    streamed = StreamingRidgeClassifier().partial_fit(X, y, classes=classes)
+    np.testing.assert_array_equal(streamed.predict(X), predicted)

@@ -5,10 +5,18 @@ import pickle
 import numpy as np
 import pytest
 from scipy.signal import correlate
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
 
-from skscn import ConvSparseCoder, NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn import (
+    ConvSparseCoder,
+    FlooredScaler,
+    NonNegativeSparseCoder,
+    OrthogonalSparseCoder,
+    SpatialPool,
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,7 @@ def test_maps_are_the_relu_of_a_correlation_plus_a_bias(images, split_sign, padd
     ).fit(images)
     maps = conv.transform(images[:2])
     pads = {"same": ((1, 1), (1, 2)), "valid": ((0, 0), (0, 0)), 1: ((1, 1), (1, 1))}
-    padded = np.pad(images[:2], ((0, 0), *pads[padding], (0, 0)))
+    padded = np.pad(images[:2], ((0, 0), *pads[padding], (0, 0)), mode="edge")
     for k, (kernel, bias) in enumerate(zip(conv.filters_, conv.bias_, strict=True)):
         for image, found in zip(padded, maps, strict=True):
             expected = correlate(image, kernel, mode="valid")[..., 0] + bias
@@ -57,11 +65,12 @@ def test_maps_are_those_of_a_convolution_in_torch(images, stride, depthwise):
         8, kernel_size=5, stride=stride, padding=2, depthwise=depthwise, random_state=0
     ).fit(X)
     maps = torch.nn.functional.conv2d(
-        torch.tensor(X).permute(0, 3, 1, 2),
+        torch.nn.functional.pad(
+            torch.tensor(X).permute(0, 3, 1, 2), (2, 2, 2, 2), mode="replicate"
+        ),
         torch.tensor(conv.filters_).permute(0, 3, 1, 2),
         torch.tensor(conv.bias_),
         stride=stride,
-        padding=2,
         groups=2 if depthwise else 1,
     ).relu()
     expected = maps.permute(0, 2, 3, 1).numpy()
@@ -127,9 +136,59 @@ def test_all_atoms_without_threshold_reconstruct_images_exactly(
     images, contrast, depthwise
 ):
     conv = ConvSparseCoder(
-        kernel_size=3, alpha=0.0, contrast=contrast, depthwise=depthwise, random_state=0
+        kernel_size=3, alpha=0.0, contrast=contrast, depthwise=depthwise, max_iter=0
     ).fit(images)
     np.testing.assert_allclose(conv.reconstruct(images), images, atol=1e-9)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("contrast", [None, 0.1])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_maps_in_float32_are_those_in_float64_at_every_level(
+    images, padding, contrast, depthwise
+):
+    levels = np.geomspace(1.0, 6e4, len(images))[:, None, None, None]
+    X = (images + levels).astype(np.float32)
+    conv = ConvSparseCoder(
+        8,
+        kernel_size=3,
+        padding=padding,
+        contrast=contrast,
+        depthwise=depthwise,
+        random_state=0,
+    ).fit(X.astype(np.float64))
+    expected = conv.transform(X.astype(np.float64))
+    np.testing.assert_allclose(conv.transform(X), expected, atol=1e-3)
+    expected = conv.reconstruct(X.astype(np.float64))
+    np.testing.assert_allclose(conv.reconstruct(X), expected, rtol=1e-6, atol=1e-5)
+    # Learning in float32 sees the same contrasts and whitening.
+    single = clone(conv).fit(X)
+    assert single.eps_ == pytest.approx(conv.eps_, rel=1e-3)
+    np.testing.assert_allclose(single.mean_, conv.mean_, atol=1e-3)
+
+
+@pytest.mark.parametrize("center_patches", [True, False])
+@pytest.mark.parametrize("contrast", [None, 0.1])
+def test_the_level_of_images_is_irrelevant_at_their_borders_too(
+    images, center_patches, contrast
+):
+    if contrast and not center_patches:
+        pytest.skip("the contrast divides the level, too")
+    conv = ConvSparseCoder(
+        8,
+        kernel_size=5,
+        center_patches=center_patches,
+        contrast=contrast,
+        random_state=0,
+    )
+    expected = conv.fit(images)
+    bright = clone(conv).fit(images + 1000)
+    np.testing.assert_allclose(
+        bright.transform(images + 1000), expected.transform(images), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        bright.reconstruct(images + 1000), expected.reconstruct(images) + 1000
+    )
 
 
 def test_inverse_transform_is_exact_if_patches_keep_their_means(images):
@@ -309,6 +368,10 @@ def test_constant_images_have_zero_codes():
 
 ERRORS = [
     ({"n_components": 50}, "must be at most 17"),
+    (
+        {"kernel_size": 1, "depthwise": True},
+        r"kernel_size=\(1, 1\) gives patches of 1 number.* center_patches=False",
+    ),
     ({"n_components": 17, "alpha": np.ones(3)}, r"alpha has shape \(3,\)"),
     ({"kernel_size": 16, "padding": "valid"}, "does not fit in images"),
     ({"kernel_size": (3, 3, 3)}, "kernel_size"),
@@ -358,3 +421,31 @@ def test_warnings_name_parameters_of_the_layer(images):
     )
     with pytest.warns(UserWarning, match=message):
         ConvSparseCoder(4, kernel_size=3, alpha=9.0, random_state=0).fit(images)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_maps_stay_arrays_and_tables_become_frames(images, container):
+    frame = pytest.importorskip(container).DataFrame
+    X = images[..., 0]
+    rows = X.reshape(len(X), -1)
+    conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
+    pool = SpatialPool(grid=2, flatten=True)
+    maps = clone(conv).fit_transform(X)
+    table = clone(conv).set_params(image_shape=(12, 15)).fit_transform(rows)
+    expected = make_pipeline(clone(conv), clone(pool)).fit_transform(X)
+    with config_context(transform_output=container):
+        np.testing.assert_array_equal(clone(conv).fit_transform(X), maps)
+        np.testing.assert_array_equal(clone(conv).fit(X).transform(X), maps)
+        model = make_pipeline(clone(conv), clone(pool), FlooredScaler())
+        found = model.fit_transform(X)
+        assert isinstance(found, frame)
+        assert list(found.columns) == list(model.get_feature_names_out())
+        pooled = model[:-1].transform(X)
+        assert isinstance(pooled, frame)
+        np.testing.assert_array_equal(pooled.to_numpy(), expected)
+        found = clone(conv).set_params(image_shape=(12, 15)).fit_transform(rows)
+        assert isinstance(found, frame)
+        np.testing.assert_array_equal(found.to_numpy(), table)
+    layer = clone(conv).set_output(transform=container).fit(X)
+    np.testing.assert_array_equal(layer.transform(X), maps)
+    assert isinstance(SpatialPool(grid=2, flatten=True).fit_transform(X), np.ndarray)

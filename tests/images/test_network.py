@@ -11,7 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from skscn import ConvSparseCoder, SparseCodingNetwork, SpatialPool
+from skscn import (
+    ConvSparseCoder,
+    SparseCodingNetwork,
+    SpatialPool,
+    make_sparse_coding_network,
+)
 
 
 def conv(n_components, **parameters):
@@ -252,7 +257,7 @@ def test_a_failed_fit_changes_nothing(images):
         network.partial_fit,
         network.set_params(conv1__n_components=9).fit,
     ):
-        with pytest.raises(ValueError, match=r"infinity|must be at most 8"):
+        with pytest.raises(ValueError, match=r"infinity|must be at most 8|was 4 when"):
             method(bad if method != network.fit else images)
         assert vars(network) == before
 
@@ -293,3 +298,60 @@ def test_image_shape_of_a_layer_raises(images):
     layer = ConvSparseCoder(4, image_shape=(8, 8))
     with pytest.raises(ValueError, match="give image_shape to the network"):
         SparseCodingNetwork([("conv", layer)]).fit(images)
+
+
+@pytest.mark.parametrize("name", ["conv1", "pool1", "conv2", "pool2"])
+def test_passthrough_leaves_out_a_layer_of_a_stack(images, name):
+    network = two_layers().set_params(**{name: "passthrough"}).fit(images)
+    rest = SparseCodingNetwork([pair for pair in network.layers if pair[0] != name])
+    expected = rest.fit_transform(images)
+    assert len(network.layers_) == 3
+    np.testing.assert_array_equal(network.transform(images), expected)
+    np.testing.assert_array_equal(network.reconstruct(images), rest.reconstruct(images))
+    assert list(network.get_feature_names_out()) == list(rest.get_feature_names_out())
+    assert network.report(images) == rest.report(images)
+    assert "passthrough" in repr(network)
+    streamed = clone(network).partial_fit(images).partial_fit(images)
+    assert streamed.transform(images).shape == expected.shape
+
+
+def test_a_stack_without_layers_returns_the_images(images):
+    network = SparseCodingNetwork([("a", "passthrough"), ("b", "passthrough")])
+    rows = images.reshape(len(images), -1)
+    np.testing.assert_array_equal(network.fit_transform(images), rows)
+    np.testing.assert_array_equal(network.inverse_transform(rows), rows)
+    assert list(network.named_layers_) == ["a"]
+
+
+def test_parallel_layers_are_dropped_or_replaced_by_the_images_as_in_feature_union(
+    images,
+):
+    pool = SpatialPool("max", window=3, stride=1)
+    layers = [("pool", pool), ("conv", "drop"), ("image", "passthrough")]
+    network = SparseCodingNetwork(layers, arrangement="parallel").fit(images)
+    expected = [pool.fit_transform(images), images]
+    expected = np.hstack([part.reshape(len(images), -1) for part in expected])
+    np.testing.assert_array_equal(network.transform(images), expected)
+    names = network.get_feature_names_out()
+    assert (len(names), names[-1]) == (expected.shape[1], "image_map0_y7_x7")
+    with pytest.raises(ValueError, match="All 3 parallel layers are 'drop'"):
+        network.set_params(pool="drop", image="drop").fit(images)
+    with pytest.raises(TypeError, match="Layer 'pool' of a stack is 'drop'"):
+        network.set_params(arrangement="stack").fit(images)
+
+
+def test_a_grid_search_replaces_layers_by_passthrough(images):
+    y = np.arange(len(images)) % 2
+    search = GridSearchCV(
+        make_sparse_coding_network(
+            [("conv1", conv(2, max_iter=0)), ("pool", SpatialPool())]
+        ),
+        {
+            "network__conv1": ["passthrough", conv(2, max_iter=0)],
+            "network__pool__window": [2],
+        },
+        cv=2,
+        error_score="raise",
+    )
+    search.fit(images[:60] + y[:60, None, None], y[:60])
+    assert search.predict(images).shape == (len(images),)

@@ -54,6 +54,27 @@ def test_rows_have_the_requested_dtype(dtype, rng):
     assert rows.dtype == np.float64
 
 
+@pytest.mark.parametrize("dtype", ["u4", "i4", "i8", "f8"])
+def test_patches_are_centered_before_they_are_rounded(dtype):
+    image = (2**30 + np.arange(16).reshape(4, 4)).astype(dtype)
+    (rows,) = iter_patches([image], 2, center=True, dtype="f4")
+    np.testing.assert_array_equal(rows, np.tile([-2.5, -1.5, 1.5, 2.5], (9, 1)))
+
+
+def test_half_precision_may_overflow_in_sums_but_not_in_patches():
+    image = np.array([[65_504, 65_504], [65_504, 65_472]], dtype="f2")
+    (rows,) = iter_patches([image], 2, center=True)
+    np.testing.assert_array_equal(rows[0], [8, 8, 8, -24])
+    with pytest.raises(ValueError, match="float16 cannot hold"):
+        list(iter_patches([image * [[1, 1], [1, -1]]], 2, center=True, dtype="f2"))
+
+
+def test_masked_pixels_are_missing():
+    image = np.ma.masked_equal(np.arange(9).reshape(3, 3), 4)
+    (rows,) = iter_patches([image], 3)
+    np.testing.assert_array_equal(rows[0], [0, 1, 2, 3, np.nan, 5, 6, 7, 8])
+
+
 def test_a_memory_map_is_read_image_by_image(tmp_path, rng):
     images = rng.normal(size=(6, 10, 10)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
@@ -106,6 +127,15 @@ def test_a_dictionary_learned_from_mini_batches_denoises(rng):
         ([np.full((9, 9), 300.0)], {"dtype": "u1"}, "dtype=uint8 does not hold"),
         ([np.full((9, 9), 300)], {"dtype": "u1"}, "dtype=uint8 does not hold"),
         ([np.ones((9, 9, 3))[0]], {}, "given as"),
+        ([np.full((9, 9), 1j)], {}, "dtype complex128, but pixels are real"),
+        ([np.ones((9, 9), dtype=object)], {}, "dtype object, but pixels are real"),
+        ([np.full((9, 9), 1e5)], {"dtype": "f2"}, "Patches of image 0.*float16"),
+        ([np.full((9, 9), 65_530, "u2")], {"dtype": "f2"}, "float16 cannot hold"),
+        (
+            [np.ma.masked_equal(np.ones((9, 9)), 0), 1e5 * np.ones((9, 9))],
+            {"dtype": "f2"},
+            "Patches of image 1",
+        ),
     ],
 )
 def test_wrong_input_raises(images, options, words):

@@ -38,6 +38,20 @@ def test_grids_are_the_adaptive_pools_of_torch(maps, mode, grid):
     np.testing.assert_allclose(pooled, expected.numpy(), atol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["average", "max"])
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1), (3, 2), (1, 1)])
+def test_a_grid_of_more_cells_than_positions_repeats_them(maps, mode, shape):
+    torch = pytest.importorskip("torch")
+    pool = {
+        "average": torch.nn.functional.adaptive_avg_pool2d,
+        "max": torch.nn.functional.adaptive_max_pool2d,
+    }[mode]
+    few = maps[:, : shape[0], : shape[1]].copy()
+    expected = pool(torch.tensor(few).permute(0, 3, 1, 2), (2, 4)).permute(0, 2, 3, 1)
+    pooled = SpatialPool(mode, grid=(2, 4)).fit_transform(few)
+    np.testing.assert_allclose(pooled, expected.numpy(), atol=1e-12)
+
+
 @pytest.mark.parametrize("mode", ["average", "max", "sum"])
 def test_a_grid_of_equal_cells_equals_windows(maps, mode):
     by_grid = SpatialPool(mode, grid=(3, 4)).fit_transform(maps)

@@ -568,7 +568,7 @@ ERRORS = {
     "NaN weights": (
         lambda: interpret_network([(np.full((2, 2), np.nan), np.ones(2))]),
         ValueError,
-        "Weight 0",
+        "layer 1|readout: 4 of 4 weights are NaN",
     ),
     "no rows": (
         lambda: interpret_network(random_layers(4, 3, 2), max_rows=0),

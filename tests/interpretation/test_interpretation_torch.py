@@ -95,12 +95,29 @@ def test_a_module_is_read_in_evaluation_mode():
 
 
 @pytest.mark.parametrize("softmax", [nn.Softmax, nn.LogSoftmax])
-def test_a_softmax_of_maps_is_taken_over_channels(softmax):
+@pytest.mark.parametrize("dim", [1, 2, 3, -1, -2, -3, None])
+@pytest.mark.filterwarnings("ignore:Implicit dimension choice")
+def test_a_softmax_is_taken_over_its_axis(softmax, dim):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 2), softmax(1))
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 2), softmax(dim)
+    )
     X = torch.randn(10, 1, 9, 8)
     found = interpret_network(model).predict(X)
     np.testing.assert_allclose(found, module_outputs(model, X), atol=1e-5)
+    if dim in (1, -1, None):
+        model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3), softmax(dim))
+        X = torch.randn(10, 6)
+        found = interpret_network(model).predict(X)
+        np.testing.assert_allclose(found, module_outputs(model, X), atol=1e-5)
+
+
+@pytest.mark.parametrize("dim", [0, -2, 2, 4])
+def test_a_softmax_over_samples_is_refused(dim):
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3), nn.Softmax(dim))
+    report = interpret_network(model)
+    with pytest.raises(ValueError, match=rf"3 Softmax has dim={dim}, but is read"):
+        report.predict(torch.randn(10, 6))
 
 
 @each_network

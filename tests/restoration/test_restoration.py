@@ -23,7 +23,14 @@ from skscn._restoration.passes import (
 )
 from skscn._restoration.patch_mixture import fit_patch_mixture
 from skscn._restoration.patch_model import PatchModel
-from skscn._restoration.patches import dct_matrix, divide_into_tiles, sample_patches
+from skscn._restoration.patches import (
+    SMALL_TILE_SIZE,
+    dct_matrix,
+    divide_into_tiles,
+    near_pixels,
+    sample_patches,
+    select_tiles,
+)
 
 QUICK = {"n_classes": 8, "max_patches": 3000, "patch_size": 6}
 
@@ -60,6 +67,57 @@ def test_the_average_of_unchanged_patches_is_the_image(shape, stride, rng, monke
         weight_sum[tile.region] += sums
     assert weight_sum.min() >= 1
     np.testing.assert_allclose(weighted_sum / weight_sum, image, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("n_needed", [1, 5, 2000])
+def test_selected_tiles_have_all_patches_with_needed_pixels(
+    n_needed, stride, rng, monkeypatch
+):
+    monkeypatch.setattr("skscn._restoration.patches.TILE_ENTRIES", 20_000)
+    shape, kernel = (70, 90), (5, 4)
+    needed = np.zeros(shape, bool)
+    needed.flat[rng.choice(needed.size, n_needed, replace=False)] = True
+    tiles = divide_into_tiles(shape, kernel, stride)
+    selected = select_tiles(tiles, needed)
+
+    def corners(tiles):
+        return [
+            tuple(o + i * s for o, i, s in zip(tile.origin, index, stride, strict=True))
+            for tile in tiles
+            for index in np.ndindex(tile.grid_shape)
+        ]
+
+    every, found = corners(tiles), corners(selected)
+    assert len(found) == len(set(found))
+    assert set(found) <= set(every)
+    for y, x in set(every) - set(found):
+        assert not needed[y : y + kernel[0], x : x + kernel[1]].any()
+    if n_needed < 10:
+        assert len(found) <= 4 * SMALL_TILE_SIZE**2 * n_needed
+
+
+def test_patches_are_sampled_near_pixels(rng):
+    pixels = np.arange(60 * 50.0).reshape(60, 50, 1)
+    mask = np.zeros((60, 50), bool)
+    mask[0, 0] = mask[40, 30] = True
+    is_near = near_pixels(mask, 6)
+    patches = sample_patches(pixels, (5, 4), 1000, np.random.RandomState(0), is_near)
+    rows, columns = np.divmod(patches[:, 2, 2, 0].astype(int), 50)
+    expected = {(y, x) for y in range(2, 7) for x in range(2, 7)}
+    expected |= {(y, x) for y in range(34, 47) for x in range(24, 37)}
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
+    few = sample_patches(pixels, (5, 4), 20, np.random.RandomState(0), is_near)
+    assert len(few) == 20
+
+
+def test_a_few_missing_pixels_are_filled_in():
+    image = textured_image(200, 180)
+    missing = np.zeros(image.shape, bool)
+    missing[[0, 50, 55, 90, 199], [0, 40, 60, 30, 179]] = True
+    restored = inpaint_image(np.where(missing, np.nan, image), **QUICK)
+    np.testing.assert_array_equal(restored[~missing], image[~missing])
+    assert np.abs(restored - image)[missing].max() < 10
 
 
 def test_extracted_patches_are_the_windows_of_the_image(rng):

@@ -11,7 +11,7 @@ from skl2onnx.common.data_types import (
 
 from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
-from skscn._export.encoder_formulas import encode
+from skscn._export.encoder_formulas import encode, rank_codes
 from skscn._export.fitted_parameters import (
     encoder_parameters,
     linear_parameters,
@@ -80,7 +80,13 @@ def convert_coder(scope, operator, container):
     if coder.mean_.any():
         x = x - coder.mean_
     u = graph.node("MatMul", x, coder.components_.T)
-    codes = encode(graph, u, encoder_parameters(coder), broadcast=np.asarray)
+    encoder = encoder_parameters(coder)
+    codes = encode(graph, u, encoder, broadcast=np.asarray)
+    if encoder.n_nonzero is not None and encoder.n_nonzero < len(coder.components_):
+        ranks = rank_codes(graph, codes, encoder)
+        codes = graph.keep_largest(codes, ranks, encoder.n_nonzero)
+    if encoder.split_sign:
+        codes = graph.concatenate([graph.relu(codes), graph.relu(-codes)], axis=1)
     graph.output(codes, operator.outputs[0])
 
 

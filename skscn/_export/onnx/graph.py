@@ -32,7 +32,7 @@ class Graph:
     def node(self, operator, *inputs, **attributes):
         """Add a node of an ONNX operator."""
         name = self.scope.get_unique_variable_name(operator.lower())
-        self._add_node(operator, inputs, name, attributes)
+        self._add_node(operator, inputs, [name], attributes)
         return Tensor(self, name)
 
     def constant(self, value):
@@ -57,7 +57,7 @@ class Graph:
 
     def output(self, x, variable):
         """Give a tensor the name of an output of a step."""
-        self._add_node("Identity", [x], variable.full_name, {})
+        self._add_node("Identity", [x], [variable.full_name], {})
 
     def cast(self, x, dtype):
         """Convert a tensor to a float type."""
@@ -75,6 +75,23 @@ class Graph:
         """Join tensors along an axis."""
         return self.node("Concat", *tensors, axis=axis)
 
+    def keep_largest(self, x, ranks, n_kept):
+        """Set all but the entries of largest rank of every row to zero.
+
+        Of equal ranks the first are kept. NaN stays.
+        """
+        names = [
+            self.scope.get_unique_variable_name(name) for name in ("values", "indices")
+        ]
+        inputs = [ranks, np.array([n_kept], dtype=np.int64)]
+        self._add_node("TopK", inputs, names, {"axis": 1})
+        best = Tensor(self, names[1])
+        zeros, ones = (
+            self.node("Expand", np.array([value]), self.node("Shape", like))
+            for value, like in ((0.0, x), (1.0, best))
+        )
+        return x * self.node("ScatterElements", zeros, best, ones, axis=1)
+
     # Under the names of torch, for `encode`.
     abs = partialmethod(node, "Abs")
     exp = partialmethod(node, "Exp")
@@ -83,12 +100,12 @@ class Graph:
     sigmoid = partialmethod(node, "Sigmoid")
     where = partialmethod(node, "Where")
 
-    def _add_node(self, operator, inputs, output, attributes):
+    def _add_node(self, operator, inputs, outputs, attributes):
         names = [
             x.name if isinstance(x, Tensor) else self.constant(x).name for x in inputs
         ]
         name = self.scope.get_unique_operator_name(operator)
-        self.container.add_node(operator, names, [output], name=name, **attributes)
+        self.container.add_node(operator, names, outputs, name=name, **attributes)
 
 
 def _binary_operator(operator):

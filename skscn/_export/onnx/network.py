@@ -30,10 +30,10 @@ def image_layer(graph, x, layer):
     outputs: list = []
     for each in layers:
         outputs.append(image_layer(graph, x, each))
-        if layer.arrangement == "stack":
+        if not layer._is_parallel:
             x = outputs[-1]
-    if layer.arrangement == "stack":
-        indices = layer._output_layers()
+    if not layer._is_parallel:
+        indices = layer._output_indices
         if not indices:
             return x
     elif len({each.map_shape_[:-1] for each in layers}) == 1:

@@ -2,28 +2,28 @@
 
 import numpy as np
 
-from skscn._export.fitted_parameters import pooling_axes
+from skscn._export.fitted_parameters import pooling_parameters
 
 
 def pooling(graph, x, layer):
     """Return the pooled maps of maps (n, channels, height, width)."""
-    rows, columns, windows = pooling_axes(layer)
-    if layer.mode != "max":
-        x = graph.node("MatMul", x, columns.weights.T)
-        x = graph.node("MatMul", rows.weights, x)
-    elif windows is not None:
-        sizes, strides = windows
+    pool = pooling_parameters(layer)
+    if not pool.is_max:
+        x = graph.node("MatMul", x, pool.columns.weights.T)
+        x = graph.node("MatMul", pool.rows.weights, x)
+    elif pool.windows is not None:
+        sizes, strides = pool.windows
         x = graph.node("MaxPool", x, kernel_shape=list(sizes), strides=list(strides))
     else:
-        x = _max_over_windows(graph, x, columns, axis=3)
-        x = _max_over_windows(graph, x, rows, axis=2)
-    if layer.power == 1.0:
+        x = _max_over_windows(graph, x, pool.columns, axis=3)
+        x = _max_over_windows(graph, x, pool.rows, axis=2)
+    if pool.power == 1.0:
         return x
     magnitude = graph.abs(x)
-    if layer.power == 0.5:
+    if pool.power == 0.5:
         magnitude = graph.node("Sqrt", magnitude)
     else:
-        magnitude = graph.node("Pow", magnitude, layer.power)
+        magnitude = graph.node("Pow", magnitude, pool.power)
     return graph.node("Sign", x) * magnitude
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skscn._core.model_parameters import ModelParameters
 from skscn._core.procrustes import polar_factor
-from skscn._export.encoder_formulas import encode
+from skscn._export.encoder_formulas import encode, rank_codes
 from skscn._export.fitted_parameters import encoder_parameters
 from skscn._export.torch.preprocessing import Standardize
 from skscn._export.torch.weights import (
@@ -45,6 +45,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.prior, self.one_sided = encoder.prior, encoder.one_sided
         self.sigma = encoder.sigma
+        self.n_nonzero, self.split_sign = encoder.n_nonzero, encoder.split_sign
         self.bias = nn.Parameter(options.tensor(encoder.bias))
         gain = encoder.wiener_gain
         gain = None if gain is None else options.tensor(gain)
@@ -52,12 +53,23 @@ class Encoder(nn.Module):
 
     def forward(self, u):
         """Return the codes of projections (n, n_groups * n_components, ...)."""
-        return encode(torch, u, self, partial(per_channel, x=u))
+        codes = encode(torch, u, self, partial(per_channel, x=u))
+        if self.n_nonzero is not None and self.n_nonzero < codes.shape[1]:
+            ranks = rank_codes(torch, codes.detach(), self)
+            best_first = torch.argsort(ranks, dim=1, descending=True, stable=True)
+            best = best_first[:, : self.n_nonzero]
+            codes = codes * torch.zeros_like(codes).scatter(1, best, 1.0)
+        if self.split_sign:
+            codes = torch.cat([torch.relu(codes), torch.relu(-codes)], dim=1)
+        return codes
 
     def extra_repr(self):
         """Return the number of coefficients, the prior and the inference."""
         inference = "map" if self.sigma is None else "mean"
-        return f"{len(self.bias)}, prior={self.prior!r}, inference={inference!r}"
+        text = f"{len(self.bias)}, prior={self.prior!r}, inference={inference!r}"
+        if self.n_nonzero is not None:
+            text += f", n_nonzero={self.n_nonzero}"
+        return f"{text}, split_sign=True" if self.split_sign else text
 
 
 class SparseCoder(nn.Sequential):
@@ -83,6 +95,7 @@ def coder_module(name, coder, options):
     encoder, components = encoder_parameters(coder), coder.components_
     # With an exponential prior MAP coding is a linear layer and a ReLU.
     is_relu = encoder.prior == "exponential" and encoder.sigma is None
+    is_relu &= encoder.n_nonzero is None
     project = linear_module(
         options.tensor(components), options.tensor(encoder.bias) if is_relu else None
     )

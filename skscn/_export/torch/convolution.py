@@ -22,7 +22,7 @@ from skscn._export.torch.weights import (
 from skscn._images.layers.convolution import FittedConvolution
 
 
-def contrast_conv2d(x, weight, bias, stride, groups, contrast):
+def contrast_conv2d(x, weight, bias, stride, groups, contrast_eps):
     """Return the products of patches with filters, over their contrast, plus the bias.
 
     Parameters
@@ -32,40 +32,67 @@ def contrast_conv2d(x, weight, bias, stride, groups, contrast):
     bias : Tensor of shape (n_filters,)
     stride : tuple of int
     groups : int
-    contrast : tuple of float or None
-        (eps, center): products are divided by √(variance + eps) of their patch. The
-        variance is computed from x − center.
+    contrast_eps : float or None
+        Products are divided by √(variance + eps) of their patch, unless it is None.
     """
-    if contrast is None:
+    if contrast_eps is None:
         return functional.conv2d(x, weight, bias, stride, groups=groups)
-    eps, center = contrast
+    # Relative to the level of the image the numbers keep more digits.
+    level = x.unflatten(1, (groups, -1)).mean(dim=(2, 3, 4), keepdim=True)
+    x = (x.unflatten(1, (groups, -1)) - level).flatten(1, 2)
     products = functional.conv2d(x, weight, None, stride, groups=groups)
-    centered = (x - center).unflatten(1, (groups, -1))
-    mean, mean_square = (
-        functional.avg_pool2d(values.mean(dim=2), tuple(weight.shape[2:]), stride)
-        for values in (centered, centered * centered)
-    )
-    variance = torch.clamp(mean_square - mean * mean, min=0.0)
-    inverse_contrast = torch.rsqrt(variance + eps).unsqueeze(2)
-    products = products.unflatten(1, (groups, -1)) * inverse_contrast
-    products = products.flatten(1, 2)
+    products = products.unflatten(1, (groups, -1))
+    sums = _sums_of_filters(weight).reshape(groups, -1, 1, 1)
+    variance = patch_variances(x, weight.shape[2:], stride, groups)
+    inverse_contrast = torch.rsqrt(variance + contrast_eps).unsqueeze(2)
+    products = ((products + sums * level) * inverse_contrast).flatten(1, 2)
     return products + per_channel(bias, products)
+
+
+def _sums_of_filters(weight):
+    """Return the sums of filters, zero where they are rounding errors of the entries.
+
+    The derivatives are those of the sums.
+    """
+    sums = weight.sum(dim=(1, 2, 3))
+    rounding_errors = torch.finfo(weight.dtype).eps * weight.abs().sum(dim=(1, 2, 3))
+    is_zero = sums.abs() <= rounding_errors
+    return sums - torch.where(is_zero, sums, 0.0).detach()
+
+
+def patch_variances(x, kernel_size, stride, groups):
+    """Return the variance of every patch, of shape (n, groups, grid height and width).
+
+    It is computed one axis at a time by the law of total variance, as in
+    `skscn._images.layers.contrast`.
+    """
+    x = x.unflatten(1, (groups, -1))
+    mean = x.mean(dim=2, keepdim=True)
+    variance = (x - mean).square().mean(dim=2)
+    mean = mean.squeeze(2)
+    for dim in (3, 2):
+        windows = (dim, kernel_size[dim - 2], stride[dim - 2])
+        means = mean.unfold(*windows)
+        mean = means.mean(dim=-1)
+        variance_of_means = (means - mean.unsqueeze(-1)).square().mean(dim=-1)
+        variance = variance.unfold(*windows).mean(dim=-1) + variance_of_means
+    return variance
 
 
 class ContrastConv2d(nn.Conv2d):
     """A convolution whose products are divided by the contrast of their patch."""
 
-    contrast: tuple
+    contrast_eps: float
 
     def forward(self, x):
         """Return the products of every patch."""
         return contrast_conv2d(
-            x, self.weight, self.bias, self.stride, self.groups, self.contrast
+            x, self.weight, self.bias, self.stride, self.groups, self.contrast_eps
         )
 
     def extra_repr(self):
         """Return the options of Conv2d and the constant added to the variance."""
-        return f"{super().extra_repr()}, contrast={self.contrast[0]:.3g}"
+        return f"{super().extra_repr()}, contrast_eps={self.contrast_eps:.3g}"
 
 
 class WhitenedConv2d(nn.Module):
@@ -81,16 +108,19 @@ class WhitenedConv2d(nn.Module):
         W μ, which is subtracted from whitened patches.
     filter_shape : tuple of int
         (channels_per_group, height, width).
-    stride, contrast
+    stride, contrast_eps
         Those of `contrast_conv2d`.
     """
 
     whitening: Tensor
     whitened_mean: Tensor
 
-    def __init__(self, atoms, whitening, whitened_mean, filter_shape, stride, contrast):
+    def __init__(
+        self, atoms, whitening, whitened_mean, filter_shape, stride, contrast_eps
+    ):
         super().__init__()
-        self.filter_shape, self.stride, self.contrast = filter_shape, stride, contrast
+        self.filter_shape, self.stride = filter_shape, stride
+        self.contrast_eps = contrast_eps
         self.register_buffer("whitening", whitening)
         self.register_buffer("whitened_mean", whitened_mean)
         self.atoms = nn.Parameter(atoms)
@@ -102,7 +132,7 @@ class WhitenedConv2d(nn.Module):
         weight = (atoms @ self.whitening).reshape(-1, *self.filter_shape)
         bias = -(atoms @ self.whitened_mean[:, :, None]).flatten()
         return contrast_conv2d(
-            x, weight, bias, self.stride, len(self.whitening), self.contrast
+            x, weight, bias, self.stride, len(self.whitening), self.contrast_eps
         )
 
     def extra_repr(self):
@@ -129,13 +159,13 @@ class SplitSign(nn.Module):
 
 
 def convolution_module(name, layer, options):
-    """Return zero padding, products of patches with filters, and the encoder."""
+    """Return padding, products of patches with filters, and the encoder."""
     conv = convolution_parameters(layer)
     weight, bias = options.tensor(conv.weight), options.tensor(conv.bias)
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     (top, bottom), (left, right) = conv.padding
     if any((top, bottom, left, right)):
-        modules["pad"] = nn.ZeroPad2d((left, right, top, bottom))
+        modules["pad"] = nn.ReplicationPad2d((left, right, top, bottom))
     if options.orthonormal:
         atoms, whitening, whitened_mean = map(
             options.tensor, _atoms_and_whitening(layer)
@@ -144,7 +174,12 @@ def convolution_module(name, layer, options):
         check_orthonormal(name, weight.flatten(1).numpy(), filters.numpy())
         filter_shape = tuple(weight.shape[1:])
         modules["project"] = WhitenedConv2d(
-            atoms, whitening, whitened_mean, filter_shape, conv.stride, conv.contrast
+            atoms,
+            whitening,
+            whitened_mean,
+            filter_shape,
+            conv.stride,
+            conv.contrast_eps,
         )
     else:
         modules["project"] = _conv2d(weight, bias, conv)
@@ -174,14 +209,14 @@ def _whitened_atoms(layer):
 
 def _conv2d(weight, bias, conv):
     """Return a Conv2d of given weights, without drawing random ones."""
-    Conv2d = nn.Conv2d if conv.contrast is None else ContrastConv2d
+    Conv2d = nn.Conv2d if conv.contrast_eps is None else ContrastConv2d
     n_channels = conv.n_groups * weight.shape[1]
     kernel_size = tuple(weight.shape[2:])
     options = {"groups": conv.n_groups, "device": "meta"}
     module = Conv2d(n_channels, len(weight), kernel_size, conv.stride, **options)
     module.weight, module.bias = nn.Parameter(weight), nn.Parameter(bias)
-    if conv.contrast is not None:
-        module.contrast = conv.contrast
+    if conv.contrast_eps is not None:
+        module.contrast_eps = conv.contrast_eps
     return module
 
 
@@ -203,8 +238,8 @@ def _restore_filters(layer, project, alpha, orthonormal):
     """Write free filters, or those of the nearest orthonormal atoms."""
     conv = convolution_parameters(layer)
     weight, bias = trained_array(project.weight), trained_array(project.bias)
-    is_unchanged = np.array_equal(weight, conv.weight.astype(weight.dtype))
-    is_unchanged &= np.array_equal(bias, conv.bias.astype(bias.dtype))
+    is_unchanged = trained_array(project.weight, conv.weight) is conv.weight
+    is_unchanged &= trained_array(project.bias, conv.bias) is conv.bias
     if is_unchanged and alpha is layer.alpha_:
         return
     filters = weight.reshape(conv.n_groups, -1, *weight.shape[1:])

@@ -1,13 +1,14 @@
 """The functions `to_torch` and `from_torch`, which import torch when called."""
 
-import warnings
 from copy import deepcopy
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skscn._core.caller_warnings import warn_caller
 from skscn._data.sklearn_compat import import_optional
+from skscn._export.fitted_parameters import last_step
 
 OUTPUTS = ("logits", "probabilities", "features")
 
@@ -61,8 +62,9 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
         If a step has no torch module.
     ValueError
         If `output` has another value, or is "probabilities" for a model without them;
-        if `dtype` is no floating-point dtype of torch; if `orthonormal=True` and the
-        atoms are not orthonormal after earlier training.
+        if `dtype` is no floating-point dtype of torch; if `orthonormal=True` and
+        `dtype` is a half precision, or the atoms are not orthonormal after earlier
+        training.
     NotFittedError
         If the model is not fitted.
 
@@ -88,6 +90,11 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     if output not in OUTPUTS:
         raise ValueError(f"output={output!r} must be one of {OUTPUTS}.")
     dtype = _float_dtype(torch, dtype)
+    if orthonormal and dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"orthonormal=True needs dtype='float32' or 'float64', not {dtype}: torch "
+            "keeps matrices orthonormal in these only."
+        )
     check_is_fitted(model)
     model = getattr(model, "best_estimator_", model)  # of a search
 
@@ -99,10 +106,10 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     steps = [(type(model).__name__.lower(), model)]
     if isinstance(model, Pipeline):
         steps = model.steps
-    last, activation = steps[-1][1], None
+    last, activation = last_step(model), None
     is_predictor = isinstance(last, PREDICTORS)
     if output == "features" and is_predictor:
-        steps = steps[:-1]
+        steps = _without_last_step(steps)
     if output == "probabilities":
         activation = output_activation(last) if is_predictor else None
         if activation is None:
@@ -152,9 +159,11 @@ def from_torch(network, *, classes=None, orthonormal=False):
     TypeError
         If `network` has another type or other layers.
     ValueError
-        If a prior of signed codes is negative or weights are NaN; if layers were added
-        to the network, removed from it or replaced by others; if the numbers of outputs
-        and classes differ, or there are duplicate classes.
+        If a prior of signed codes is negative; if weights are not finite, or have no
+        values since they are on the meta device or belong to a lazy module; if a
+        perceptron has hooks, or a module with a forward of its own; if layers were
+        added to the network, removed from it or replaced by others; if the numbers
+        of outputs and classes differ, or there are duplicate classes.
 
     Warns
     -----
@@ -197,15 +206,23 @@ def from_torch(network, *, classes=None, orthonormal=False):
     errors = restore_steps(type(model).__name__, model, module, orthonormal)
     for name, error in errors:
         if error > MAX_ORTHONORMALITY_ERROR:
-            warnings.warn(
+            warn_caller(
                 f"The atoms of step {name!r} are no longer orthonormal: D Dᵀ differs "
                 f"from the identity by {error:.2g}. transform returns what the network "
                 "returns, but inverse_transform and the likelihood are exact for "
                 "orthonormal atoms only. Train with to_torch(orthonormal=True), or "
                 "take the nearest orthonormal atoms by from_torch(orthonormal=True).",
-                stacklevel=2,
             )
     return model
+
+
+def _without_last_step(steps):
+    """Return the steps before the last one, which may be in an inner Pipeline."""
+    *before, (name, last) = steps
+    if not isinstance(last, Pipeline):
+        return before
+    inner = _without_last_step(last.steps)
+    return [*before, (name, Pipeline(inner))] if inner else before
 
 
 def _float_dtype(torch, dtype):

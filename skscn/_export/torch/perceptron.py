@@ -3,14 +3,17 @@
 from collections import OrderedDict
 
 import numpy as np
+import torch
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from torch import nn
 
+from skscn._export.torch.network import TorchNetwork
 from skscn._export.torch.weights import (
-    check_no_nan_weights,
+    check_weights,
     linear_module,
     trained_array,
 )
+from skscn._interpretation.torch_modules import check_plain_module
 
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.Sigmoid: "logistic"}
 MODULES = {name: module for module, name in ACTIVATIONS.items()}
@@ -18,8 +21,16 @@ WITHOUT_EFFECT = (nn.Identity, nn.Flatten, nn.Dropout)
 PROBABILITIES = (nn.Softmax, nn.LogSoftmax)
 
 
+class Exponential(nn.Module):
+    """exp(x), the mean of a Poisson distribution."""
+
+    def forward(self, x):
+        """Return the exponential."""
+        return torch.exp(x)
+
+
 def perceptron_module(name, perceptron, options):
-    """Return the module of a fitted perceptron, up to its scores."""
+    """Return the module of a fitted perceptron, up to its scores or its values."""
     if perceptron.out_activation_ == "logistic" and perceptron.n_outputs_ > 1:
         raise TypeError(
             f"Step {name!r} predicts several labels of a sample, which has no torch "
@@ -34,6 +45,8 @@ def perceptron_module(name, perceptron, options):
         if i < last:
             activation = MODULES.get(perceptron.activation, nn.Identity)
             modules[f"activation{i}"] = activation()
+    if perceptron.out_activation_ == "exp":
+        modules["mean"] = Exponential()
     if perceptron.n_outputs_ == 1:
         modules["flatten"] = nn.Flatten(0)
     return nn.Sequential(modules)
@@ -68,6 +81,8 @@ def sequential_to_perceptron(module, classes):
     """
     if not isinstance(module, nn.Sequential):
         raise _not_a_perceptron(f"{type(module).__name__} is neither")
+    if not isinstance(module, TorchNetwork):  # whose forward converts inputs only
+        check_plain_module("", module)
     linears, activation = _layers(module, classes is not None)
     coefs = [trained_array(linear.weight.T) for linear in linears]
     intercepts = [
@@ -87,16 +102,21 @@ def sequential_to_perceptron(module, classes):
 def _layers(module, is_classifier):
     """Return the linear layers and the name of the activation between them."""
     # Not named_children, which leaves out a module that is used a second time.
+    layers = list(module._modules.items())
+    if _flattens_single_output(layers):
+        layers.pop()
     layers = [
         (name, layer)
-        for name, layer in module._modules.items()
+        for name, layer in layers
         if not isinstance(layer, WITHOUT_EFFECT)
+        or getattr(layer, "start_dim", 1) != 1  # of a Flatten that joins samples
     ]
     if is_classifier and _ends_in_probabilities(layers):
         layers.pop()  # MLPClassifier computes probabilities itself
     for i, (name, layer) in enumerate(layers):
+        check_plain_module(name, layer)
         if i % 2 == 0 and isinstance(layer, nn.Linear):
-            check_no_nan_weights(name, layer)
+            check_weights(name, layer)
         elif i % 2 == 0 or type(layer) not in ACTIVATIONS:
             raise _not_a_perceptron(f"its part {name!r} is {layer}")
     activations = {ACTIVATIONS[type(layer)] for _, layer in layers[1::2]}
@@ -106,6 +126,14 @@ def _layers(module, is_classifier):
         )
     linears = [layer for _, layer in layers[::2]]
     return linears, activations.pop() if activations else "identity"
+
+
+def _flattens_single_output(layers):
+    """Return whether the last layer returns a single output as scikit-learn does."""
+    if len(layers) < 2:
+        return False
+    is_single = getattr(layers[-2][1], "out_features", None) == 1
+    return is_single and isinstance(layers[-1][1], nn.Flatten)
 
 
 def _ends_in_probabilities(layers):

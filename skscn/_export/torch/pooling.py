@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skscn._export.fitted_parameters import pooling_axes
+from skscn._export.fitted_parameters import pooling_parameters
 
 
 class SeparablePool2d(nn.Module):
@@ -71,25 +71,25 @@ class SignedPower(nn.Module):
 
 def pooling_module(name, layer, options):
     """Return the module of a SpatialPool."""
-    rows, columns, windows = pooling_axes(layer)
-    is_max = layer.mode == "max"
+    pool = pooling_parameters(layer)
     reduce: nn.Module
-    if windows is None:
+    if pool.windows is None:
         arrays = (
             torch.tensor(_window_indices(axis))
-            if is_max
+            if pool.is_max
             else options.tensor(axis.weights)
-            for axis in (rows, columns)
+            for axis in (pool.rows, pool.columns)
         )
-        reduce = SeparablePool2d(is_max, *arrays)
-    elif is_max:
-        reduce = nn.MaxPool2d(*windows)
+        reduce = SeparablePool2d(pool.is_max, *arrays)
+    elif pool.is_max:
+        reduce = nn.MaxPool2d(*pool.windows)
     else:
-        divisor = 1 if layer.mode == "sum" else None
-        reduce = nn.AvgPool2d(windows[0], windows[1], divisor_override=divisor)
-    if layer.power == 1.0:
+        sizes, strides = pool.windows
+        divisor = 1 if pool.is_sum else None
+        reduce = nn.AvgPool2d(sizes, strides, divisor_override=divisor)
+    if pool.power == 1.0:
         return reduce
-    power = SignedPower(layer.power)
+    power = SignedPower(pool.power)
     return nn.Sequential(OrderedDict(reduce=reduce, power=power))
 
 

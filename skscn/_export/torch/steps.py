@@ -27,7 +27,7 @@ from skscn._export.torch.preprocessing import (
     pca_module,
     scaler_module,
 )
-from skscn._export.torch.weights import check_no_nan_weights
+from skscn._export.torch.weights import check_weights
 from skscn._images.classification import FlooredScaler, StreamingRidgeClassifier
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
@@ -112,7 +112,7 @@ def restore_steps(name, step, module, orthonormal):
         layers = module.values() if isinstance(module, Parallel) else module
         inner = zip(step.layers_, layers, strict=True)
     else:
-        check_no_nan_weights(name, module)
+        check_weights(name, module)
         restore = RESTORE_FUNCTIONS.get(type(step))
         error = restore and restore(name, step, module, orthonormal)
         if error is not None:
@@ -151,11 +151,10 @@ def _map_module(name, layer, options):
     if isinstance(layer, SpatialPool):
         return pooling_module(name, layer, options)
     layers = step_modules(layer.layers_, options, _map_module)
-    if layer.arrangement == "parallel":
+    if layer._is_parallel:
         return Parallel(layers)
-    output_indices = layer._output_layers()
-    if output_indices:
-        return MultiOutputSequential(layers, output_indices)
+    if layer._output_indices:
+        return MultiOutputSequential(layers, layer._output_indices)
     return nn.Sequential(layers)
 
 

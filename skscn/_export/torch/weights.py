@@ -29,7 +29,8 @@ class ExportOptions:
 
     def tensor(self, array):
         """Return a copy of an array as a tensor."""
-        return torch.tensor(np.asarray(array), dtype=self.dtype)
+        # Optimizers that take all weights as one vector need contiguous ones.
+        return torch.tensor(np.asarray(array), dtype=self.dtype).contiguous()
 
 
 def linear_module(weight, bias=None):
@@ -60,21 +61,33 @@ def trained_array(tensor, former=None):
     former : ndarray, default=None
         The exported array. The result has its dtype.
     """
-    array = tensor.detach().cpu().numpy()
-    if former is None:
-        return array.copy()
-    if np.array_equal(array, former.astype(array.dtype)):
-        return former
-    return array.astype(former.dtype)
+    tensor = tensor.detach().cpu()
+    if former is not None:
+        exported = torch.tensor(former, dtype=tensor.dtype)
+        if torch.equal(tensor, exported):
+            return former
+    if torch.finfo(tensor.dtype).bits < 32:  # NumPy does not have all of these types
+        tensor = tensor.float()
+    array = tensor.numpy()
+    return array.astype(array.dtype if former is None else former.dtype)
 
 
-def check_no_nan_weights(name, module):
-    """Raise an error if a weight is NaN."""
-    if any(torch.isnan(weights).any() for weights in module.parameters()):
-        raise ValueError(
-            f"Step {name!r} has NaN weights: training diverged. Use a lower learning "
-            "rate."
-        )
+def check_weights(name, module):
+    """Raise an error if weights have no values, or are not finite."""
+    for key, weights in module.named_parameters():
+        if weights.is_meta:
+            raise ValueError(
+                f"The {key} of step {name!r} has no values: it is on the meta device. "
+                "Load it to another device."
+            )
+        if weights.is_complex():
+            raise ValueError(f"The {key} of step {name!r} is complex.")
+        n_wrong = int((~torch.isfinite(weights)).sum())
+        if n_wrong:
+            raise ValueError(
+                f"{n_wrong} of {weights.numel()} numbers in the {key} of step {name!r} "
+                "are NaN or infinite: training diverged. Use a lower learning rate."
+            )
 
 
 def keep_orthonormal(module, name):

@@ -8,7 +8,8 @@ import numpy as np
 from skscn._core.priors import ONE_SIDED
 from skscn._core.workspace import Workspace
 from skscn._images.layers.base import Layer
-from skscn._images.layers.correlation import Correlation, InverseContrast
+from skscn._images.layers.contrast import InverseContrast
+from skscn._images.layers.correlation import Correlation
 from skscn._images.layers.patches import (
     PatchGrid,
     extract_patches,
@@ -35,8 +36,6 @@ class ConvolutionSettings:
     eps : float
         Added to the variance of a patch in its contrast. With 0 patches are not divided
         by their contrasts.
-    pixel_mean : float
-        Mean of the pixels that were learned from.
     """
 
     grid: PatchGrid
@@ -44,7 +43,6 @@ class ConvolutionSettings:
     split_sign: bool
     center: bool
     eps: float
-    pixel_mean: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +148,7 @@ class Convolution(Layer):
         self.correlations = [Correlation(group, group_grid) for group in filters]
         self.inverse_contrast = None
         if settings.eps:
-            self.inverse_contrast = InverseContrast(
-                group_grid, settings.eps, settings.pixel_mean
-            )
+            self.inverse_contrast = InverseContrast(group_grid, settings.eps)
         # Tiled to rows of the grid, because short broadcast rows are slow in NumPy.
         grid_width = grid.grid_shape[1]
         self.biases = [
@@ -182,7 +178,7 @@ class Convolution(Layer):
         codes : ndarray of shape (n_images, *grid_shape, n_filters)
             In the memory of the workspace, which the next codes overwrite.
         """
-        images = pad_images(images, self.grid, self.dtype, workspace)
+        images = pad_images(images, self.grid, self.dtype, workspace, edge=True)
         groups = images[None]
         if self.n_groups > 1:
             groups = workspace.array("channels", np.roll(images.shape, 1), self.dtype)
@@ -194,7 +190,7 @@ class Convolution(Layer):
         ):
             products = correlation(group, workspace)
             if self.inverse_contrast is not None:
-                products *= self.inverse_contrast(group)[..., None]
+                products *= self.inverse_contrast(group, workspace)[..., None]
             rows = products.reshape(-1, products.shape[2] * self.n_filters)
             if bias is not None:
                 rows += bias
@@ -219,7 +215,13 @@ class Convolution(Layer):
         signs = maps.reshape(n_patches, self.n_groups, -1, self.n_filters)
         codes = signs[:, :, 0] - (signs[:, :, 1] if self.settings.split_sign else 0)
         if images is not None:
-            images = pad_images(images, self.grid, self.dtype, Workspace())
+            # Patches without their means are averaged without loss of digits in bright
+            # images, too, if the level of the image is added after that.
+            level = images.mean(axis=(1, 2, 3), keepdims=True, dtype=self.dtype)
+            level *= self.settings.center
+            images = pad_images(
+                images - level, self.grid, self.dtype, Workspace(), edge=True
+            )
             patches = extract_patches(images, self.grid)
         groups = []
         for i, (atoms, mean) in enumerate(zip(self.atoms, self.mean, strict=True)):
@@ -235,4 +237,5 @@ class Convolution(Layer):
             groups.append(
                 rows.reshape(n_images, *self.grid.grid_shape, *atoms.shape[1:])
             )
-        return reconstruct_from_patches(np.concatenate(groups, axis=-1), self.grid)
+        out = reconstruct_from_patches(np.concatenate(groups, axis=-1), self.grid)
+        return out if images is None else out + level

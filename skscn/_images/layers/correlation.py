@@ -1,4 +1,4 @@
-"""Products of all patches with filters, and contrasts, without storing patches."""
+"""Products of all patches with filters, without storing patches."""
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -16,6 +16,10 @@ class Correlation:
     the filters at each of their positions in the segment. This adds multiplications by
     zero, and copies several times fewer values than patches one by one.
 
+    Where the sum of every filter is zero, the pixel in the middle of a segment is
+    subtracted from all its pixels. The products are the same, but the rounding errors
+    are those of the differences between pixels, not those of bright pixels.
+
     Parameters
     ----------
     filters : ndarray of shape (n_filters, *patch_shape)
@@ -25,6 +29,7 @@ class Correlation:
     def __init__(self, filters, grid):
         self.grid = grid
         self.n_filters = len(filters)
+        self.have_zero_sums = have_zero_sums(filters)
         height, width = grid.kernel
         step, channels = grid.stride[1], grid.image_shape[2]
         n_patches = self.segment_patches = _choose_segment_patches(grid, len(filters))
@@ -83,11 +88,22 @@ class Correlation:
         )
         n_rows, dtype = n_images * grid_height * n_segments, self.banded_filters.dtype
         copied = workspace.array("segments", (n_rows, len(self.banded_filters)), dtype)
-        np.copyto(copied.reshape(segments.shape), segments)
+        if self.have_zero_sums:
+            middle = segments[..., height // 2, None, width // 2, None]
+            np.subtract(segments, middle, out=copied.reshape(segments.shape))
+        else:
+            np.copyto(copied.reshape(segments.shape), segments)
         shape = (n_rows, self.banded_filters.shape[1])
         products = workspace.array("segment products", shape, dtype)
         np.matmul(copied, self.banded_filters, out=products)
         return products.reshape(n_images, grid_height, -1, self.n_filters)
+
+
+def have_zero_sums(filters):
+    """Return whether the sum of every filter is zero, up to the rounding of entries."""
+    rows = filters.reshape(len(filters), -1).astype(np.float64)
+    rounding_errors = np.finfo(filters.dtype).eps * np.abs(rows).sum(axis=1)
+    return bool(np.all(np.abs(rows.sum(axis=1)) <= rounding_errors))
 
 
 def _choose_segment_patches(grid, n_filters):
@@ -105,58 +121,3 @@ def _choose_segment_patches(grid, n_filters):
         if cost < min_cost * 0.98:
             best, min_cost = n_patches, cost
     return best
-
-
-class InverseContrast:
-    """1 / √(variance + eps) of all patches, from sums over boxes.
-
-    Parameters
-    ----------
-    grid : PatchGrid
-    eps : float
-        Added to the variance.
-    pixel_mean : float
-        A value near the mean of the pixels. It is subtracted before pixels are squared,
-        so that the difference of mean squares and squared means keeps its digits.
-    """
-
-    def __init__(self, grid, eps, pixel_mean):
-        self.eps, self.pixel_mean = eps, pixel_mean
-        self.patch_size = int(np.prod(grid.patch_shape))
-        self.box_sums = [
-            _box_sum_matrix(size, kernel, stride, n_positions)
-            for size, kernel, stride, n_positions in zip(
-                grid.padded_shape[:2],
-                grid.kernel,
-                grid.stride,
-                grid.grid_shape,
-                strict=True,
-            )
-        ]
-
-    def __call__(self, images):
-        """Return an array of shape (n_images, *grid_shape) for padded images."""
-        centered = images - images.dtype.type(self.pixel_mean)
-        rows, columns = (
-            matrix.astype(images.dtype, copy=False) for matrix in self.box_sums
-        )
-        mean, variance = (
-            np.matmul(rows, plane @ columns.T) / images.dtype.type(self.patch_size)
-            for plane in (
-                centered.sum(axis=3),
-                np.einsum("ijkl,ijkl->ijk", centered, centered),
-            )
-        )
-        variance -= mean * mean
-        np.maximum(variance, 0, out=variance)
-        variance += images.dtype.type(self.eps)
-        np.sqrt(variance, out=variance)
-        return np.reciprocal(variance, out=variance)
-
-
-def _box_sum_matrix(size, kernel, stride, n_positions):
-    """Return the matrix of shape (n_positions, size) that sums over every kernel."""
-    matrix = np.zeros((n_positions, size))
-    for i in range(n_positions):
-        matrix[i, i * stride : i * stride + kernel] = 1.0
-    return matrix

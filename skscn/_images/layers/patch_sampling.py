@@ -39,7 +39,8 @@ def sample_patches(load_images, n_images, grid, n_patches, dtype, random_state):
     batch_size = max(1, BATCH_VALUES // int(np.prod(grid.padded_shape)))
     for start in range(0, len(indices), batch_size):
         batch = slice(start, start + batch_size)
-        images = pad_images(load_images(indices[batch]), grid, dtype, workspace)
+        images = load_images(indices[batch])
+        images = pad_images(images, grid, dtype, workspace, edge=True)
         image_indices = np.arange(len(images))[:, None]
         rows, columns = np.unravel_index(positions[batch], grid.grid_shape)
         patches[batch] = extract_patches(images, grid)[image_indices, rows, columns]

@@ -23,7 +23,7 @@ class PatchGrid:
     stride : tuple of int, default=(1, 1)
         Steps between neighboring patches, down and to the right.
     padding : tuple of tuple of int, default=((0, 0), (0, 0))
-        Number of zeros added ((above, below), (left, right)).
+        Number of pixels added ((above, below), (left, right)).
     """
 
     image_shape: tuple
@@ -60,22 +60,33 @@ class PatchGrid:
 
 
 def same_padding(size, kernel, stride):
-    """Return the zeros before and after that give one patch for every `stride`."""
+    """Return the pixels before and after that give one patch for every `stride`."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
-def pad_images(images, grid, dtype, workspace, name="padded"):
-    """Return images surrounded by zeros, in `dtype`, in the memory of the workspace."""
+def pad_images(images, grid, dtype, workspace, *, edge, name="padded"):
+    """Return images with a frame, in `dtype`, in the memory of the workspace.
+
+    With `edge` every pixel of the frame is the nearest pixel of the image; otherwise it
+    is zero.
+    """
     (above, _), (left, _) = grid.padding
     height, width, _ = grid.image_shape
     shape = (len(images), *grid.padded_shape)
     if shape == images.shape and images.dtype == dtype and images.flags.c_contiguous:
         return images
     out = workspace.array(name, shape, dtype)
-    if shape[1:] != images.shape[1:]:
+    bottom, end = above + height, left + width
+    if not edge and shape[1:] != images.shape[1:]:
         out[...] = 0  # the memory may hold a block with another number of images
-    out[:, above : above + height, left : left + width] = images
+    out[:, above:bottom, left:end] = images
+    if edge:
+        rows = out[:, above:bottom]
+        rows[:, :, :left] = rows[:, :, left, None]
+        rows[:, :, end:] = rows[:, :, end - 1, None]
+        out[:, :above] = out[:, above, None]
+        out[:, bottom:] = out[:, bottom - 1, None]
     return out
 
 

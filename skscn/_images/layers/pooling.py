@@ -71,8 +71,9 @@ class WindowPooling1D:
         reduce = np.maximum if self.is_max else np.add
         starts, ends = np.transpose(self.windows)
         sizes, steps = ends - starts, np.diff(starts)
-        if np.ptp(sizes) == 0 and (len(steps) == 0 or np.ptp(steps) == 0):
-            step = int(steps[0]) if len(steps) else 1
+        step = int(steps[0]) if len(steps) else 1
+        # With more cells than values some windows are equal, and the step is 0.
+        if step > 0 and np.ptp(sizes) == 0 and np.all(steps == step):
             first, last = int(starts[0]), int(starts[-1]) + 1
             parts = (values[:, first + i : last + i : step] for i in range(sizes[0]))
             out = next(parts).copy()
