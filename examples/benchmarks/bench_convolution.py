@@ -71,14 +71,15 @@ def make_torch_function(network, X):
     weight = torch.from_numpy(conv.filters_.transpose(0, 3, 1, 2).copy())
     bias = torch.from_numpy(conv.bias_)
     X = torch.from_numpy(X.transpose(0, 3, 1, 2).copy())
-    functional = torch.nn.functional
+    functional, margin = torch.nn.functional, weight.shape[-1] // 2
 
     def run(n_threads):
         torch.set_num_threads(n_threads)
         parts = []
         with torch.inference_mode():
             for batch in X.split(BATCH_SIZE):
-                maps = functional.conv2d(batch, weight, bias, padding="same")
+                padded = functional.pad(batch, 4 * (margin,), mode="replicate")
+                maps = functional.conv2d(padded, weight, bias)
                 parts.append(functional.avg_pool2d(maps.relu_(), 2))
         return torch.cat(parts).numpy().transpose(0, 2, 3, 1)
 
