@@ -277,7 +277,8 @@ class Exponential(_RatePrior):
     one_sided: bool = True
 
     def map_code(self, projections, threshold, scratch=None):
-        projections -= threshold
+        if np.ndim(threshold) > 0 or threshold != 0:
+            projections -= threshold
         return positive_part(projections, out=projections)
 
     def map_code_array_api(self, xp, projections, threshold):

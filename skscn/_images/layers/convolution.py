@@ -149,14 +149,15 @@ class Convolution(Layer):
         self.inverse_contrast = None
         if settings.eps:
             self.inverse_contrast = InverseContrast(group_grid, settings.eps)
+        # The threshold of a ReLU is a part of its bias.
+        is_relu = settings.prior == "exponential"
+        bias = fitted.bias if is_relu else fitted.bias + fitted.threshold
+        threshold = np.zeros(self.n_filters) if is_relu else fitted.threshold
         # Tiled to rows of the grid, because short broadcast rows are slow in NumPy.
-        grid_width = grid.grid_shape[1]
-        self.biases = [
-            np.tile(bias, grid_width) if bias.any() else None
-            for bias in fitted.projection_bias.astype(dtype, copy=False)
-        ]
+        tiles = 1, 1, grid.grid_shape[1]
+        self.biases = np.tile(bias.astype(dtype, copy=False), tiles)
+        threshold = np.tile(threshold.astype(dtype, copy=False), tiles[2])
         # A number is a faster threshold than an array.
-        threshold = np.tile(fitted.threshold.astype(dtype), grid_width)
         self.threshold = float(threshold[0]) if np.ptp(threshold) == 0 else threshold
         self.in_shape, self.out_shape = grid.image_shape, fitted.map_shape
         self.values_per_image = self.correlations[0].values_per_image + int(
@@ -185,28 +186,24 @@ class Convolution(Layer):
             np.copyto(groups, np.moveaxis(images, -1, 0))
             groups = groups[..., None]
         start = 0
-        for group, correlation, bias in zip(
+        for group, correlation, biases in zip(
             groups, self.correlations, self.biases, strict=True
         ):
             products = correlation(group, workspace)
             if self.inverse_contrast is not None:
                 products *= self.inverse_contrast(group, workspace)[..., None]
             rows = products.reshape(-1, products.shape[2] * self.n_filters)
-            if bias is not None:
-                rows += bias
+            codes = rows
             if self.settings.split_sign:
                 codes = workspace.array("codes", rows.shape, self.dtype)
-                np.copyto(codes, rows)
+            for add_sign, bias in zip((np.add, np.subtract), biases, strict=False):
+                add_sign(bias, rows, out=codes)
                 self.prior.map_code(codes, self.threshold)
                 yield (
                     slice(start, start + self.n_filters),
                     codes.reshape(products.shape),
                 )
                 start += self.n_filters
-                np.negative(rows, out=rows)
-            self.prior.map_code(rows, self.threshold)
-            yield slice(start, start + self.n_filters), products
-            start += self.n_filters
 
     def reconstruct(self, maps, images=None):
         """Return images whose patches are reconstructed from their codes."""
