@@ -22,6 +22,7 @@ from skscn._restoration.validation import (
     check_sigma,
     round_to_dtype,
     scale_to_unit,
+    warn_large_sigma,
     warn_small_sigma,
 )
 
@@ -177,7 +178,7 @@ def denoise_image(
         sigma = estimate_image_noise(pixels, rng)
         _warn_no_noise((sigma <= resolution) & (ranges > 0))
     else:
-        _warn_large_sigma(sigma, ranges, unit)
+        warn_large_sigma(sigma, ranges, unit)
     has_noise = sigma > resolution
     if not has_noise.any():
         return np.array(image)
@@ -204,13 +205,4 @@ def _warn_no_noise(is_clean):
         warn_caller(
             f"No noise was found in channel {channel}, which is returned unchanged: "
             "too many of its patches are constant. If it has noise, give sigma.",
-        )
-
-
-def _warn_large_sigma(sigma, ranges, unit):
-    for channel in np.flatnonzero((sigma > ranges) & (ranges > 0)):
-        warn_caller(
-            f"sigma={sigma[channel] * unit:g} is larger than the range "
-            f"{ranges[channel] * unit:g} of channel {channel}, of which little more "
-            "than the mean will remain. Give sigma in the units of the image.",
         )

@@ -20,6 +20,7 @@ from skscn._restoration.validation import (
     check_sigma,
     round_to_dtype,
     scale_to_unit,
+    warn_large_sigma,
     warn_small_sigma,
 )
 
@@ -109,7 +110,8 @@ def inpaint_image(
     Warns
     -----
     UserWarning
-        If `sigma` is positive, but smaller than the rounding errors of integers.
+        If `sigma` is larger than the range of a channel, or positive and smaller than
+        the rounding errors of integers: it has other units than the image.
 
     See Also
     --------
@@ -164,6 +166,7 @@ def inpaint_image(
     rng = check_random_state(random_state)
     pixels, sigma, unit = scale_to_unit(pixels, sigma, ~missing)
     filled, std = fill_with_local_means(pixels, missing)
+    warn_large_sigma(sigma, np.ptp(filled, axis=(0, 1)), unit)
     min_level = max(MIN_NOISE_LEVEL, float(np.mean(sigma / std)))
     levels = np.geomspace(max(MAX_NOISE_LEVEL, min_level), min_level, n_passes)
     transform = ChannelTransform.fit(filled, std * levels[0], rng)

@@ -157,6 +157,16 @@ def warn_small_sigma(sigma, dtype):
         )
 
 
+def warn_large_sigma(sigma, ranges, unit):
+    """Warn where the noise is larger than the range of the pixels of a channel."""
+    for channel in np.flatnonzero((sigma > ranges) & (ranges > 0)):
+        warn_caller(
+            f"sigma={sigma[channel] * unit:g} is larger than the range "
+            f"{ranges[channel] * unit:g} of channel {channel}, of which little more "
+            "than the mean will remain. Give sigma in the units of the image.",
+        )
+
+
 def check_patch_size(patch_size, image_shape, *, is_learned=False):
     """Return the distinct kernels of one or several sizes, in an image.
 

@@ -512,3 +512,11 @@ def test_small_integers_are_computed_in_single_precision(rng):
         pixels = rng.integers(0, 99, size=(9, 9, 1)).astype(dtype)
         transform = ChannelTransform.fit(pixels, np.ones(1), np.random.RandomState(0))
         assert transform.dtype == np.dtype(expected)
+
+
+def test_inpainting_warns_of_a_sigma_in_other_units(rng):
+    image = rng.integers(0, 255, (24, 24)).astype(np.uint8)
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[5, 5] = True
+    with pytest.warns(UserWarning, match="sigma=300 is larger than the range"):
+        inpaint_image(image, mask, sigma=300, n_passes=1)
