@@ -4,6 +4,6 @@ In come rows of features, from arrays to clusters; out come sparse codes,
 reconstructions, log-likelihoods and imputed rows. Open `base.py` first: `fit`,
 `partial_fit` and `transform` of both coders are there, and read like a table of
 contents. `likelihood.py` is a fitted coder as a probability distribution,
-`orthogonal.py` and `non_negative.py` are the public classes, `imputer.py` uses a coder
-to impute missing values.
+`orthogonal.py` and `non_negative.py` are the public classes, `checks.py` checks what a
+coder learns from, and `imputer.py` uses a coder to impute missing values.
 """

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skscn._coders.checks import check_moments, warn_after_fit, weighted_rows
 from skscn._coders.likelihood import LikelihoodMixin
 from skscn._core.fitting import learn_dictionary, start_dictionary
 from skscn._core.missing_values import (
@@ -31,8 +32,6 @@ from skscn._data.device_arrays import DeviceRows, check_not_on_device
 from skscn._data.inputs import (
     check_codes,
     check_rows,
-    check_weights,
-    drop_weightless,
     load_minibatch,
     to_input_namespace,
 )
@@ -53,14 +52,8 @@ from skscn._data.validation import (
     check_code_limit,
     check_initial_dictionary,
     check_n_components,
-    check_not_tiny,
     check_only_missing,
     check_same_shape,
-    check_squares,
-    check_weight_range,
-    warn_not_converged,
-    warn_stalled,
-    warn_zero_codes,
 )
 
 # Rows per component that a stream buffers before it starts from their principal axes:
@@ -140,8 +133,7 @@ class BaseCoder(
         """
         is_warm = self.warm_start and hasattr(self, "components_")
         X = self._validate(X, reset=True)
-        X, weights = drop_weightless(X, check_weights(sample_weight, X))
-        check_weight_range(weights)
+        X, weights = weighted_rows(X, sample_weight)
         init = as_numpy(self.components_ if is_warm else self.init)
         if is_warm:
             remedy = "Set warm_start=False to learn a new one."
@@ -170,7 +162,8 @@ class BaseCoder(
             _row_buffer=None,
         )
         callbacks.end()
-        self._warn_after_fit(problem, solution, X.dtype)
+        options = {"alpha": self._given_alpha, "tol": self.tol, "dtype": X.dtype}
+        warn_after_fit(solution, problem, max_iter=self.max_iter, **options)
         return self
 
     @atomic_fit
@@ -211,8 +204,7 @@ class BaseCoder(
         """
         is_first = not hasattr(self, "components_")
         X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
-        X, weights = drop_weightless(X, check_weights(sample_weight, X))
-        check_weight_range(weights)
+        X, weights = weighted_rows(X, sample_weight)
         if not is_first:
             with np.errstate(over="ignore"):  # check_squares raises after it
                 X = X.astype(self.components_.dtype, copy=False)
@@ -236,7 +228,7 @@ class BaseCoder(
                 rows,
                 problem,
                 forgetting=self.forgetting,
-                check_moments=partial(_check_moments, dtype=X.dtype),
+                check_moments=partial(check_moments, dtype=X.dtype),
             )
         path = [] if is_first else self.objective_path_
         self.__dict__.update(
@@ -376,7 +368,7 @@ class BaseCoder(
     def _start_options(self, rows):
         return {
             "random_state": check_random_state(self.random_state),
-            "check_moments": partial(_check_moments, dtype=rows.dtype),
+            "check_moments": partial(check_moments, dtype=rows.dtype),
         }
 
     def _known_parameters(self, n_components):
@@ -445,23 +437,3 @@ class BaseCoder(
             "n_iter_": len(path) - 1,
         }
         return to_input_namespace(X, attributes)
-
-    def _warn_after_fit(self, problem, solution, dtype):
-        if solution.stalled:
-            warn_stalled(len(solution.objective_path) - 1, dtype)
-        elif not solution.converged:
-            unit = "nats a feature" if problem.learns_prior else "of its value"
-            warn_not_converged(self.tol, unit, self.max_iter)
-        moments, decrease = solution.moments, solution.code_moments.objective_decrease
-        if not problem.learns_prior and decrease == 0.0 and moments.sum_squares > 0.0:
-            n_entries = moments.weight * len(solution.mean)
-            rms = np.sqrt(moments.sum_squares / n_entries)
-            warn_zero_codes(self._given_alpha, rms)
-
-
-def _check_moments(moments, rows=None, *, dtype):
-    """Raise where squares overflow or, of rows that are not centered, underflow."""
-    check_squares(moments.sum_squares / moments.weight, dtype)
-    if rows is not None:
-        n_entries = moments.weight * rows.n_features
-        check_not_tiny(moments.sum_squares / n_entries, rows.max_abs, dtype)
