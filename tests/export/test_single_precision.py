@@ -31,7 +31,10 @@ pytestmark = [
 ]
 
 ROWS = [
-    *(clone(coder).set_params(n_components=5, alpha="auto") for coder in CODERS[::2]),
+    *(
+        clone(coder).set_params(n_components=5, alpha="auto", n_nonzero_coefs=None)
+        for coder in CODERS[::2]
+    ),
     StandardScaler(),
     FlooredScaler(),
     PCA(4, whiten=True),
