@@ -83,7 +83,7 @@ def test_masked_codes_are_refused(rng):
 
 @each_with_missing
 @pytest.mark.parametrize("dtype", ["object", "Float64", "float64[pyarrow]", "Int64"])
-def test_nullable_columns_have_the_bits_of_arrays(Estimator, dtype, X):
+def test_nullable_columns_have_the_results_of_arrays(Estimator, dtype, X):
     pandas = pytest.importorskip("pandas")
     if "pyarrow" in dtype:
         pytest.importorskip("pyarrow")
@@ -94,8 +94,12 @@ def test_nullable_columns_have_the_bits_of_arrays(Estimator, dtype, X):
     method = WITH_MISSING[Estimator]
     fitted, expected = Estimator().fit(nullable), Estimator().fit(frame)
     assert list(fitted.feature_names_in_) == list("abcdef")
-    np.testing.assert_array_equal(
-        getattr(fitted, method)(nullable), getattr(expected, method)(frame)
+    # pandas decides on the memory order, which sums depend on by rounding errors.
+    np.testing.assert_allclose(
+        getattr(fitted, method)(nullable),
+        getattr(expected, method)(frame),
+        rtol=1e-9,
+        atol=1e-9,
     )
     assert nullable.iloc[3, 0] is pandas.NA  # the caller's frame stays
 
