@@ -216,7 +216,8 @@ def test_float32_learns_at_a_level_of_thousands_of_deviations(coder, digits):
     single = clone(coder).fit(far.astype(np.float32))
     double = clone(coder).fit(digits)
     ratio = single.objective_path_[-1] / double.objective_path_[-1]
-    np.testing.assert_allclose(ratio, 1, rtol=1e-3)
+    # With spike_slab, rounding errors can lead to another local minimum, a lower one.
+    assert 0.99 < ratio < 1.001
     codes = single.transform(far.astype(np.float32))
     expected = single.transform(far)
     np.testing.assert_allclose(codes, expected, atol=0.01 * np.abs(expected).max())

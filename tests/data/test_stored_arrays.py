@@ -406,7 +406,7 @@ def test_results_change_no_value_in_a_narrower_dtype(make, X):
 @pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
 def test_blocks_of_every_sparse_format_are_those_of_csr(name, container, X):
     coder = OrthogonalSparseCoder(4).fit(X)
-    band = sparse.diags_array([np.arange(1.0, 7.0), np.ones(5)], offsets=[0, -1])
+    band = sparse.diags([np.arange(1.0, 7.0), np.ones(5)], offsets=[0, -1])
     rows = container(sparse.vstack([band] * 20)).astype(np.float32)
     found = map_blocks(coder, rows.asformat(name), block_bytes=1000)
     np.testing.assert_allclose(found, coder.transform(rows), rtol=1e-5)
