@@ -186,10 +186,7 @@ class MapProblem(LearningProblem):
         moments = data.imputed(model)
         encoded = data.rows.code_moments(model)
         objective = mean_map_objective(moments, encoded)
-        # A smaller objective is a rounding error of this difference of energies.
-        rounding_error = np.finfo(float).eps * moments.sum_squares / moments.weight
-        scale = max(abs(objective), rounding_error)
-        return Evaluation(objective, scale, encoded, lambda _: EMPTY)
+        return Evaluation(objective, abs(objective), encoded, lambda _: EMPTY)
 
     def model(self, iterate, data):
         return SparseModel(iterate.components, data.mean, self.encoder)
