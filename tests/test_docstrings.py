@@ -57,7 +57,11 @@ def test_the_fitted_attributes_are_the_documented_ones(Estimator, digits):
 def test_an_estimator_has_few_parameters(Estimator):
     # DictionaryLearning of scikit-learn has 17. A convolutional layer has the
     # parameters of a coder, of patches, and of their normalization.
-    max_parameters = 17 if Estimator is skscn.ConvSparseCoder else 15
+    max_parameters = {
+        skscn.ConvSparseCoder: 17,
+        skscn.OrthogonalSparseCoder: 15,
+        skscn.NonNegativeSparseCoder: 14,
+    }.get(Estimator, 13)
     assert len(inspect.signature(Estimator).parameters) <= max_parameters
 
 

@@ -136,7 +136,7 @@ def test_all_atoms_without_threshold_reconstruct_images_exactly(
     images, contrast, depthwise
 ):
     conv = ConvSparseCoder(
-        kernel_size=3, alpha=0.0, contrast=contrast, depthwise=depthwise, max_iter=0
+        kernel_size=3, alpha=0.0, contrast=contrast, depthwise=depthwise, random_state=0
     ).fit(images)
     np.testing.assert_allclose(conv.reconstruct(images), images, atol=1e-9)
 

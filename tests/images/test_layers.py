@@ -77,6 +77,18 @@ def test_the_frame_of_an_image_is_that_of_numpy(grid, edge, images_of):
 
 
 @each_grid
+@pytest.mark.parametrize("level", [0.0, 100.0])
+def test_the_inverse_contrast_divides_by_the_standard_deviation_of_a_patch(
+    grid, level, images_of
+):
+    images = pad64(images_of(grid), grid) + level
+    patches = extract_patches(images, grid)
+    expected = 1 / np.sqrt(patches.var(axis=(3, 4, 5)) + 0.1)
+    found = InverseContrast(grid, 0.1)(images, Workspace())
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@each_grid
 @pytest.mark.parametrize("level", [0.0, 1e3, 1e5])
 @pytest.mark.parametrize("drift", [0.0, 1e4])
 def test_products_and_contrasts_of_bright_images_keep_the_digits_of_float32(
