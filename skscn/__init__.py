@@ -14,12 +14,13 @@ from skscn._displays.reconstruction import ReconstructionDisplay
 from skscn._export.onnx.export import register_onnx_converters, to_onnx
 from skscn._export.skops_types import skops_trusted_types
 from skscn._export.torch.export import from_torch, to_torch
-from skscn._images.classification import FlooredScaler, StreamingRidgeClassifier
+from skscn._images.classification import StreamingRidgeClassifier
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.patch_iterator import iter_patches
 from skscn._images.pooling import SpatialPool
 from skscn._images.presets import make_sparse_coding_network
+from skscn._images.scaler import FlooredScaler
 from skscn._interpretation.interpret import interpret_network, repair_network
 from skscn._interpretation.report import NetworkReport
 from skscn._restoration.denoising import denoise_image

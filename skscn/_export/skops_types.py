@@ -28,7 +28,6 @@ TRUSTED_TYPES = (
     "skscn._detection.histograms.FeatureHistograms",
     "skscn._detection.scaling.RobustScaling",
     "skscn._detection.table_model.TableModel",
-    "skscn._images.classification.FlooredScaler",
     "skscn._images.classification.StreamingRidgeClassifier",
     "skscn._images.convolution.ConvSparseCoder",
     "skscn._images.layers.convolution.ConvolutionSettings",
@@ -42,6 +41,7 @@ TRUSTED_TYPES = (
     "skscn._images.pooling.SpatialPool",
     "skscn._images.ridge_statistics.FeatureMoments",
     "skscn._images.ridge_statistics.RidgeStatistics",
+    "skscn._images.scaler.FlooredScaler",
 )
 
 

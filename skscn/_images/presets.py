@@ -7,10 +7,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from skscn._images.classification import FlooredScaler
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
+from skscn._images.scaler import FlooredScaler
 
 
 @dataclass(frozen=True)

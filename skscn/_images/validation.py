@@ -1,9 +1,11 @@
-"""Checks of the shapes that image transformers are given, and their errors."""
+"""Checks of what image layers, scalers and classifiers are given, and their errors."""
 
+from functools import wraps
 from numbers import Integral
 
 import numpy as np
 
+from skscn._data.inputs import check_numpy_input, load_in_memory
 from skscn._images.layers.patches import PatchGrid, same_padding
 
 
@@ -102,3 +104,17 @@ def check_n_atoms(n_components, grid, center):
             f"{signals if grid.image_shape[0] == 1 else ''}"
         )
     return n_components or max_atoms
+
+
+def in_memory(method):
+    """Decorate a method that reads features in memory: others are loaded first.
+
+    Tensors are refused.
+    """
+
+    @wraps(method)
+    def call(estimator, X, *args, **kwargs):
+        check_numpy_input(X, "Scalers and classifiers of features")
+        return method(estimator, load_in_memory(X), *args, **kwargs)
+
+    return call

@@ -12,6 +12,8 @@ layer. For G = I the minimizer is max(v, 0). For other G this is the starting po
 import numpy as np
 from scipy.optimize import linprog
 
+from skscn._core.marginals import positive_part
+
 BLOCK_ROWS = 256  # rows that are solved together, so that they stay in cache
 MAX_SWEEPS = 32  # of coordinate descent; rows that need more get the active set method
 SUPPORT_SWEEP = 16  # the sweep after which the equations of the supports are solved
@@ -193,7 +195,7 @@ def unrolled_codes(preactivations, gram, n_steps):
     for _ in range(n_steps):
         step = codes - codes @ scaled_gram + scaled_v
         step[:, is_zero] = v[:, is_zero]
-        codes = np.maximum(step, 0, out=step)
+        codes = positive_part(step, out=step)
     return codes
 
 

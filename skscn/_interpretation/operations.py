@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from skscn._core.marginals import positive_part
 from skscn._core.workspace import Workspace
 from skscn._images.layers.correlation import Correlation
 from skscn._images.layers.patches import PatchGrid, extract_patches, pad_images
@@ -90,7 +91,7 @@ class AffineLayer(Operation):
 
     def __call__(self, samples):
         outputs = self.projections(samples)
-        return np.maximum(outputs, 0, out=outputs) if self.is_hidden else outputs
+        return positive_part(outputs, out=outputs) if self.is_hidden else outputs
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -19,10 +19,11 @@ from skscn._export.fitted_parameters import (
 )
 from skscn._export.onnx.graph import Graph
 from skscn._export.onnx.network import flatten_maps, image_layer
-from skscn._images.classification import FlooredScaler, StreamingRidgeClassifier
+from skscn._images.classification import StreamingRidgeClassifier
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
+from skscn._images.scaler import FlooredScaler
 
 CLASSIFIER_OPTIONS = {
     "zipmap": [True, False, "columns"],

@@ -28,10 +28,11 @@ from skscn._export.torch.preprocessing import (
     scaler_module,
 )
 from skscn._export.torch.weights import check_weights
-from skscn._images.classification import FlooredScaler, StreamingRidgeClassifier
+from skscn._images.classification import StreamingRidgeClassifier
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
+from skscn._images.scaler import FlooredScaler
 
 LINEAR_MODELS = (
     linear_model.LogisticRegression,

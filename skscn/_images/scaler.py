@@ -1,0 +1,172 @@
+"""A scaler for the features of a network: standardization with a minimum scale."""
+
+from copy import copy
+from functools import wraps
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from skscn._data.sklearn_compat import (
+    Interval,
+    VersionMixin,
+    check_fixed_parameters,
+    num_samples,
+    safe_indexing,
+    store_fixed_parameters,
+)
+from skscn._data.validation import check_weight_range
+from skscn._images.ridge_statistics import floored_scale
+from skscn._images.validation import in_memory
+
+FLOAT_DTYPES = [np.float64, np.float32]
+
+
+def _as_fitted(method):
+    """Decorate a method of StandardScaler that reads parameters: they are as in fit."""
+
+    @wraps(method)
+    def call(scaler, *args, **kwargs):
+        check_is_fitted(scaler)
+        fitted = copy(scaler)
+        vars(fitted).update(scaler._fixed_parameters)
+        return method(fitted, *args, **kwargs)
+
+    return call
+
+
+class FlooredScaler(VersionMixin, StandardScaler):
+    """Standardization with a lower bound of the scale.
+
+    The mean of every feature is subtracted, and the feature is divided by
+
+        scale = √max(variance, floor² · mean variance of all features)
+
+    Sparse codes need the bound: a code that is zero in almost all training images, as
+    at the edges of digits, has a tiny standard deviation. Without the bound, a new
+    image with this code would have a feature larger than all others.
+
+    The bound compares features with each other, so they need a common unit, as codes
+    have. In a table of mixed units the features of small numbers would hardly count:
+    there use ``floor=0``.
+
+    Dask arrays and arrays on disk are loaded into memory in every call.
+
+    Parameters
+    ----------
+    floor : float, default=0.1
+        Minimum scale, in units of the square root of the mean variance. With 0 it is
+        :class:`~sklearn.preprocessing.StandardScaler`.
+    copy : bool, default=True
+        Whether `transform` leaves X unchanged.
+    with_mean : bool, default=True
+        Whether to subtract the mean.
+    with_std : bool, default=True
+        Whether to divide by the scale.
+
+    Attributes
+    ----------
+    scale_ : ndarray of shape (n_features,)
+        Divisor of every feature; None with `with_std=False`.
+    mean_ : ndarray of shape (n_features,)
+        Mean of every feature.
+    var_ : ndarray of shape (n_features,)
+        Variance of every feature.
+    n_samples_seen_ : int
+        Number of samples, or the sum of their weights.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen in `fit`, if X had string column names.
+
+    Raises
+    ------
+    ValueError
+        On `fit`, if X or a parameter has a wrong shape or value.
+
+    See Also
+    --------
+    sklearn.preprocessing.StandardScaler : The same without a lower bound.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skscn import FlooredScaler
+    >>> X = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.01]])
+    >>> FlooredScaler(floor=0.1).fit(X).scale_
+    array([1.  , 0.07])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "floor": [Interval(Real, 0, None, closed="left")],
+        **StandardScaler._parameter_constraints,
+    }
+
+    def __init__(self, *, floor=0.1, copy=True, with_mean=True, with_std=True):
+        super().__init__(copy=copy, with_mean=with_mean, with_std=with_std)
+        self.floor = floor
+
+    scale_: np.ndarray
+
+    _fixed_in_stream = ("with_mean", "with_std")
+
+    # fit_transform, too, so that a Pipeline does not load features twice.
+    fit_transform = in_memory(StandardScaler.fit_transform)
+    transform = in_memory(_as_fitted(StandardScaler.transform))
+    inverse_transform = in_memory(_as_fitted(StandardScaler.inverse_transform))
+
+    @in_memory
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Learn means and variances from one more mini-batch.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The mini-batch.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            An integer weight equals repetition of its sample. Samples of weight zero
+            do not count, whatever their features are.
+
+        Returns
+        -------
+        self : object
+            The scaler.
+
+        Raises
+        ------
+        ValueError
+            If X has another number of features, or if weights are so large or small
+            that their products with X leave the range of float64.
+        """
+        if hasattr(self, "n_samples_seen_"):
+            check_fixed_parameters(self)
+        if sample_weight is not None:
+            X, sample_weight = _drop_weightless_samples(X, sample_weight)
+        super().partial_fit(X, y, sample_weight)
+        if self.with_std:
+            self.scale_ = floored_scale(self.var_, self.scale_, self.floor)
+        store_fixed_parameters(self)
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = False
+        return tags
+
+
+def _drop_weightless_samples(X, sample_weight):
+    """Return the samples of a table of any kind that have a weight, and the weights.
+
+    Weights of a wrong shape or sign, or that are all zero, are left to scikit-learn.
+    """
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (num_samples(X),) or not weights.any():
+        return X, sample_weight
+    check_weight_range(weights)
+    if weights.all():
+        return X, sample_weight
+    return safe_indexing(X, np.flatnonzero(weights)), weights[weights != 0]
