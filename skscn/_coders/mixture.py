@@ -13,6 +13,7 @@ from sklearn.base import (
     DensityMixin,
     TransformerMixin,
 )
+from sklearn.utils import ClassifierTags
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
@@ -481,6 +482,8 @@ class SparseCodingMixture(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = True
+        # Where there is predict_proba, scikit-learn's check of sparse input reads them.
+        tags.classifier_tags = ClassifierTags(multi_class=self.n_dictionaries > 2)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -44,6 +44,9 @@ def start_dictionaries(problem, X, weights, n_dictionaries, n_components, init, 
         w /= w.mean()
     if np.isnan(rows).any():
         rows, _ = impute_means(rows, w, allow_empty=True)
+    # What is drawn does not depend on the order of rows.
+    order = np.argsort(rows @ np.cos(np.arange(n_features)), kind="stable")
+    which, rows, w = which[order], rows[order], w[order]
     if isinstance(init, str):
         centered = rows - w @ rows / w.sum() if problem.center else rows
         labels = initial_labels(centered, w, n_dictionaries, init, rng)

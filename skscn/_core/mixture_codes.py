@@ -93,6 +93,8 @@ class MixtureEncoder:
                 r = responsibilities[selected, i].astype(rows.dtype)
             else:
                 selected = np.flatnonzero(labels == i)
+            if not len(selected):
+                continue
             part = rows[selected]
             codes = model.encode(part)
             missing = np.flatnonzero(np.isnan(codes[:, 0]))

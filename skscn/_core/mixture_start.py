@@ -19,13 +19,14 @@ from skscn._core.initialization import (
 N_LLOYD_STEPS = 10
 N_GAUSSIAN_STEPS = 20
 MAX_AXES = 64  # principal components that the Gaussian mixture sees
-# Rows of the shape of all data, at the scale of a class, that are added to its
-# covariance for every axis: the axes that few rows leave open are those of all rows.
-SHRINKAGE_ROWS = 0.1
+# Weight of rows of the shape of all data, at the scale of a class, that is added to its
+# covariance, as a fraction of the mean weight of a class: the axes that few rows leave
+# open are those of all rows. Fractions do not depend on the unit of the weights.
+SHRINKAGE_FRACTION = 0.01
 # Added to the variances of a class, as a fraction of those of all rows.
 ADDED_VARIANCE_FRACTION = 1e-6
 MIN_RESPONSIBILITY = 1e-9  # smaller ones are zero
-MIN_CLASS_ROWS = 2.0  # a class of less weight takes half of the largest one
+MIN_CLASS_FRACTION = 0.01  # a class of less weight takes half of the largest one
 
 
 def initial_labels(rows, weights, n_classes, init, rng):
@@ -38,12 +39,13 @@ def initial_labels(rows, weights, n_classes, init, rng):
     weights : ndarray of shape (n_rows,)
     n_classes : int
     init : {"k-means++", "random"}
+        "random" draws the centers.
     rng : RandomState instance
     """
-    if init == "random":
-        return rng.permutation(np.arange(len(rows)) % n_classes)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     directions = rows / np.where(norms > 0.0, norms, 1.0)
+    if init == "random":
+        return _nearest(directions, directions[_draw(weights, n_classes, rng)])
     centers = _spread_centers(directions, weights, n_classes, rng)
     for _ in range(N_LLOYD_STEPS):
         labels = _nearest(directions, centers)
@@ -68,22 +70,23 @@ def _spread_centers(rows, weights, n_centers, rng):
             squares[:, None] - 2 * rows @ rows[chosen].T + squares[chosen], 0.0
         )
 
-    def draw(mass, size):
-        # Inversion: repeated rows are drawn as often as one of their total weight.
-        cumulated = np.cumsum(mass)
-        drawn = np.searchsorted(cumulated, rng.uniform(size=size) * cumulated[-1])
-        return np.minimum(drawn, len(rows) - 1)
-
-    chosen = [int(draw(weights, 1)[0])]
+    chosen = [int(_draw(weights, 1, rng)[0])]
     nearest = distances(chosen)[:, 0]
     while len(chosen) < n_centers:
         mass = weights * nearest
-        candidates = draw(mass if mass.any() else weights, n_trials)
+        candidates = _draw(mass if mass.any() else weights, n_trials, rng)
         trials = np.minimum(nearest[:, None], distances(candidates))
         best = int(np.argmin(weights @ trials))
         chosen.append(int(candidates[best]))
         nearest = trials[:, best]
     return rows[chosen].copy()
+
+
+def _draw(mass, size, rng):
+    """Return rows drawn by inversion: a repeated row as often as one of more weight."""
+    cumulated = np.cumsum(mass)
+    drawn = np.searchsorted(cumulated, rng.uniform(size=size) * cumulated[-1])
+    return np.minimum(drawn, len(mass) - 1)
 
 
 def gaussian_responsibilities(rows, weights, labels, n_classes, *, center=True):
@@ -106,13 +109,14 @@ def gaussian_responsibilities(rows, weights, labels, n_classes, *, center=True):
         )
         rows = rows @ axes[1]
         scatter = np.diag(axes[0])
+    added_weight = SHRINKAGE_FRACTION * weights.sum() / n_classes
     responsibilities = np.eye(n_classes)[labels]
     for _ in range(N_GAUSSIAN_STEPS):
         responsibilities = fill_classes(responsibilities, rows, weights)
         scores = np.empty_like(responsibilities)
         for i in range(n_classes):
             scores[:, i] = _gaussian_scores(
-                rows, weights, responsibilities[:, i], scatter, center
+                rows, weights, responsibilities[:, i], scatter, added_weight, center
             )
         scores -= scores.max(axis=1, keepdims=True)
         responsibilities = np.exp(scores)
@@ -121,13 +125,13 @@ def gaussian_responsibilities(rows, weights, labels, n_classes, *, center=True):
     return fill_classes(responsibilities, rows, weights)
 
 
-def _gaussian_scores(rows, weights, responsibility, scatter, center):
+def _gaussian_scores(rows, weights, responsibility, scatter, added_weight, center):
     """Return log w_i p_i(x) up to a constant, after the M-step of a class."""
     n_features, total = rows.shape[1], weights.sum()
     selected = np.flatnonzero(responsibility)
     r = weights[selected] * responsibility[selected]
     mean = r @ rows[selected] / r.sum() * center
-    covariance = class_scatter(rows[selected] - mean, r, scatter, weights.mean())
+    covariance = class_scatter(rows[selected] - mean, r, scatter, added_weight)
     added = ADDED_VARIANCE_FRACTION * np.trace(scatter) / total / n_features
     covariance[np.diag_indices(n_features)] += added or 1.0
     root = cholesky(covariance, lower=True)
@@ -138,7 +142,7 @@ def _gaussian_scores(rows, weights, responsibility, scatter, center):
     return np.log(r.sum()) - 0.5 * scores - np.log(np.diag(root)).sum()
 
 
-def class_scatter(centered, weights, scatter, row_weight):
+def class_scatter(centered, weights, scatter, added_weight):
     """Return the shrunk covariance of a class.
 
     Parameters
@@ -148,14 +152,13 @@ def class_scatter(centered, weights, scatter, row_weight):
     weights : ndarray of shape (n_rows,)
     scatter : ndarray of shape (n_features, n_features)
         Of all rows.
-    row_weight : float
-        Mean weight of a row.
+    added_weight : float
+        Of rows of the shape of all.
     """
     weight = weights.sum()
     of_class = (centered * weights[:, None]).T @ centered
-    n_added = SHRINKAGE_ROWS * centered.shape[1] * row_weight
     scale = np.trace(of_class) / weight / (np.trace(scatter) or 1.0)
-    return (of_class + n_added * scale * scatter) / (weight + n_added)
+    return (of_class + added_weight * scale * scatter) / (weight + added_weight)
 
 
 def fill_classes(responsibilities, rows, weights):
@@ -165,10 +168,11 @@ def fill_classes(responsibilities, rows, weights):
     mean, along its longest axis.
     """
     responsibilities = responsibilities.copy()
+    smallest = MIN_CLASS_FRACTION * weights.sum() / responsibilities.shape[1]
     for _ in range(responsibilities.shape[1]):
-        masses = weights @ responsibilities / weights.mean()
+        masses = weights @ responsibilities
         empty, largest = int(np.argmin(masses)), int(np.argmax(masses))
-        if masses[empty] >= MIN_CLASS_ROWS or masses[largest] < 2 * MIN_CLASS_ROWS:
+        if masses[empty] >= smallest:
             break
         members = responsibilities[:, largest]
         r = weights * members
@@ -200,6 +204,7 @@ def start_mixture(problem, rows, weights, responsibilities, n_components, rng):
     scatter = None
     if uses_scatter_matrix(n_features):
         scatter = ((rows - mean) * weights[:, None]).T @ (rows - mean)
+    added_weight = SHRINKAGE_FRACTION * weights.sum() / responsibilities.shape[1]
     dictionaries = []
     for responsibility in responsibilities.T:
         selected = np.flatnonzero(responsibility)
@@ -210,7 +215,7 @@ def start_mixture(problem, rows, weights, responsibilities, n_components, rng):
         centered = rows[selected] - center
         mean_square = float(r @ (centered**2).sum(axis=1)) / r.sum()
         if scatter is not None:
-            shrunk = class_scatter(centered, r, scatter, weights.mean())
+            shrunk = class_scatter(centered, r, scatter, added_weight)
             components = principal_axes(shrunk, n_components)
             energies = np.einsum("ij,jk,ik->i", components, shrunk, components)
             energies *= mean_square / (np.trace(shrunk) or 1.0)
