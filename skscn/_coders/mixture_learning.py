@@ -106,14 +106,14 @@ class MixtureLearningMixin:
         rng, best, callbacks = check_random_state(self.random_state), None, None
         for _ in range(n_init):
             problem, *start = self._start(X, rows, n_components, labels, rng)
-            rows = self._incomplete(rows)
-            attributes = partial(self._fitted_attributes, problem, rows)
+            incomplete = self._incomplete(rows)
+            attributes = partial(self._fitted_attributes, problem, incomplete)
             if callbacks is None:
                 n_iter = n_init * self.max_iter
                 callbacks = FitCallbacks(self, X, n_iter, attributes)
             solution = fit_mixture(
                 problem,
-                rows,
+                incomplete,
                 *start,
                 max_iter=self.max_iter,
                 tol=self.tol,

@@ -18,6 +18,9 @@ from skscn._core.sparse_model import n_rows_of, squared_norms
 # would change them by less than this fraction of a row. Most rows of many features
 # belong to one or two dictionaries, so that moments cost little more than those of one.
 MIN_RESPONSIBILITY = 1e-12
+# Nats below the best dictionary, from which on a likelihood is not computed: less than
+# the rounding error of the sum.
+MAX_LOG_RATIO = 40.0
 IMPUTATION_TOL = 1e-4  # during learning, relative to the largest entry of a row
 
 
@@ -60,6 +63,34 @@ class MixtureModel:
             if self.is_hard
             else log_likelihood_with_missing,
         )
+
+    def relevant_scores(self, rows):
+        """Return scores of complete rows, and −inf where they are irrelevant.
+
+        An upper bound of each likelihood tells which ones need to be computed.
+        """
+        if self.is_hard:
+            return self._scores(rows, minus_map_objective)
+        models = [model.astype(np.float64) for model in self.models]
+        bounds = np.empty((n_rows_of(rows), len(models)))
+        for i, model in enumerate(models):
+            bounds[:, i] = model.log_likelihood(rows, bound=True)
+        bounds += self.log_weights
+        scores = np.full(bounds.shape, -np.inf)
+
+        def compute(is_relevant):
+            for i, model in enumerate(models):
+                which = np.flatnonzero(is_relevant[:, i])
+                if len(which):
+                    scores[which, i] = model.log_likelihood(rows[which])
+                    scores[which, i] += self.log_weights[i]
+
+        is_best = np.zeros(bounds.shape, dtype=bool)
+        is_best[np.arange(len(bounds)), bounds.argmax(axis=1)] = True
+        compute(is_best)
+        lowest = scores.max(axis=1, keepdims=True) - MAX_LOG_RATIO
+        compute(~is_best & (bounds >= lowest))
+        return scores
 
     def log_likelihood(self, rows, out=None):
         """Return log p(x), or minus the smallest MAP objective, of every row."""
@@ -158,9 +189,7 @@ def mixture_sums(rows, weights, *, mixture, dtypes, n_statistics):
         Rows of `CodeMoments.statistics`.
     """
     incomplete = _incomplete_rows(rows)
-    scores = mixture._scores(
-        rows, minus_map_objective if mixture.is_hard else _log_likelihood
-    )
+    scores = mixture.relevant_scores(rows)
     imputed = []
     for i, model in enumerate(mixture.models if len(incomplete) else ()):
         missing = rows[incomplete]
@@ -199,10 +228,6 @@ def _moments(rows, weights, model, n_statistics):
     data = data_moments(rows, weights, mean=model.mean)
     codes = code_moments(rows, weights.astype(model.components.dtype), model=model)
     return data, codes
-
-
-def _log_likelihood(rows, model):
-    return model.log_likelihood(rows)
 
 
 def _incomplete_rows(rows):
