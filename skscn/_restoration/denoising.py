@@ -69,13 +69,15 @@ def denoise_image(
         noise of every channel, from the high frequencies of the patches with the least
         energy at low frequencies. Texture that covers the whole image is mistaken for
         noise. Noise below the resolution of the dtype counts as no noise.
-    coder : OrthogonalSparseCoder, default=None
+    coder : OrthogonalSparseCoder or SparseCodingMixture, default=None
         The coder of the patches of the first pass. A coder that is not fitted is fitted
         to noisy patches in units of the noise, so its `alpha` is in these units; "auto"
         learns the priors by EM, for the known noise. A fitted coder, for example fitted
         to patches of clean images in the units of this image, provides its atoms, and
-        its priors if it learned them. None uses a spike-and-slab prior with the
-        threshold 2.7, which measured best.
+        its priors if it learned them. A mixture is fitted to clean patches without
+        their own means; each patch becomes its posterior mean under its most probable
+        dictionary. None uses a spike-and-slab prior with the threshold 2.7, which
+        measured best.
     patch_size : int or tuple of int, default=10
         Side of the square patches. A tuple does not contain height and width, but
         several sides: the estimates with each of them are averaged, which gains little

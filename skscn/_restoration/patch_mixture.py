@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import cholesky, eigh, solve_triangular
 
 from skscn._core.initialization import principal_axes
+from skscn._restoration.gaussian_classes import GaussianClasses
 
 MAX_AXES = 24  # number of principal components that determine the class
 # Added to the variances of a class: a constant in units of the noise, and a fraction of
@@ -29,31 +30,25 @@ FLAT_QUANTILES = (0.3, 0.5)
 class PatchMixture:
     """Gaussian classes of patches without their means, and a dictionary of each.
 
-    The negative log-density of a patch in a class, times two, is ‖W z‖² + offset up to
-    a constant, for its principal components z.
-
     Parameters
     ----------
     axes : ndarray of shape (n_axes, n_entries)
         The principal axes.
-    whitening : ndarray of shape (n_classes, n_axes, n_axes)
-        W of every class.
-    offsets : ndarray of shape (n_classes,)
-        log det Σ − 2 log w, with the covariance Σ and the weight w of every class.
+    classes : GaussianClasses
+        Of the principal components.
     dictionaries : ndarray of shape (n_channels, n_classes, n_entries, n_entries)
         Orthonormal.
     """
 
     axes: np.ndarray
-    whitening: np.ndarray
-    offsets: np.ndarray
+    classes: GaussianClasses
     dictionaries: np.ndarray
 
     def predict(self, patches):
         """Return the classes of patches, which are columns."""
         components = self.axes @ patches
         components -= self.axes.sum(axis=1)[:, None] * patches.mean(axis=0)
-        return _most_probable_class(components, self.whitening, self.offsets)
+        return self.classes.predict(components)
 
 
 def fit_patch_mixture(patches, n_classes):
@@ -78,8 +73,8 @@ def fit_patch_mixture(patches, n_classes):
     labels = _initial_labels(first, kernel, n_classes)
     min_patches = MIN_PATCHES_PER_AXIS * n_axes
     for _ in range(N_EM_ITERATIONS):
-        whitening, offsets = _fit_gaussians(components, labels, min_patches)
-        labels = _most_probable_class(components.T, whitening, offsets)
+        classes = _fit_gaussians(components, labels, min_patches)
+        labels = classes.predict(components.T)
     kept = np.unique(labels)
     dictionaries = np.empty((len(patches), len(kept), n_entries, n_entries), dtype)
     for rows, channel_dictionaries in zip(patches, dictionaries, strict=True):
@@ -90,11 +85,11 @@ def fit_patch_mixture(patches, n_classes):
             scatter = members.T @ members + pooled
             channel_dictionaries[i] = eigh(scatter)[1].T[::-1]
     axes = axes.astype(dtype)
-    return PatchMixture(axes, whitening[kept], offsets[kept], dictionaries)
+    return PatchMixture(axes, classes.select(kept), dictionaries)
 
 
 def _fit_gaussians(components, labels, min_patches):
-    """Return `whitening` and `offsets` of the classes that have enough patches.
+    """Return the `GaussianClasses` of the labels that enough patches have.
 
     If there is no such class, all patches are one class.
     """
@@ -112,21 +107,7 @@ def _fit_gaussians(components, labels, min_patches):
         log_det = 2 * np.log(np.diag(root)).sum()
         offsets.append(log_det - 2 * np.log(len(members) / n_patches))
     dtype = components.dtype
-    return np.array(whitening, dtype=dtype), np.array(offsets, dtype=dtype)
-
-
-def _most_probable_class(components, whitening, offsets):
-    """Return the class with the largest density of every column."""
-    n_patches = components.shape[1]
-    labels = np.zeros(n_patches, dtype=np.intp)
-    smallest = np.full(n_patches, np.inf, dtype=components.dtype)
-    for label, (matrix, offset) in enumerate(zip(whitening, offsets, strict=True)):
-        whitened = matrix @ components
-        distance = np.einsum("ij,ij->j", whitened, whitened)
-        distance += offset
-        labels[distance < smallest] = label
-        np.minimum(smallest, distance, out=smallest)
-    return labels
+    return GaussianClasses(np.array(whitening, dtype), np.array(offsets, dtype))
 
 
 def _initial_labels(patches, kernel, n_classes):

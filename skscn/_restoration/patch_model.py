@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import clone
 
+from skscn._coders.mixture import SparseCodingMixture
 from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.priors import SIGNED
 from skscn._core.procrustes import polar_factor
+from skscn._restoration.mixture_prior import MixturePrior
 from skscn._restoration.patches import dct_matrix
 
 # λ in units of the noise, where the coder has no learned prior. These values measured
@@ -20,8 +22,6 @@ THRESHOLDS = {"spike_slab": 2.7, "laplace": 1.4}
 N_ALTERNATIONS = 10  # of codes and dictionary, from the DCT; more do not improve it
 N_EM_ITERATIONS = 20
 MIN_INITIAL_VARIANCE = 1e-3  # of a coefficient, in units of the noise
-# In units of the noise, a parameter of a prior is multiplied by this power of σ.
-PARAMETER_POWERS = {"rate": 1, "weight": 0, "slab_variance": -2}
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,11 @@ class PatchModel:
 def fit_patch_model(coder, sigma, patches):
     """Return the model of the noisy patches of a channel.
 
+    It is a `PatchModel`, or a `MixturePrior` for a mixture.
+
     Parameters
     ----------
-    coder : OrthogonalSparseCoder or None
+    coder : OrthogonalSparseCoder, SparseCodingMixture or None
         Fitted to patches in the units of the image, or not fitted.
     sigma : ndarray of shape (n_channels,)
         Standard deviations of the noise, in the units of the image.
@@ -89,6 +91,9 @@ def fit_patch_model(coder, sigma, patches):
         In units of the noise.
     """
     dtype, kernel = patches.dtype, patches.shape[1:]
+    noise_std = float(np.sqrt(np.mean(sigma**2)))
+    if isinstance(coder, SparseCodingMixture):
+        return MixturePrior.from_mixture(coder, noise_std, dtype)
     patches = patches.reshape(len(patches), -1)
     patches = patches - patches.mean(axis=1, keepdims=True)
     if coder is None:
@@ -99,7 +104,6 @@ def fit_patch_model(coder, sigma, patches):
             components = polar_factor(codes.T @ patches, components)
         return PatchModel(components.astype(dtype), MapEncoder(prior, threshold))
     if hasattr(coder, "components_"):  # in the units of the image
-        noise_std = float(np.sqrt(np.mean(sigma**2)))
         encoder = _encoder_of_fitted(coder, noise_std, dtype)
     else:  # in units of the noise
         noise_std = 1.0
@@ -117,11 +121,9 @@ def _encoder_of_fitted(coder, sigma, dtype):
     prior = SIGNED[coder.prior]
     if not coder._learned_prior:
         return MapEncoder(prior, THRESHOLDS[coder.prior])
-    parameters = [
-        coder.prior_[name].astype(np.float64) * sigma ** PARAMETER_POWERS[name]
-        for name in prior.parameter_names
-    ]
-    return _encoder(prior, np.array(parameters), coder.inference, dtype)
+    values = (coder.prior_[name] for name in prior.parameter_names)
+    parameters = prior.rescaled(np.array([*values], dtype=np.float64), sigma)
+    return _encoder(prior, parameters, coder.inference, dtype)
 
 
 def _fit_coder(coder, patches):

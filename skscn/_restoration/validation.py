@@ -4,8 +4,10 @@ from numbers import Integral
 
 import numpy as np
 
+from skscn._coders.mixture import SparseCodingMixture
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.caller_warnings import warn_caller
+from skscn._core.priors import SIGNED
 from skscn._data.validation import check_integers
 
 # Smallest side, in pixels, of a patch whose dictionary is learned from a small image.
@@ -197,10 +199,13 @@ def check_patch_size(patch_size, image_shape, *, is_learned=False):
 
 def check_coder(coder, kernels):
     """Raise where a coder cannot encode patches of some kernels."""
-    if not isinstance(coder, OrthogonalSparseCoder):
+    if isinstance(coder, SparseCodingMixture):
+        _check_mixture(coder)
+    elif not isinstance(coder, OrthogonalSparseCoder):
         raise TypeError(
-            f"coder is a {type(coder).__name__}, but must be an OrthogonalSparseCoder: "
-            "patches without their means need codes of both signs."
+            f"coder is a {type(coder).__name__}, but must be an OrthogonalSparseCoder "
+            "or a SparseCodingMixture: patches without their means need codes of both "
+            "signs."
         )
     if coder.n_nonzero_coefs is not None:
         raise ValueError(
@@ -214,6 +219,26 @@ def check_coder(coder, kernels):
                 f"of {kernel[0]} × {kernel[1]} has {np.prod(kernel)} pixels per "
                 "channel. Make patch_size**2 equal to n_features."
             )
+
+
+def _check_mixture(mixture):
+    """Raise where a mixture is not a distribution of clean patches."""
+    if mixture.prior not in SIGNED:
+        raise ValueError(
+            f'coder has prior="{mixture.prior}", but patches without their means need '
+            f"codes of both signs: use one of {', '.join(sorted(SIGNED))}."
+        )
+    if not isinstance(mixture.alpha, str):
+        raise ValueError(
+            f"coder has alpha={mixture.alpha}, but only a mixture that learned its "
+            'priors is a distribution of clean patches: fit it with alpha="auto".'
+        )
+    if not hasattr(mixture, "components_"):
+        raise ValueError(
+            f"coder is a SparseCodingMixture of {mixture.n_dictionaries} dictionaries "
+            "that is not fitted: fit it to patches of clean images, without their own "
+            "means and in the units of this image."
+        )
 
 
 def channels_last(array, channel_axis):

@@ -212,7 +212,9 @@ def test_a_patch_belongs_to_the_class_of_largest_density(rng):
     components = rows @ mixture.axes.T
     distances = [
         ((components @ whitening.T) ** 2).sum(axis=1) + offset
-        for whitening, offset in zip(mixture.whitening, mixture.offsets, strict=True)
+        for whitening, offset in zip(
+            mixture.classes.whitening, mixture.classes.offsets, strict=True
+        )
     ]
     np.testing.assert_array_equal(
         mixture.predict(patches[0].T), np.argmin(distances, axis=0)
