@@ -56,6 +56,19 @@ def load_classic_images():
         return {name: data[name] for name in data.files}
 
 
+def load_photographs_to_learn_from():
+    """Return gray photographs to learn from, and others to test on.
+
+    They are three quarters and one quarter of the 80 photographs in the folder of data
+    sets, or else halves of a photograph of scikit-learn.
+    """
+    if data_folder() is not None:
+        with np.load(data_folder() / "bsds_train80.npz") as data:
+            return np.split(data["X"], [60])
+    china = load_sample_images().images[0].mean(axis=2)
+    return [china[:, :320]], [china[150:220, 400:470]]
+
+
 def load_patches(n_samples, side, seeds):
     """Return patches of scikit-learn's two photographs, in gray, without their means.
 

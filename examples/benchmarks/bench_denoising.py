@@ -8,6 +8,7 @@ two sample images are used.
     python bench_denoising.py                 # compared with fast methods
     python bench_denoising.py --only slow     # K-SVD, dictionary learning, BM3D
     python bench_denoising.py --only inpaint  # compared with biharmonic functions
+    python bench_denoising.py --only mixture  # a mixture of clean patches, and BM3D
     python bench_denoising.py --only large    # 50 megapixels, two workers
 
 The slow methods take about a minute per image. To run some of them, use options such as
@@ -18,7 +19,7 @@ import warnings
 from functools import partial
 
 import numpy as np
-from _data import load_classic_images
+from _data import load_classic_images, load_photographs_to_learn_from
 from _measure import (
     import_optional,
     make_parser,
@@ -39,7 +40,13 @@ from sklearn.feature_extraction.image import (
 )
 from threadpoolctl import threadpool_limits
 
-from skscn import OrthogonalSparseCoder, denoise_image, inpaint_image
+from skscn import (
+    OrthogonalSparseCoder,
+    SparseCodingMixture,
+    denoise_image,
+    inpaint_image,
+    iter_patches,
+)
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-image", "dictlearn", "bm3d")
 SIGMAS = (10, 20, 25, 50)
@@ -48,6 +55,10 @@ LARGE_SHAPE = (7072, 7072)  # 50 megapixels
 MAX_MINUTES = 10  # for the large image
 MAX_MEMORY_RATIO = 6  # peak memory by the size of the large image
 MIN_SPEEDUP = 50  # over K-SVD
+MIXTURE_SIDE = 8  # of the patches of the mixture
+MIN_MIXTURE_GAIN = (
+    0.2  # dB, over the dictionaries that are learned from the noisy image
+)
 
 restoration = import_optional("skimage.restoration")
 metrics = import_optional("skimage.metrics")
@@ -305,6 +316,50 @@ def compare_inpainting(images, n_passes):
         print_table(f"Inpainting, PSNR in dB, missing: {title}", columns, rows)
 
 
+def compare_with_mixture(sigmas, n_dictionaries, n_patches):
+    """Print what a mixture gains that has learned from other photographs."""
+    photographs, images = load_photographs_to_learn_from()
+    patches = iter_patches(
+        photographs,
+        MIXTURE_SIDE,
+        max_patches=n_patches // len(photographs),
+        batch_size=n_patches,
+        center=True,
+        dtype=np.float32,
+        random_state=0,
+    )
+    mixture = SparseCodingMixture(n_dictionaries, random_state=0, tol=1e-3, max_iter=30)
+    mixture, seconds = timed(mixture.fit, next(patches))
+    print_note(
+        f"{n_dictionaries} dictionaries were learned from {n_patches:,} patches of "
+        f"{len(photographs)} photographs in {seconds:.0f} s."
+    )
+    mixed = partial(denoise_image, coder=mixture, patch_size=MIXTURE_SIDE)
+    methods = {
+        "skscn": denoise_image,
+        "skscn, mixture, first pass": partial(mixed, n_refinements=0),
+        "skscn, mixture": partial(mixed, n_refinements=1),
+        "BM3D": bm3d and denoise_bm3d,
+    }
+    rows = []
+    for sigma in sigmas:
+        results = {name: [] for name in methods}
+        for i, image in enumerate(images):
+            noise = np.random.default_rng(i).normal(scale=sigma, size=image.shape)
+            noisy = (image + noise).astype(np.float32)
+            for name, method in methods.items():
+                if method is not None:
+                    estimate, seconds = timed_on_one_thread(method, noisy, sigma)
+                    results[name].append((psnr(estimate, image), seconds))
+        means = {name: np.mean(v, axis=0) for name, v in results.items() if v}
+        gain = means["skscn, mixture"][0] - means["skscn"][0]
+        print_at_least(MIN_MIXTURE_GAIN, gain, f"sigma {sigma}: dB gained by a mixture")
+        for name, (mean, seconds) in means.items():
+            rows.append([str(sigma), name, f"{mean:.2f}", f"{seconds:.2f}"])
+    columns = ["sigma", "method", "PSNR in dB", "seconds"]
+    print_table(f"{len(images)} photographs", columns, rows)
+
+
 def denoise_large_image(shape):
     """Print the time and the peak memory of denoising a large image."""
     tile = load_photographs(256)["china"].astype(np.float32)
@@ -329,7 +384,9 @@ def denoise_large_image(shape):
 
 def main():
     parser = make_parser(__doc__)
-    parser.add_argument("--only", choices=("denoise", "slow", "inpaint", "large"))
+    parser.add_argument(
+        "--only", choices=("denoise", "slow", "inpaint", "mixture", "large")
+    )
     parser.add_argument("--sigmas", type=int, nargs="+", default=SIGMAS)
     parser.add_argument("--images", nargs="+", help="names of the images to use")
     parser.add_argument("--skip", help="omit methods whose names contain this text")
@@ -351,6 +408,8 @@ def main():
         compare_with_k_svd(compare_denoising(images, sigmas, methods), sigmas)
     if options.only == "inpaint" or options.quick:
         compare_inpainting(images, n_passes)
+    if options.only == "mixture" or options.quick:
+        compare_with_mixture(sigmas, *((3, 600) if options.quick else (48, 120_000)))
     if options.only == "large" or options.quick:
         denoise_large_image(shape)
 
