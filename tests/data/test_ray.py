@@ -6,6 +6,7 @@ import pytest
 from sklearn.base import clone
 
 from skscn import OrthogonalSparseCoder
+from skscn._data.parallel import n_workers_of
 
 ray = pytest.importorskip("ray")
 
@@ -23,6 +24,8 @@ def test_joblib_on_ray_gives_the_same_bits(rng):
         with joblib.parallel_config(backend="ray"):
             many = clone(coder).set_params(n_jobs=2).fit(X)
             codes = many.transform(X)
+            tasks = (joblib.delayed(n_workers_of)(None) for _ in range(4))
+            assert joblib.Parallel(2)(tasks) == [1] * 4  # processes do not multiply
     finally:
         ray.shutdown()
     np.testing.assert_array_equal(many.components_, one.components_)
