@@ -12,9 +12,10 @@ ray = pytest.importorskip("ray")
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of Ray's own settings
-def test_joblib_on_ray_gives_the_same_bits(rng):
+def test_joblib_on_ray_gives_the_same_bits(rng, monkeypatch):
     from ray.util.joblib import register_ray
 
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # Ray sets it to 1
     X = rng.laplace(size=(9000, 4))
     coder = OrthogonalSparseCoder(2, alpha=0.5, max_iter=5, tol=1)
     one = clone(coder).fit(X)
