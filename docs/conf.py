@@ -14,7 +14,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas need no network, either
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
@@ -22,7 +24,18 @@ exclude_patterns = ["_build", "_templates"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skscn"
-html_theme_options = {"navbar_align": "left", "show_toc_level": 2}
+html_theme_options = {
+    "header_links_before_dropdown": 6,
+    "navbar_align": "left",
+    "show_toc_level": 2,
+}
+html_static_path = ["_static"]
+html_css_files = ["skscn.css"]
+# Pages that are not part of a section have nothing to navigate to.
+html_sidebars = {
+    name: []
+    for name in ("getting_started", "choosing", "coming_from", "glossary", "changelog")
+}
 html_show_sourcelink = False
 
 # numpydoc shows the types of parameters, and the class template lists the methods.
