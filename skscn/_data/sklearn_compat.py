@@ -19,6 +19,7 @@ from sklearn.utils._optional_dependencies import (
     check_pandas_support as check_pandas,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
@@ -54,6 +55,7 @@ __all__ = [
     "check_matplotlib",
     "check_pandas",
     "check_sample_weight",
+    "composition_block",
     "import_optional",
     "num_samples",
     "safe_indexing",
@@ -287,6 +289,33 @@ class FitCallbacks:
             self._context.call_on_fit_task_end(
                 estimator=self._estimator, X=self._X, reconstruction_attributes={}
             )
+
+
+def composition_block(named_estimators, *, is_stack):
+    """Return how the HTML of scikit-learn shows estimators: in a row, or side by side.
+
+    Parameters
+    ----------
+    named_estimators : list of (str, estimator or str) tuples
+    is_stack : bool
+        Whether each reads the output of the one before.
+    """
+    names, estimators = zip(*named_estimators, strict=True)
+    if is_stack:
+        kinds = (
+            each if isinstance(each, str) else type(each).__name__
+            for each in estimators
+        )
+        names = tuple(
+            f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True)
+        )
+    return _VisualBlock(
+        "serial" if is_stack else "parallel",
+        estimators,
+        names=names,
+        name_details=[str(each) for each in estimators],
+        dash_wrapped=False,
+    )
 
 
 def import_optional(package, *, extra, caller):
