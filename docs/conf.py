@@ -45,10 +45,21 @@ numpydoc_show_class_members = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-# The gallery runs every script in examples/ (not in its subfolders) and stops at the
-# first error.
+# The gallery runs every script in the sections of examples/, and stops at the first
+# error.
+SECTIONS = [
+    "first_steps",
+    "tables",
+    "images",
+    "signals",
+    "anomalies",
+    "probability",
+    "networks",
+    "scale",
+]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
+    "subsection_order": [f"../examples/{section}" for section in SECTIONS],
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"^_",
