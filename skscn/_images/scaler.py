@@ -14,6 +14,7 @@ from skscn._data.sklearn_compat import (
     VersionMixin,
     check_fixed_parameters,
     num_samples,
+    restored_on_failure,
     safe_indexing,
     store_fixed_parameters,
 )
@@ -113,10 +114,12 @@ class FlooredScaler(VersionMixin, StandardScaler):
     _fixed_in_stream = ("with_mean", "with_std")
 
     # fit_transform, too, so that a Pipeline does not load features twice.
+    fit = restored_on_failure(StandardScaler.fit)  # it forgets, and learns anew
     fit_transform = in_memory(StandardScaler.fit_transform)
     transform = in_memory(_as_fitted(StandardScaler.transform))
     inverse_transform = in_memory(_as_fitted(StandardScaler.inverse_transform))
 
+    @restored_on_failure
     @in_memory
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn means and variances from one more mini-batch.
