@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
@@ -252,3 +253,35 @@ def test_classes_may_have_any_type(classes, rng):
     np.testing.assert_array_equal(predicted == classes[0], y == classes[0])
     streamed = StreamingRidgeClassifier().partial_fit(X, y, classes=classes)
     np.testing.assert_array_equal(streamed.predict(X), predicted)
+
+
+def test_a_scaler_computes_float16_in_float32(rng):
+    X = (6e4 * rng.choice([-1, 1], size=(30, 4))).astype(np.float16)
+    scaled = FlooredScaler(floor=0).fit_transform(X)
+    expected = StandardScaler().fit_transform(X.astype(np.float64))
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e30, 3e38])
+def test_a_scaler_refuses_csr_whose_squares_overflow_and_stays_as_it_was(rng, size):
+    X = sparse.random_array((20, 3), density=0.5, rng=0, format="csr", dtype=np.float32)
+    scaler = FlooredScaler(with_mean=False).fit(X)
+    before = pickle.dumps(scaler)
+    for fit in (scaler.fit, scaler.partial_fit):
+        with pytest.raises(ValueError, match="squares of the entries of X overflow"):
+            fit(X * np.float32(size))
+        assert pickle.dumps(scaler) == before
+
+
+def test_scaled_features_that_overflow_are_an_error_with_their_size():
+    X = np.array([[3e38], [3e38], [-3e38]], dtype=np.float32)
+    with pytest.raises(ValueError, match=r"features leave the range of .*3e\+38"):
+        FlooredScaler().fit_transform(X)
+
+
+def test_finite_features_whose_sum_overflows_have_a_clear_error():
+    X = np.array([[3e38], [3e38], [-3e38], [-3e38]], dtype=np.float32)
+    X = np.hstack([X, X])
+    with pytest.raises(ValueError, match="squares of the entries of X overflow"):
+        StreamingRidgeClassifier().fit(X, [0, 1, 0, 1])
