@@ -180,7 +180,7 @@ def nodes(parent, place):
             is_module = isinstance(parent, ast.Module)
             if is_module and isinstance(child, ast.Assign):
                 inner.owner = ast.unparse(child.targets[0])
-            is_constant = inner.owner.isupper()
+            is_constant = inner.owner.isupper() and inner.owner.isidentifier()
             if inner.first_line or is_constant:
                 yield child, parent, field, i, inner
             yield from nodes(child, inner)
