@@ -203,13 +203,14 @@ def detected(detector, X, rng):
     rows = detector._to_rows(detector._validate(X, reset=False))
     bound = 1e-4 * (terms + 1.0) + 2 * detector._model.rounding_error(rows)
     # Of data that are constant up to rounding errors, these decide.
-    if sparse.issparse(rows) or is_constant(rows):
+    is_image = detector.layers_ is not None
+    if is_image or sparse.issparse(rows) or is_constant(rows):
         bound += 0.1 * (terms + 1.0)
     for name, total in sums.items():
         errors = np.abs(total - scores) / bound
         assert errors.max() < 1, f"{name} does not add up to the score: {errors.max()}"
     alone = detector.score_samples(X[:1])
-    if not is_constant(rows):
+    if not is_constant(X.reshape(len(X), -1)):
         error = np.abs(alone - scores[:1]) / bound[:1]
         assert error < 1, f"of other rows: {alone, scores[:1]}"
     found["stream"] = clone(detector).partial_fit(X).partial_fit(X).score_samples(X)
@@ -394,8 +395,8 @@ def of_interpretation(X, rng):
             expected = np.maximum(expected @ weight.T + bias, 0.0)
     found = {"codes": report.transform(X)}
     if np.isfinite(expected).all():
-        activations = found["codes"] * report.layers[-1].norms
-        assert_close(activations, expected, rtol=1e-3, err_msg="ReLU network")
+        codes = expected / report.layers[-1].norms
+        assert_close(found["codes"], codes, rtol=1e-3, err_msg="ReLU network")
     for i, layer in enumerate(report.layers):
         found |= {f"priors {i}": layer.priors, f"atoms {i}": layer.atoms}
     if not readout:

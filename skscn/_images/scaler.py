@@ -159,6 +159,7 @@ class FlooredScaler(VersionMixin, StandardScaler):
                 check_squares(np.max(np.square(X.data), initial=0.0), X.dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # of features that are NaN
             StandardScaler.partial_fit(updated, X, y, sample_weight)
+        _check_moments(updated)
         self.__dict__.update(updated.__dict__)
         if self.with_std:
             self.scale_ = floored_scale(self.var_, self.scale_, self.floor)
@@ -169,6 +170,19 @@ class FlooredScaler(VersionMixin, StandardScaler):
         tags = super().__sklearn_tags__()
         tags.array_api_support = False
         return tags
+
+
+def _check_moments(scaler):
+    """Raise where sums over the measured values of a feature overflowed."""
+    is_measured = np.asarray(scaler.n_samples_seen_) > 0
+    for moments in (scaler.mean_, scaler.var_):
+        if moments is not None:
+            n_lost = np.count_nonzero(~np.isfinite(moments) & is_measured)
+            if n_lost:
+                raise ValueError(
+                    f"The squares of {n_lost} of {len(moments)} features overflow. "
+                    "Divide X by a constant."
+                )
 
 
 def _as_float32(X):

@@ -265,3 +265,10 @@ def test_the_brightest_float16_pixels_stay_finite():
     for restored in (denoise_image(image, 6e3), inpaint_image(image, mask)):
         assert restored.dtype == np.float16
         assert np.isfinite(restored).all()
+
+
+@pytest.mark.parametrize("level", [1.7, 1e300])
+def test_noise_below_the_rounding_errors_of_a_constant_image_is_no_noise(level):
+    image = np.full((9, 7, 3), level)
+    sigma = level * 1e-290
+    np.testing.assert_array_equal(denoise_image(image, sigma, channel_axis=-1), image)
