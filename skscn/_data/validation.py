@@ -141,7 +141,8 @@ def watch_range(X, name):
         if not flags:
             return
         values, results = (
-            each.data if issparse(each) else np.asarray(each) for each in (X, results)
+            each.tocsr().data if issparse(each) else np.asarray(each)
+            for each in (X, results)
         )
         is_finite = np.isfinite(values)
         n_bad = results.size - np.count_nonzero(np.isfinite(results))

@@ -6,7 +6,6 @@ from numbers import Real
 from typing import ClassVar
 
 import numpy as np
-from scipy import sparse
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,7 +18,7 @@ from skscn._data.sklearn_compat import (
     safe_indexing,
     store_fixed_parameters,
 )
-from skscn._data.validation import check_squares, check_weight_range, watch_range
+from skscn._data.validation import check_weight_range, watch_range
 from skscn._images.ridge_statistics import floored_scale
 from skscn._images.validation import in_memory
 
@@ -97,8 +96,7 @@ class FlooredScaler(VersionMixin, StandardScaler):
     Examples
     --------
     >>> import numpy as np
-    from scipy import sparse
-    >>> from skscn import FlooredScaler
+        >>> from skscn import FlooredScaler
     >>> X = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.01]])
     >>> FlooredScaler(floor=0.1).fit(X).scale_
     array([1.  , 0.07])
@@ -154,9 +152,6 @@ class FlooredScaler(VersionMixin, StandardScaler):
         if sample_weight is not None:
             X, sample_weight = _drop_weightless_samples(X, sample_weight)
         updated = deepcopy(self)  # StandardScaler writes into its attributes
-        if sparse.issparse(X) and X.dtype.kind == "f":  # NumPy would notice nothing
-            with np.errstate(over="ignore"):
-                check_squares(np.max(np.square(X.data), initial=0.0), X.dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # of features that are NaN
             StandardScaler.partial_fit(updated, X, y, sample_weight)
         _check_moments(updated)
