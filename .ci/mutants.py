@@ -262,6 +262,7 @@ class MutationRun:
         self.cache = cache
         self.seconds, self.calls = {}, {}
         self.killers = defaultdict(Counter)
+        self.checked: set = set()
 
     def pytest_runtestloop(self, session):
         """Measure the tests, and try the mutants, after all tests are collected."""
@@ -358,8 +359,22 @@ class MutationRun:
         killed = os.waitpid(pid, 0)[1] != 0
         last = tests[-1] if tests else ""
         if killed and last:
+            self.check_passes(items[last])
             self.killers[mutant.path][last] += 1
         return ("killed", last) if killed else ("survived", f"{len(tests)} tests")
+
+    def check_passes(self, item):
+        """Raise where a test also fails the unchanged code, which the cache hides."""
+        if item.nodeid in self.checked:
+            return
+        self.checked.add(item.nodeid)
+
+        def n_failed():
+            run(item)
+            return self.session.testsfailed
+
+        if in_fork(n_failed):
+            raise RuntimeError(f"The unchanged code fails {item.nodeid}")
 
     def ordered(self, nodeids, mutant):
         """Return the tests that kill most mutants of the file first.

@@ -248,9 +248,8 @@ def check_squares(mean_square_norm, dtype):
     """Raise where squares of the data, summed over a block of rows, overflow."""
     if not mean_square_norm < float(np.finfo(dtype).max) / MAX_BLOCK_ROWS:
         raise ValueError(
-            f"The squares of the entries of X overflow {dtype}: the mean square norm "
-            f"of a row is {mean_square_norm:.3g}. Scale X, for instance with "
-            "sklearn.preprocessing.StandardScaler."
+            f"The squares of the entries of X overflow {dtype}. Scale X, for instance "
+            "with sklearn.preprocessing.StandardScaler."
         )
 
 
