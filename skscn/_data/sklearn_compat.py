@@ -11,6 +11,7 @@ from sklearn import config_context, get_config
 from sklearn.base import _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils import check_array as _check_array
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
@@ -25,6 +26,7 @@ from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 from sklearn.utils.validation import _num_samples as num_samples
+from sklearn.utils.validation import validate_data as _validate_data
 
 from skscn._core.caller_warnings import warn_caller
 
@@ -50,6 +52,7 @@ __all__ = [
     "array_namespace",
     "as_numpy",
     "atomic_fit",
+    "check_array",
     "check_feature_names_in",
     "check_fixed_parameters",
     "check_matplotlib",
@@ -62,8 +65,14 @@ __all__ = [
     "safe_indexing",
     "store_fixed_parameters",
     "to_sparse_interface",
+    "validate_data",
     "wrap_tables",
 ]
+
+# scikit-learn adds all entries to see whether they are finite: their sum may overflow.
+_sum_may_overflow = np.errstate(over="ignore", invalid="ignore")
+check_array = _sum_may_overflow(_check_array)
+validate_data = _sum_may_overflow(_validate_data)
 
 
 class VersionMixin:
