@@ -61,7 +61,6 @@ __all__ = [
     "composition_block",
     "import_optional",
     "num_samples",
-    "restored_on_failure",
     "safe_indexing",
     "store_fixed_parameters",
     "to_sparse_interface",
@@ -105,40 +104,29 @@ def _skscn_version():
     return skscn.__version__
 
 
-def restored_on_failure(method):
-    """Decorate a method: an exception that stops it leaves the estimator as it was.
-
-    The estimator gets back the attributes that it had before. Fitted arrays are
-    replaced and never written into, so that a shallow copy of the attributes is enough.
-    """
-
-    @wraps(method)
-    def call(estimator, *args, **kwargs):
-        before = dict(vars(estimator))
-        try:
-            return method(estimator, *args, **kwargs)
-        except BaseException:  # a KeyboardInterrupt, too
-            vars(estimator).clear()
-            vars(estimator).update(before)
-            raise
-
-    return call
-
-
 def atomic_fit(method, *, skip_nested=True):
     """Decorate a fitting method: validate parameters, and restore state on failure.
+
+    If an exception stops the method, a KeyboardInterrupt included, the estimator gets
+    back the attributes that it had before. Fitted arrays are replaced and never written
+    into, so that a shallow copy of the attributes is enough.
 
     An estimator names in `_fixed_in_stream` the parameters that its fitted state
     depends on. `partial_fit` is refused if one of them was changed since the last fit.
     """
     checked = _fit_context(prefer_skip_nested_validation=skip_nested)(method)
 
-    @restored_on_failure
     @wraps(method)
     def fit(estimator, *args, **kwargs):
+        before = dict(vars(estimator))
         if method.__name__ == "partial_fit":
             check_fixed_parameters(estimator)
-        result = checked(estimator, *args, **kwargs)
+        try:
+            result = checked(estimator, *args, **kwargs)
+        except BaseException:
+            vars(estimator).clear()
+            vars(estimator).update(before)
+            raise
         store_fixed_parameters(estimator)
         return result
 

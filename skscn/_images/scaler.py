@@ -15,7 +15,6 @@ from skscn._data.sklearn_compat import (
     atomic_fit,
     check_fixed_parameters,
     num_samples,
-    restored_on_failure,
     safe_indexing,
     store_fixed_parameters,
 )
@@ -116,14 +115,12 @@ class FlooredScaler(VersionMixin, StandardScaler):
 
     _fixed_in_stream = ("with_mean", "with_std")
 
-    fit = atomic_fit(StandardScaler.fit)
+    fit = atomic_fit(StandardScaler.fit)  # it forgets, and learns anew
     # fit_transform, too, so that a Pipeline does not load features twice.
-    fit = restored_on_failure(StandardScaler.fit)  # it forgets, and learns anew
     fit_transform = in_memory(StandardScaler.fit_transform)
     transform = in_memory(_as_fitted(StandardScaler.transform))
     inverse_transform = in_memory(_as_fitted(StandardScaler.inverse_transform))
 
-    @restored_on_failure
     @in_memory
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn means and variances from one more mini-batch.
@@ -158,9 +155,9 @@ class FlooredScaler(VersionMixin, StandardScaler):
         with np.errstate(over="ignore", invalid="ignore"):  # of features that are NaN
             StandardScaler.partial_fit(updated, X, y, sample_weight)
         _check_moments(updated)
-        self.__dict__.update(updated.__dict__)
         if self.with_std:
-            self.scale_ = floored_scale(self.var_, self.scale_, self.floor)
+            updated.scale_ = floored_scale(updated.var_, updated.scale_, self.floor)
+        self.__dict__.update(updated.__dict__)
         store_fixed_parameters(self)
         return self
 
