@@ -69,13 +69,14 @@ class MixtureModel:
 
         An upper bound of each likelihood tells which ones need to be computed.
         """
-        if self.is_hard:
+        log_weights = self.log_weights
+        if log_weights is None:
             return self._scores(rows, minus_map_objective)
         models = [model.astype(np.float64) for model in self.models]
         bounds = np.empty((n_rows_of(rows), len(models)))
         for i, model in enumerate(models):
             bounds[:, i] = model.log_likelihood(rows, bound=True)
-        bounds += self.log_weights
+        bounds += log_weights
         scores = np.full(bounds.shape, -np.inf)
 
         def compute(is_relevant):
@@ -83,7 +84,7 @@ class MixtureModel:
                 which = np.flatnonzero(is_relevant[:, i])
                 if len(which):
                     scores[which, i] = model.log_likelihood(rows[which])
-                    scores[which, i] += self.log_weights[i]
+                    scores[which, i] += log_weights[i]
 
         is_best = np.zeros(bounds.shape, dtype=bool)
         is_best[np.arange(len(bounds)), bounds.argmax(axis=1)] = True
