@@ -9,9 +9,9 @@ not in the training data.
 """
 
 # %%
-# The training patches are from the even columns of a photograph, and those that are held
-# out from its odd columns. The mean of every patch is removed; the patches then lie in a
-# space of 63 dimensions, and are given in an orthonormal basis of it.
+# The training patches are from the even columns of a photograph, and those that are
+# held out from its odd columns. The mean of every patch is removed; the patches then
+# lie in a space of 63 dimensions, and are given in an orthonormal basis of it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,7 +59,7 @@ ax.set_xticks(N_DICTIONARIES, N_DICTIONARIES)
 _ = ax.legend()
 
 # %%
-# The dictionaries of a mixture of six: each row has the first atoms of one, and its weight.
+# Each row has the first atoms of one of six dictionaries, and its weight.
 # The kinds of patches differ in their contrast and in the direction of their edges. The
 # atoms are transformed back to pixels.
 
@@ -68,7 +68,7 @@ atoms = (mixture.components_[:, :12] @ basis).reshape(-1, SIDE, SIDE)
 DictionaryDisplay(atoms, mixture.weights_).plot()
 
 # %%
-# Most patches belong almost surely to one dictionary, which makes learning fast. This is
-# the fraction whose largest responsibility exceeds 0.9.
+# Most patches belong almost surely to one dictionary, which makes learning fast. This
+# is the fraction whose largest responsibility exceeds 0.9.
 
 np.mean(mixture.predict_proba(test).max(axis=1) > 0.9).round(2)

@@ -395,10 +395,7 @@ class SpikeSlab(Prior):
     def log_density_bound(self, z, standardized, workspace):
         if self.one_sided:
             return self.log_density(z, standardized, workspace)
-        wiener_gain, noise_fraction, log_odds = standardized
-        return marginals.spike_slab_log_density_bound(
-            z, wiener_gain, noise_fraction, log_odds, workspace
-        )
+        return marginals.spike_slab_log_density_bound(z, standardized, workspace)
 
     def posterior_variance(self, z, standardized):
         kernel = marginals.spike_slab_variance
