@@ -18,9 +18,9 @@ from skscn._core.sparse_model import n_rows_of, squared_norms
 # would change them by less than this fraction of a row. Most rows of many features
 # belong to one or two dictionaries, so that moments cost little more than those of one.
 MIN_RESPONSIBILITY = 1e-12
-# Nats below the best dictionary, from which on a likelihood is not computed: less than
-# the rounding error of the sum.
-MAX_LOG_RATIO = 40.0
+# Nats below the best dictionary, from which on a likelihood is not computed: together,
+# such ones change a log-likelihood by less than 1e-13 for each dictionary.
+MAX_LOG_RATIO = 30.0
 IMPUTATION_TOL = 1e-4  # during learning, relative to the largest entry of a row
 
 

@@ -102,7 +102,7 @@ def test_only_relevant_likelihoods_are_computed(rows):
     assert is_computed.mean() < 0.8
     np.testing.assert_allclose(relevant[is_computed], all_scores[is_computed])
     distance = all_scores.max(axis=1, keepdims=True) - all_scores
-    assert distance[~is_computed].min() > 30
+    assert distance[~is_computed].min() > 30 - 1e-9
 
 
 @pytest.mark.parametrize("rate", [1e-3, 0.3, 1.0, 4.0, 50.0])
