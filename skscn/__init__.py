@@ -1,6 +1,7 @@
 """Sparse coding networks for scikit-learn."""
 
 from skscn._coders.imputer import SparseCodingImputer
+from skscn._coders.mixture import SparseCodingMixture
 from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.blocks import map_blocks
@@ -40,6 +41,7 @@ __all__ = [
     "ReconstructionDisplay",
     "SparseCodingDetector",
     "SparseCodingImputer",
+    "SparseCodingMixture",
     "SparseCodingNetwork",
     "SpatialPool",
     "StreamingRidgeClassifier",

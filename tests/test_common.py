@@ -40,7 +40,8 @@ ignore_expected_warnings = pytest.mark.filterwarnings(
 def estimator_variants():
     """Yield every estimator with its defaults, and with options that use other code."""
     for Estimator in ESTIMATORS:
-        yield Estimator()
+        if Estimator is not skscn.SparseCodingMixture:
+            yield Estimator()
     yield make_estimator(skscn.SparseCodingNetwork)
     for Coder in (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder):
         yield Coder(alpha=0.1, init="random", n_jobs=2)
@@ -51,6 +52,14 @@ def estimator_variants():
         yield Coder(alpha="auto", inference="mean", max_iter=3)
         yield Coder(alpha="auto", prior="spike_slab", max_iter=3, n_jobs=2)
     yield skscn.OrthogonalSparseCoder(alpha=0.1, split_sign=True)
+    yield skscn.SparseCodingMixture(max_iter=3)
+    yield skscn.SparseCodingMixture(
+        2, 2, prior="exponential", inference="mean", init="random", max_iter=3
+    )
+    yield skscn.SparseCodingMixture(alpha=0.1, n_init=2, n_jobs=2, max_iter=3)
+    yield skscn.SparseCodingMixture(
+        2, alpha=0, n_nonzero_coefs=2, center=False, max_iter=3
+    )
     yield skscn.ConvSparseCoder(kernel_size=3, contrast=0.1, depthwise=True, n_jobs=2)
     yield skscn.ConvSparseCoder(
         padding=3, stride=2, prior="spike_slab", whiten=None, center_patches=False
@@ -90,6 +99,7 @@ def test_the_list_of_estimators_holds_every_kind():
         "SpatialPool",
         "SparseCodingNetwork",
         "SparseCodingDetector",
+        "SparseCodingMixture",
         "FlooredScaler",
         "StreamingRidgeClassifier",
     }

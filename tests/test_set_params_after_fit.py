@@ -47,6 +47,8 @@ OTHER_VALUES = {
     "max_patches": 7,
     "mode": "sum",
     "n_components": 2,
+    "n_dictionaries": 2,
+    "n_init": 2,
     "outputs": "pools",
     "padding": "valid",
     "power": 0.5,
@@ -75,6 +77,7 @@ STREAM_PARAMETERS = {
     "init",
     "max_iter",
     "max_patches",
+    "n_init",
     "store_statistics",
     "tol",
     "trim",
@@ -91,6 +94,7 @@ METHODS = [
     "inverse_transform",
     "reconstruct",
     "predict",
+    "predict_proba",
     "decision_function",
     "score_samples",
     "posterior_std",
@@ -105,6 +109,8 @@ def variants():
         yield make_estimator(Estimator)
     yield skscn.OrthogonalSparseCoder(4, alpha="auto", max_iter=3)
     yield skscn.OrthogonalSparseCoder(4, n_nonzero_coefs=1, split_sign=True, max_iter=3)
+    yield skscn.SparseCodingMixture(2, 3, max_iter=3)
+    yield skscn.SparseCodingMixture(2, 3, alpha=0.5, max_iter=3)
     yield skscn.ConvSparseCoder(3, kernel_size=3, contrast=0.1, image_shape=(6, 6))
     yield skscn.SpatialPool("max", grid=2, image_shape=(6, 6))
     yield skscn.SpatialPool("gaussian", grid=2, power=2.0)

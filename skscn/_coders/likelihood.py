@@ -27,7 +27,70 @@ from skscn._data.sklearn_compat import as_numpy
 from skscn._data.validation import check_code_limit
 
 
-class LikelihoodMixin:
+class ScoreMixin:
+    """The mean log-likelihood of samples, and information criteria."""
+
+    score_samples: Callable
+    _n_fitted_parameters: Callable
+
+    def score(self, X, y=None):
+        """Compute the mean log-likelihood of samples, in nats.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        log_likelihood : float
+            The mean of `score_samples`.
+        """
+        return float(np.mean(as_numpy(self.score_samples(X))))
+
+    def aic(self, X):
+        """Compute the Akaike information criterion; lower is better.
+
+        It is meaningless where `noise_variance_` is at its lower bound.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data that the estimator was fitted to.
+
+        Returns
+        -------
+        aic : float
+            Minus twice the log-likelihood of X, plus twice the number of fitted
+            parameters.
+        """
+        log_likelihood = as_numpy(self.score_samples(X))
+        return float(-2 * log_likelihood.sum() + 2 * self._n_fitted_parameters())
+
+    def bic(self, X):
+        """Compute the Bayesian information criterion; lower is better.
+
+        It is meaningless where `noise_variance_` is at its lower bound.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data that the estimator was fitted to.
+
+        Returns
+        -------
+        bic : float
+            Minus twice the log-likelihood of X, plus log n_samples times the number of
+            fitted parameters.
+        """
+        log_likelihood = as_numpy(self.score_samples(X))
+        penalty = np.log(len(log_likelihood)) * self._n_fitted_parameters()
+        return float(-2 * log_likelihood.sum() + penalty)
+
+
+class LikelihoodMixin(ScoreMixin):
     """Exact likelihoods and posteriors of a coder; approximate for missing values."""
 
     _read_types = FLOAT_DTYPES
@@ -95,62 +158,6 @@ class LikelihoodMixin:
         function = partial(log_likelihood_with_missing, model=model)
         return self._map_rows(function, X, np.empty(X.shape[0]))
 
-    def score(self, X, y=None):
-        """Compute the mean log-likelihood of samples, in nats.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples.
-        y : Ignored
-            Not used, present for API consistency by convention.
-
-        Returns
-        -------
-        log_likelihood : float
-            The mean of `score_samples`.
-        """
-        return float(np.mean(as_numpy(self.score_samples(X))))
-
-    def aic(self, X):
-        """Compute the Akaike information criterion; lower is better.
-
-        It is meaningless where `noise_variance_` is at its lower bound.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The data that the coder was fitted to.
-
-        Returns
-        -------
-        aic : float
-            Minus twice the log-likelihood of X, plus twice the number of fitted
-            parameters.
-        """
-        log_likelihood = as_numpy(self.score_samples(X))
-        return float(-2 * log_likelihood.sum() + 2 * self._n_fitted_parameters())
-
-    def bic(self, X):
-        """Compute the Bayesian information criterion; lower is better.
-
-        It is meaningless where `noise_variance_` is at its lower bound.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The data that the coder was fitted to.
-
-        Returns
-        -------
-        bic : float
-            Minus twice the log-likelihood of X, plus log n_samples times the number of
-            fitted parameters.
-        """
-        log_likelihood = as_numpy(self.score_samples(X))
-        penalty = np.log(len(log_likelihood)) * self._n_fitted_parameters()
-        return float(-2 * log_likelihood.sum() + penalty)
-
     def sample(self, n_samples=1, random_state=None):
         """Generate samples from the model.
 
@@ -167,11 +174,7 @@ class LikelihoodMixin:
             Codes drawn from the prior times the atoms, plus mean and noise.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(
-                f"n_samples={n_samples!r} must be at least 1 and an integer: ask for "
-                "one sample or more."
-            )
+        check_n_samples(n_samples)
         rng = check_random_state(random_state)
         parameters = self._estimate.parameters
         codes = self._prior_object.sample(parameters.prior_parameters, n_samples, rng)
@@ -303,3 +306,12 @@ class LikelihoodMixin:
         if self._learned_prior or not prior.determined_by_threshold:
             n_parameters += len(prior.parameter_names) * n_components
         return n_parameters
+
+
+def check_n_samples(n_samples):
+    """Raise where a number of samples to generate is not a positive integer."""
+    if not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(
+            f"n_samples={n_samples!r} must be at least 1 and an integer: ask for "
+            "one sample or more."
+        )

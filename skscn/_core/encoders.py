@@ -178,12 +178,14 @@ class PosteriorMeanEncoder:
         sums[1:] *= np.sqrt(self.noise_variance) ** powers
         return log_likelihood, sums
 
-    def log_density(self, projections):
-        """Return Σ_j log p(u_j) of every sample; overwrites projections."""
+    def log_density(self, projections, *, bound=False):
+        """Return Σ_j log p(u_j) of every sample, or an upper bound of it.
+
+        The projections are overwritten.
+        """
         total = np.empty(len(projections), dtype=projections.dtype)
-        for part, _, log_density, _ in self._encoded_chunks(
-            projections, density_only=True
-        ):
+        density = self.prior.log_density_bound if bound else self.prior.log_density
+        for part, _, log_density, _ in self._encoded_chunks(projections, density):
             log_density.sum(axis=1, out=total[part])
         constant = self._standardized()[1].sum()
         return total + projections.dtype.type(constant)
@@ -221,12 +223,12 @@ class PosteriorMeanEncoder:
             part = slice(start, start + size)
             yield part, projections[part]
 
-    def _encoded_chunks(self, projections, *, density_only=False):
+    def _encoded_chunks(self, projections, density=None):
         """Encode chunk by chunk; yield each with log-densities and statistics.
 
         A chunk holds codes divided by σ until the next one is asked for, and the
-        log-densities lack their constant. With `density_only`, a chunk is overwritten
-        with working values.
+        log-densities lack their constant. Where a function for densities alone is
+        given, a chunk is overwritten with working values.
         """
         sigma = float(np.sqrt(self.noise_variance))
         workspace = Workspace() if self.workspace is None else self.workspace
@@ -236,8 +238,8 @@ class PosteriorMeanEncoder:
                 workspace.tile(i, row, len(z)) for i, row in enumerate(rows)
             ]
             z *= 1.0 / sigma
-            if density_only:
-                yield part, z, self.prior.log_density(z, standardized, workspace), ()
+            if density is not None:
+                yield part, z, density(z, standardized, workspace), ()
                 continue
             log_density, statistics = self.prior.posterior(z, standardized, workspace)
             yield part, z, log_density, statistics

@@ -28,6 +28,11 @@ LOG_SQRT_2PI = float(np.log(2 * np.pi) / 2)  # the log normalizer of N(0, 1)
 LOG_2_MINUS_LOG_SQRT_2PI = float(np.log(2)) - LOG_SQRT_2PI  # that of a half normal
 
 
+# A chord of the function log (1 + exp(−x)): where it ends, and values at both ends.
+CHORD_LENGTH = 4.0
+CHORD_START, CHORD_END = np.log(2.0), np.log1p(np.exp(-CHORD_LENGTH))
+
+
 def positive_part(x, out):
     """Return max(x, 0) by clipping, which NumPy does several times faster."""
     return np.clip(x, 0, np.inf, out=out)
@@ -145,6 +150,45 @@ def laplace_log_density(z, rate, workspace):
     smaller *= positive
     log_density += smaller
     return log_density
+
+
+def laplace_log_density_bound(z, rate, workspace):
+    """Return an upper bound of `laplace_log_density`, in a fraction of its time.
+
+    The density is at most √(2π) times exp(−h(z)), with Huber's function h: z²/2 up to
+    the rate β, and β|z| − β²/2 beyond. It is nearly that where β is small or |z| large.
+    """
+    magnitude = np.abs(z, out=z)
+    clipped = np.minimum(magnitude, rate, out=workspace.like(z)("clipped"))
+    clipped *= -0.5
+    magnitude += clipped
+    magnitude *= clipped
+    magnitude *= 2.0
+    magnitude += LOG_SQRT_2PI
+    return magnitude
+
+
+def spike_slab_log_density_bound(z, standardized, workspace):
+    """Return an upper bound of the log-density of `spike_slab_posterior`.
+
+    `standardized` holds its arguments between z and the workspace.
+    The logarithm of 1 + exp(−|log-odds|) is at most log 2 at even odds, and below its
+    chord from there to |log-odds| = 4.
+    """
+    _, noise_fraction, log_odds = standardized
+    new = workspace.like(z)
+    spike = np.multiply(z, z, out=z)
+    spike *= -0.5
+    slab = np.multiply(spike, noise_fraction, out=new("slab"))
+    slab += log_odds
+    distance = np.subtract(spike, slab, out=new("distance"))
+    np.abs(distance, out=distance)
+    distance *= (CHORD_START - CHORD_END) / CHORD_LENGTH
+    np.subtract(CHORD_START, distance, out=distance)
+    np.maximum(distance, CHORD_END, out=distance)
+    np.maximum(spike, slab, out=spike)
+    spike += distance
+    return spike
 
 
 def spike_slab_posterior(z, wiener_gain, noise_fraction, log_odds, workspace):

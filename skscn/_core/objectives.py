@@ -123,9 +123,27 @@ def posterior_moments(data, components, parameters, prior):
     """
     shift = parameters.mean_offset(components)
     model = posterior_mean_model(components, data.mean, parameters, prior)
-    noise_fraction = parameters.noise_variance / data.moments.rms**2
-    needs_double = noise_fraction < MIN_FLOAT32_NOISE_FRACTION
-    moments = data.rows.code_moments(model, np.float64 if needs_double else None)
+    is_small = needs_float64(parameters, data.moments.rms)
+    moments = data.rows.code_moments(model, np.float64 if is_small else None)
+    return with_em_statistics(moments, components, parameters, prior).recentered(-shift)
+
+
+def needs_float64(parameters, data_rms):
+    """Return whether the noise is too small for moments in float32."""
+    return parameters.noise_variance / data_rms**2 < MIN_FLOAT32_NOISE_FRACTION
+
+
+def with_em_statistics(moments, components, parameters, prior):
+    """Return moments whose statistics are those that `posterior_moments` documents.
+
+    Parameters
+    ----------
+    moments : CodeMoments
+        Of posterior means, about the mean of the model.
+    components : ndarray of shape (n_components, n_features)
+    parameters : ModelParameters
+    prior : Prior
+    """
     # Σ E a² depends on the parameters of this pass; as a sum it adds up with those of
     # other passes.
     second_moments = prior.sum_second_moments(
@@ -140,14 +158,28 @@ def posterior_moments(data, components, parameters, prior):
     )
     curvature = moments.curvature
     if parameters.offset is not None:
-        # Atoms rotate about the mean of the data. About the mean of the model,
-        # projections also have the squared offsets, if the derivatives of codes are
-        # independent of other codes.
-        curvature = curvature.copy()
-        curvature[:, :-2] -= np.outer(curvature[:, -1], parameters.offset**2)
-        np.maximum(curvature, 0.0, out=curvature)
-    moments = replace(moments, statistics=statistics, curvature=curvature)
-    return moments.recentered(-shift)
+        curvature = curvature_about_data_mean(curvature, parameters.offset)
+    return replace(moments, statistics=statistics, curvature=curvature)
+
+
+def curvature_about_data_mean(curvature, offset):
+    """Return the curvature of atoms that rotate about the mean of the data.
+
+    About the mean of the model, projections also have the squared offsets, if the
+    derivatives of codes are independent of other codes.
+    """
+    curvature = curvature.copy()
+    curvature[:, :-2] -= np.outer(curvature[:, -1], offset**2)
+    return np.maximum(curvature, 0.0)
+
+
+def curvature_by_offset(moments):
+    """Return the curvature of the summed ½‖x − m − aD‖² by every offset.
+
+    An offset changes projections and, through the derivative of the encoder, codes.
+    """
+    derivative = moments.curvature[:, -1] / (moments.curvature_weight or 1.0)
+    return moments.weight * np.maximum(1.0 - derivative, MIN_UNCOMPENSATED_FRACTION)
 
 
 def evaluate_likelihood(data, moments, components, parameters, parametrization):
@@ -195,9 +227,7 @@ def evaluate_likelihood(data, moments, components, parameters, parametrization):
     )
     by_offset = weight * offset - moments.code_sum + components @ data.weighted_sum
     n_measured = weight * n_features - data.missing_weight
-    # An offset changes projections and, through the derivative of the encoder, codes.
-    derivative = moments.curvature[:, -1] / (moments.curvature_weight or 1.0)
-    offset_curvature = weight * np.maximum(1.0 - derivative, MIN_UNCOMPENSATED_FRACTION)
+    offset_curvature = curvature_by_offset(moments)
 
     def m_step(polar_factor):
         explained = np.vdot(moments.cross, polar_factor)

@@ -118,6 +118,10 @@ class Prior(ABC):
         """Return the log-density of `posterior` alone; overwrites z."""
         return self.posterior(z, standardized, workspace)[0]
 
+    def log_density_bound(self, z, standardized, workspace):
+        """Return an upper bound of `log_density`, which may be itself; overwrites z."""
+        return self.log_density(z, standardized, workspace)
+
     @abstractmethod
     def posterior_variance(self, z, standardized):
         """Return the posterior variance of a/σ, in float64."""
@@ -253,6 +257,9 @@ class Laplace(_RatePrior):
     def log_density(self, z, standardized, workspace):
         return marginals.laplace_log_density(z, standardized[0], workspace)
 
+    def log_density_bound(self, z, standardized, workspace):
+        return marginals.laplace_log_density_bound(z, standardized[0], workspace)
+
     def posterior_variance(self, z, standardized):
         return marginals.laplace_variance(z, *standardized)
 
@@ -384,6 +391,11 @@ class SpikeSlab(Prior):
             z, wiener_gain, noise_fraction, log_odds, workspace
         )
         return log_density, tuple(statistics)
+
+    def log_density_bound(self, z, standardized, workspace):
+        if self.one_sided:
+            return self.log_density(z, standardized, workspace)
+        return marginals.spike_slab_log_density_bound(z, standardized, workspace)
 
     def posterior_variance(self, z, standardized):
         kernel = marginals.spike_slab_variance

@@ -86,11 +86,11 @@ class SparseModel:
         ]
         return blocks[0] if len(blocks) == 1 else sparse.vstack(blocks, format="csr")
 
-    def log_likelihood(self, rows, out=None):
+    def log_likelihood(self, rows, out=None, *, bound=False):
         """Return log p of every row, written into `out` where it is given.
 
-        Computed in float64, which the components must have. The encoder must be a
-        `PosteriorMeanEncoder`.
+        With `bound`, an upper bound of it, which takes less time. Computed in float64,
+        which the components must have. The encoder must be a `PosteriorMeanEncoder`.
         """
         rows = rows.astype(np.float64, copy=False)
         out = np.empty(n_rows_of(rows)) if out is None else out
@@ -101,7 +101,7 @@ class SparseModel:
             if self.n_free:  # otherwise the residual is rounding error
                 residual = self.residual_norms(block, projections)
                 out[part] -= residual / (2 * noise_variance)
-            out[part] += self.encoder.log_density(projections)
+            out[part] += self.encoder.log_density(projections, bound=bound)
         return out
 
     def posterior_std(self, rows, out=None):

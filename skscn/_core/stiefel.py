@@ -104,11 +104,11 @@ def minimize_on_stiefel(objective, start, bounds=None):
     yield accepted
     history: deque = deque(maxlen=N_CORRECTIONS)
     while True:
-        gradient = _riemannian_gradient(accepted.iterate, accepted.evaluation, bounds)
-        direction = _lbfgs_direction(accepted, gradient, history)
+        gradient = riemannian_gradient(accepted.iterate, accepted.evaluation, bounds)
+        direction = lbfgs_direction(accepted, gradient, history)
         step_sizes = LINE_SEARCH_STEPS if direction is not None else ()
         for step_size in step_sizes:
-            trial = _retract(accepted.iterate, direction * step_size, bounds)
+            trial = retract(accepted.iterate, direction * step_size, bounds)
             evaluation = objective(trial)
             if evaluation.objective < accepted.evaluation.objective:
                 break
@@ -131,7 +131,7 @@ def minimize_on_stiefel(objective, start, bounds=None):
         if step_size > 0.0:
             step = direction * step_size
             step.theta = trial.theta - accepted.iterate.theta  # clipped to the bounds
-            new_gradient = _riemannian_gradient(trial, evaluation, bounds)
+            new_gradient = riemannian_gradient(trial, evaluation, bounds)
             history.append(
                 (step, new_gradient - gradient.transported(trial.components))
             )
@@ -139,7 +139,7 @@ def minimize_on_stiefel(objective, start, bounds=None):
         yield accepted
 
 
-def _riemannian_gradient(iterate, evaluation, bounds):
+def riemannian_gradient(iterate, evaluation, bounds):
     """Return the gradient, without components that point out of the bounds of θ."""
     lower, upper = bounds
     by_theta = evaluation.gradient
@@ -150,7 +150,7 @@ def _riemannian_gradient(iterate, evaluation, bounds):
     return TangentVector.gradient(iterate.components, cross, by_theta)
 
 
-def _retract(iterate, step, bounds):
+def retract(iterate, step, bounds):
     """Return the iterate after a step along a tangent vector."""
     components = iterate.components + step.ambient(iterate.components)
     theta = np.clip(iterate.theta + step.theta, *bounds)
@@ -242,7 +242,7 @@ class TangentVector:
         )
 
 
-def _lbfgs_direction(accepted, gradient, history):
+def lbfgs_direction(accepted, gradient, history):
     """Return the L-BFGS direction preconditioned by the pairwise curvature.
 
     None stands for an iterate too far from the minimum for a quadratic model.

@@ -105,7 +105,7 @@ class IncompleteRowSums(ArrayRowSums):
         imputed, self.missing_weight = impute_means(X, weights, allow_empty=allow_empty)
         super().__init__(imputed, weights, pool)
         self.has_small_span = False  # imputation needs all features
-        self._incomplete = X
+        self.incomplete = X
 
     def data_moments(self, mean=None, *, scatter=False):
         """Return the `DataMoments` about a mean; None stands for zero."""
@@ -119,7 +119,7 @@ class IncompleteRowSums(ArrayRowSums):
             _impute_copy, model=model.astype(self.dtype), tol=IMPUTATION_TOL
         )
         size = rows_per_slice(self.X)
-        imputed = map_rows(self.pool, function, self._incomplete, self.X, size)
+        imputed = map_rows(self.pool, function, self.incomplete, self.X, size)
         for part, rows in zip(row_slices(len(self.X), size), imputed, strict=True):
             self.X[part] = rows
 

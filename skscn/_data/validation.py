@@ -298,3 +298,14 @@ def warn_zero_codes(alpha, rms):
         "projection. The rows that are projected on the atoms have root mean square "
         f"{rms:.3g} about their mean; choose an alpha of that order or below.",
     )
+
+
+def warn_unused_dictionaries(n_samples):
+    """Warn of dictionaries of a mixture with less than one sample."""
+    n_unused = np.count_nonzero(n_samples < 1.0)
+    if n_unused:
+        warn_caller(
+            f"{n_unused} of {len(n_samples)} dictionaries have less than one sample. "
+            "Use a smaller n_dictionaries.",
+            ConvergenceWarning,
+        )
