@@ -14,7 +14,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas need no network, either
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
@@ -22,7 +24,18 @@ exclude_patterns = ["_build", "_templates"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skscn"
-html_theme_options = {"navbar_align": "left", "show_toc_level": 2}
+html_theme_options = {
+    "header_links_before_dropdown": 6,
+    "navbar_align": "left",
+    "show_toc_level": 2,
+}
+html_static_path = ["_static"]
+html_css_files = ["skscn.css"]
+# Pages that are not part of a section have nothing to navigate to.
+html_sidebars = {
+    name: []
+    for name in ("getting_started", "choosing", "coming_from", "glossary", "changelog")
+}
 html_show_sourcelink = False
 
 # numpydoc shows the types of parameters, and the class template lists the methods.
@@ -32,10 +45,21 @@ numpydoc_show_class_members = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-# The gallery runs every script in examples/ (not in its subfolders) and stops at the
-# first error.
+# The gallery runs every script in the sections of examples/, and stops at the first
+# error.
+SECTIONS = [
+    "first_steps",
+    "tables",
+    "images",
+    "signals",
+    "anomalies",
+    "probability",
+    "networks",
+    "scale",
+]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
+    "subsection_order": [f"../examples/{section}" for section in SECTIONS],
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"^_",

@@ -16,13 +16,19 @@ ESTIMATORS = [
 
 
 def make_estimator(Estimator):
-    """Return an estimator with its defaults; a network has a convolution and a pool."""
+    """Return an estimator with its defaults.
+
+    A network has a convolution and a pool. A mixture has few atoms: by default its
+    likelihood has no maximum on less than hundreds of samples.
+    """
     if Estimator is skscn.SparseCodingNetwork:
         layers = [
             ("conv", skscn.ConvSparseCoder(kernel_size=3)),
             ("pool", skscn.SpatialPool(grid=2)),
         ]
         return Estimator(layers)
+    if Estimator is skscn.SparseCodingMixture:
+        return Estimator(3, 2, tol=1e-2)
     return Estimator()
 
 

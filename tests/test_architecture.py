@@ -26,7 +26,7 @@ ROOMS = {
 }
 # The only modules that import these libraries.
 DOORS = {
-    "joblib": ("_data.parallel",),
+    "joblib": ("_data.parallel", "_data.progress"),
     "threadpoolctl": ("_data.blas_threads",),
     "dask": ("_data.dask_arrays",),
     "cloudpickle": ("_data.dask_arrays",),

@@ -58,7 +58,9 @@ def fitted_models():
         yield clone(model).fit(X, y), X
         if hasattr(model, "partial_fit"):
             options = {"classes": [0, 1, 2]} if hasattr(model, "predict") else {}
-            if isinstance(model, skscn.SparseCodingDetector):
+            if isinstance(
+                model, skscn.SparseCodingDetector | skscn.SparseCodingMixture
+            ):
                 options = {}
             model = clone(model).partial_fit(X, y, **options)
             yield model.partial_fit(X, y), X

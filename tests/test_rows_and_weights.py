@@ -12,6 +12,7 @@ from skscn import (
     NonNegativeSparseCoder,
     OrthogonalSparseCoder,
     SparseCodingDetector,
+    SparseCodingMixture,
     StreamingRidgeClassifier,
 )
 
@@ -46,6 +47,9 @@ def make_quick(Estimator):
     estimator = make_estimator(Estimator)
     if issubclass(Estimator, OrthogonalSparseCoder | NonNegativeSparseCoder):
         estimator.set_params(n_components=4, alpha=0.5, tol=1e-10, max_iter=500)
+    if Estimator is SparseCodingMixture:
+        estimator.set_params(n_dictionaries=2, n_components=3, max_iter=500)
+        estimator.set_params(random_state=0)
     return estimator
 
 

@@ -4,8 +4,8 @@
     python examples/benchmarks patches convolution      some of them
     python examples/benchmarks --pages docs/benchmarks  and write pages
 
-A page contains the output of one benchmark. The table in `index.md` lists the budgets
-of all pages in the folder, including pages of earlier runs.
+A page contains what one benchmark compares and finds. The budgets of the project, met
+or missed, are for its developers: they are listed in BUDGETS.md beside this file.
 """
 
 import argparse
@@ -22,7 +22,16 @@ BUDGET = re.compile(
     r"^- (?P<budget>.+ [≤≥] \S+): (?P<value>\S+), (?P<verdict>met|missed)$"
 )
 FIGURES = {"costs": "costs.png"}  # drawn with the option --save
-BEGIN, END = "<!-- summary -->", "<!-- end of summary -->"
+BUDGETS = HERE / "BUDGETS.md"
+BUDGETS_HEAD = """# Budgets
+
+What the project asks of itself, and the values of the last run of each benchmark with
+`--pages`. A missed budget is a reason to look, not an error: machines differ, and the
+times of one run compare only with each other.
+
+| benchmark | budget | value | |
+| --- | --- | ---: | --- |
+"""
 
 
 def benchmark_names():
@@ -76,7 +85,9 @@ def make_page(name, output, seconds):
     """Return the page of a benchmark: its question, its command and its output."""
     doc = (HERE / f"bench_{name}.py").read_text(encoding="utf-8").split('"""')[1]
     title, _, text = doc.partition("\n\n")
-    body = re.sub(r"^# .*\n+", "", output.strip())
+    lines = output.strip().splitlines()
+    body = "\n".join(line for line in lines if not BUDGET.match(line))
+    body = re.sub(r"^# .*\n+", "", body)
     if name in FIGURES:
         body += f"\n\n![{title}]({FIGURES[name]})"
     return (
@@ -85,17 +96,21 @@ def make_page(name, output, seconds):
     )
 
 
-def make_summary(folder):
-    """Return a table of the budgets of all pages in a folder."""
-    rows = ["| benchmark | budget | value | |", "| --- | --- | ---: | --- |"]
-    for name in benchmark_names():
-        path = folder / f"{name}.md"
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                if match := BUDGET.match(line):
-                    cells = " | ".join(match.group("budget", "value", "verdict"))
-                    rows.append(f"| [{name}]({name}.md) | {cells} |")
-    return "\n".join(rows)
+def update_budgets(name, output):
+    """Replace the rows of a benchmark in the table of budgets."""
+    rows = {}
+    if BUDGETS.exists():
+        for line in BUDGETS.read_text(encoding="utf-8").splitlines():
+            rows.setdefault(
+                line.split("|")[1].strip() if "|" in line else "", []
+            ).append(line)
+    matches = filter(None, map(BUDGET.match, output.splitlines()))
+    rows[name] = [
+        f"| {name} | {' | '.join(match.group('budget', 'value', 'verdict'))} |"
+        for match in matches
+    ]
+    table = [row for each in benchmark_names() for row in rows.get(each, [])]
+    BUDGETS.write_text(BUDGETS_HEAD + "\n".join(table) + "\n", encoding="utf-8")
 
 
 def main():
@@ -124,12 +139,7 @@ def main():
         if options.pages:
             text = make_page(name, output, time.perf_counter() - start)
             (options.pages / f"{name}.md").write_text(text, encoding="utf-8")
-    if options.pages:
-        index = options.pages / "index.md"
-        before, _, rest = index.read_text(encoding="utf-8").partition(BEGIN)
-        _, _, after = rest.partition(END)
-        text = f"{before}{BEGIN}\n\n{make_summary(options.pages)}\n\n{END}{after}"
-        index.write_text(text, encoding="utf-8")
+            update_budgets(name, output)
 
 
 if __name__ == "__main__":

@@ -6,4 +6,5 @@ reconstructions, log-likelihoods and imputed rows. Open `base.py` first: `fit`,
 contents. `likelihood.py` is a fitted coder as a probability distribution,
 `orthogonal.py` and `non_negative.py` are the public classes, `checks.py` checks what a
 coder learns from, and `imputer.py` uses a coder to impute missing values.
+`table_network.py` puts columns and codes side by side, for a classifier of tables.
 """

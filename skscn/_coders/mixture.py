@@ -115,7 +115,7 @@ class SparseCodingMixture(
         Number of starts; the best result is kept.
     max_iter : int, default=100
         Maximum number of iterations of a start, each one pass over X.
-    tol : float, default=1e-4
+    tol : float, default=3e-4
         Learning stops after two iterations in a row that raise the mean log-likelihood
         by at most this many nats a feature; of MAP objectives, that lower them by at
         most this fraction.
@@ -235,7 +235,7 @@ class SparseCodingMixture(
         init="k-means++",
         n_init=1,
         max_iter=100,
-        tol=1e-4,
+        tol=3e-4,
         forgetting=1.0,
         sparse_output=False,
         n_jobs=None,

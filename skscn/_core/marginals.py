@@ -168,12 +168,14 @@ def laplace_log_density_bound(z, rate, workspace):
     return magnitude
 
 
-def spike_slab_log_density_bound(z, wiener_gain, noise_fraction, log_odds, workspace):
+def spike_slab_log_density_bound(z, standardized, workspace):
     """Return an upper bound of the log-density of `spike_slab_posterior`.
 
+    `standardized` holds its arguments between z and the workspace.
     The logarithm of 1 + exp(−|log-odds|) is at most log 2 at even odds, and below its
     chord from there to |log-odds| = 4.
     """
+    _, noise_fraction, log_odds = standardized
     new = workspace.like(z)
     spike = np.multiply(z, z, out=z)
     spike *= -0.5

@@ -18,9 +18,9 @@ from skscn._core.sparse_model import n_rows_of, squared_norms
 # would change them by less than this fraction of a row. Most rows of many features
 # belong to one or two dictionaries, so that moments cost little more than those of one.
 MIN_RESPONSIBILITY = 1e-12
-# Nats below the best dictionary, from which on a likelihood is not computed: less than
-# the rounding error of the sum.
-MAX_LOG_RATIO = 40.0
+# Nats below the best dictionary, from which on a likelihood is not computed: together,
+# such ones change a log-likelihood by less than 1e-13 for each dictionary.
+MAX_LOG_RATIO = 30.0
 IMPUTATION_TOL = 1e-4  # during learning, relative to the largest entry of a row
 
 
@@ -69,13 +69,14 @@ class MixtureModel:
 
         An upper bound of each likelihood tells which ones need to be computed.
         """
-        if self.is_hard:
+        log_weights = self.log_weights
+        if log_weights is None:
             return self._scores(rows, minus_map_objective)
         models = [model.astype(np.float64) for model in self.models]
         bounds = np.empty((n_rows_of(rows), len(models)))
         for i, model in enumerate(models):
             bounds[:, i] = model.log_likelihood(rows, bound=True)
-        bounds += self.log_weights
+        bounds += log_weights
         scores = np.full(bounds.shape, -np.inf)
 
         def compute(is_relevant):
@@ -83,7 +84,7 @@ class MixtureModel:
                 which = np.flatnonzero(is_relevant[:, i])
                 if len(which):
                     scores[which, i] = model.log_likelihood(rows[which])
-                    scores[which, i] += self.log_weights[i]
+                    scores[which, i] += log_weights[i]
 
         is_best = np.zeros(bounds.shape, dtype=bool)
         is_best[np.arange(len(bounds)), bounds.argmax(axis=1)] = True

@@ -271,16 +271,18 @@ def fit_mixture(
             partial(MixtureSolution, state, list(path))
         )
     if max_iter > 0:
+        # The state has already taken a part of the next M-step: weights, and means
+        # outside of the span of the atoms.
+        path[-1] = min(evaluate(state.dictionaries, state.shares).objective, path[-1])
         state = canonical_state(state, problem, fixed_order=fixed_order, sort=sort)
     return MixtureSolution(state, path, converged)
 
 
 def canonical_state(state, problem, *, fixed_order, sort):
     """Return the state with dictionaries, and the atoms of each, in canonical order."""
-    state = replace(state, weights=state.shares)
-    order = np.arange(len(state.weights))
+    order = np.arange(len(state.shares))
     if sort:
-        order = np.argsort(-state.weights, kind="stable")
+        order = np.argsort(-state.shares, kind="stable")
     dictionaries, evaluations = [], []
     for i in order:
         dictionary, evaluation = state.dictionaries[i], state.evaluations[i]
@@ -298,7 +300,7 @@ def canonical_state(state, problem, *, fixed_order, sort):
         evaluations.append(evaluation)
     return MixtureState(
         tuple(dictionaries),
-        state.weights[order],
+        state.shares[order],
         state.objective,
         tuple(state.data[i] for i in order),
         tuple(evaluations),

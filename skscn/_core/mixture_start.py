@@ -180,6 +180,8 @@ def fill_classes(responsibilities, rows, weights):
         axis = eigh((centered * r[:, None]).T @ centered)[1][:, -1]
         side = centered @ (axis * np.sign(axis[np.argmax(np.abs(axis))]))
         moved = members * (side > 0)
+        if not 0.0 < weights @ moved < masses[largest]:  # its rows are all the same
+            moved = members / 2
         responsibilities[:, empty] += moved
         responsibilities[:, largest] -= moved
     return responsibilities

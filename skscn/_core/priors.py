@@ -395,7 +395,7 @@ class SpikeSlab(Prior):
     def log_density_bound(self, z, standardized, workspace):
         if self.one_sided:
             return self.log_density(z, standardized, workspace)
-        return marginals.spike_slab_log_density_bound(z, *standardized, workspace)
+        return marginals.spike_slab_log_density_bound(z, standardized, workspace)
 
     def posterior_variance(self, z, standardized):
         kernel = marginals.spike_slab_variance

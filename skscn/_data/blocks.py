@@ -14,6 +14,7 @@ from scipy import sparse
 
 from skscn._data.dask_arrays import is_dask, map_dask_blocks
 from skscn._data.inputs import is_remote
+from skscn._data.progress import report_progress
 from skscn._data.sklearn_compat import array_namespace, as_numpy
 from skscn._data.stored_arrays import check_not_empty, chunk_rows
 from skscn._data.validation import cast
@@ -101,7 +102,8 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     function = getattr(estimator, method)
     first = function(_read(X, 0, 1))  # has the shape and dtype of a result
     check_result(first, method)
-    parts = _slices(X, first, block_bytes)
+    slices = _slices(X, first, block_bytes)
+    parts = report_progress(slices, len(slices))
     if sparse.issparse(first):
         if out is not None:
             raise ValueError(

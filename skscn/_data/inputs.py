@@ -10,8 +10,6 @@ from functools import partial
 import numpy as np
 from scipy.sparse import issparse
 from sklearn import get_config
-from sklearn.utils import check_array
-from sklearn.utils.validation import validate_data
 
 from skscn._data.dask_arrays import DaskRows, is_dask
 from skscn._data.device_arrays import (
@@ -19,7 +17,12 @@ from skscn._data.device_arrays import (
     check_not_on_device,
     namespace_name,
 )
-from skscn._data.sklearn_compat import array_namespace, check_sample_weight
+from skscn._data.sklearn_compat import (
+    array_namespace,
+    check_array,
+    check_sample_weight,
+    validate_data,
+)
 from skscn._data.stored_arrays import StoredRows, is_stored
 from skscn._data.validation import check_no_sparse_nan
 
@@ -103,8 +106,6 @@ def check_rows(estimator, X, *, reset, method="fit", finite="allow-nan", **check
     return X
 
 
-# scikit-learn adds all entries to see whether they are finite: their sum may overflow.
-@np.errstate(over="ignore", invalid="ignore")
 def validate_floats(estimator, X, **checks):
     """Return X as scikit-learn validates it, in one of `FLOAT_DTYPES`."""
     return validate_data(estimator, X, dtype=FLOAT_DTYPES, **checks)

@@ -1,4 +1,4 @@
-"""Work on slices of rows, shared among workers: the only module that calls joblib.
+"""Work on slices of rows, shared among the workers that joblib decides on.
 
 Rows are cut into slices by their number alone, and results come back in order, so that
 sums over them have the same bits for every `n_jobs`.
@@ -21,6 +21,7 @@ from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 
 from skscn._data.blas_threads import n_blas_threads, single_blas_thread
+from skscn._data.progress import report_progress
 
 # A slice takes so long that handing it over costs nothing in comparison, and there are
 # enough slices for many workers where the work is worth sharing.
@@ -79,6 +80,7 @@ def worker_pool(n_rows, n_jobs=None, size=MIN_SLICE_ROWS, work=MIN_SHARED_WORK):
         with Parallel(
             n_jobs=n_workers if n_jobs is None else n_jobs,
             return_as="generator" if streams else "list",
+            verbose=0,  # progress is reported in the same way for all workers
         ) as parallel:
             yield WorkerPool(partial(_map_in_joblib, parallel), share_memory=False)
 
@@ -143,14 +145,12 @@ def row_slices(n_rows, size):
 
 def map_rows(pool, function, X, other=None, size=None):
     """Yield function(rows, rows of other or None) for every slice of rows, in order."""
-    size = rows_per_slice(X) if size is None else size
-    return pool.map(
+    parts = row_slices(X.shape[0], rows_per_slice(X) if size is None else size)
+    results = pool.map(
         partial(_call, function),
-        (
-            (X[part], None if other is None else other[part])
-            for part in row_slices(X.shape[0], size)
-        ),
+        ((X[part], None if other is None else other[part]) for part in parts),
     )
+    return report_progress(results, len(parts))
 
 
 def sum_over_rows(pool, function, X, sample_weight=None):

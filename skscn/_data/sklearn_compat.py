@@ -11,6 +11,7 @@ from sklearn import config_context, get_config
 from sklearn.base import _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils import check_array as _check_array
 from sklearn.utils._array_api import _convert_to_numpy, get_namespace_and_device
 from sklearn.utils._optional_dependencies import (
     check_matplotlib_support as check_matplotlib,
@@ -19,11 +20,13 @@ from sklearn.utils._optional_dependencies import (
     check_pandas_support as check_pandas,
 )
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
 from sklearn.utils.validation import _num_samples as num_samples
+from sklearn.utils.validation import validate_data as _validate_data
 
 from skscn._core.caller_warnings import warn_caller
 
@@ -49,18 +52,26 @@ __all__ = [
     "array_namespace",
     "as_numpy",
     "atomic_fit",
+    "check_array",
     "check_feature_names_in",
     "check_fixed_parameters",
     "check_matplotlib",
     "check_pandas",
     "check_sample_weight",
+    "composition_block",
     "import_optional",
     "num_samples",
     "safe_indexing",
     "store_fixed_parameters",
     "to_sparse_interface",
+    "validate_data",
     "wrap_tables",
 ]
+
+# scikit-learn adds all entries to see whether they are finite: their sum may overflow.
+_sum_may_overflow = np.errstate(over="ignore", invalid="ignore")
+check_array = _sum_may_overflow(_check_array)
+validate_data = _sum_may_overflow(_validate_data)
 
 
 class VersionMixin:
@@ -287,6 +298,33 @@ class FitCallbacks:
             self._context.call_on_fit_task_end(
                 estimator=self._estimator, X=self._X, reconstruction_attributes={}
             )
+
+
+def composition_block(named_estimators, *, is_stack):
+    """Return how the HTML of scikit-learn shows estimators: in a row, or side by side.
+
+    Parameters
+    ----------
+    named_estimators : list of (str, estimator or str) tuples
+    is_stack : bool
+        Whether each reads the output of the one before.
+    """
+    names, estimators = zip(*named_estimators, strict=True)
+    if is_stack:
+        kinds = (
+            each if isinstance(each, str) else type(each).__name__
+            for each in estimators
+        )
+        names = tuple(
+            f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True)
+        )
+    return _VisualBlock(
+        "serial" if is_stack else "parallel",
+        estimators,
+        names=names,
+        name_details=[str(each) for each in estimators],
+        dash_wrapped=False,
+    )
 
 
 def import_optional(package, *, extra, caller):

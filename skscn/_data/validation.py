@@ -1,14 +1,16 @@
 """Checks of parameters and data of coders, and their errors and warnings."""
 
+from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite
 
 from skscn._core.caller_warnings import warn_caller
 from skscn._core.sparse_model import MAX_BLOCK_ROWS
+from skscn._data.sklearn_compat import check_array
 
 # Largest deviation of D Dᵀ from the identity in a dictionary that a user gives.
 ORTHONORMALITY_TOL = 1e-4
@@ -117,6 +119,46 @@ def check_initial_dictionary(init, n_features):
                 "dictionary."
             )
     return init
+
+
+@contextmanager
+def watch_range(X, name):
+    """Yield a function that raises ValueError for results that are not finite.
+
+    The results are computed from X within the context, in which NumPy does not warn.
+    They are only looked at if an operation overflowed, or divided by zero.
+
+    Parameters
+    ----------
+    X : {array-like, CSR}
+        NaN in X may be NaN in the results.
+    name : str
+        Of the results, in the error.
+    """
+    flags: list = []
+
+    def check_results(results):
+        if not flags:
+            return
+        values, results = (
+            each.tocsr().data if issparse(each) else np.asarray(each)
+            for each in (X, results)
+        )
+        is_finite = np.isfinite(values)
+        n_bad = results.size - np.count_nonzero(np.isfinite(results))
+        if n_bad > values.size - np.count_nonzero(is_finite):
+            largest = np.max(np.abs(values), where=is_finite, initial=0.0)
+            raise ValueError(
+                f"The {name} leave the range of {results.dtype}: the entries of X are "
+                f"up to {largest:.3g}. Multiply X by a constant, so that they are "
+                "about 1."
+            )
+
+    def record(kind, flag):
+        flags.append(kind)
+
+    with np.errstate(over="call", divide="call", invalid="call", call=record):
+        yield check_results
 
 
 def check_alpha(alpha, n_components, dtype):

@@ -4,9 +4,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skscn._data.sklearn_compat import as_numpy
+from skscn._data.sklearn_compat import as_numpy, validate_data
 from skscn._displays.axes import get_axes
 
 N_GRID_POINTS = 801

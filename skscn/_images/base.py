@@ -9,8 +9,7 @@ from abc import abstractmethod
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import (
@@ -22,7 +21,9 @@ from skscn._data.inputs import (
 )
 from skscn._data.sklearn_compat import (
     VersionMixin,
+    check_array,
     check_feature_names_in,
+    validate_data,
     wrap_tables,
 )
 from skscn._data.stored_arrays import NO_MISSING_VALUES

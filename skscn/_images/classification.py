@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skscn._data.inputs import drop_weightless, load_in_memory
 from skscn._data.parallel import sum_over_rows, worker_pool
@@ -18,6 +18,7 @@ from skscn._data.sklearn_compat import (
     VersionMixin,
     atomic_fit,
     check_sample_weight,
+    validate_data,
 )
 from skscn._data.validation import check_squares, check_weight_range
 from skscn._images.ridge_statistics import (

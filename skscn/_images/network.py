@@ -16,6 +16,7 @@ from skscn._data.sklearn_compat import (
     FitCallbacks,
     StrOptions,
     atomic_fit,
+    composition_block,
 )
 from skscn._images.base import BaseImageTransformer
 from skscn._images.convolution import ConvSparseCoder
@@ -283,6 +284,10 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         if self.layers is None:
             return [("conv", ConvSparseCoder())]
         return self.layers
+
+    def _sk_visual_block_(self):
+        is_stack = self.arrangement == "stack"
+        return composition_block(self._named_layers, is_stack=is_stack)
 
     def _check_layers(self):
         layers = self._named_layers

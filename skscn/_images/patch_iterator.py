@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skscn._data.inputs import mark_missing
-from skscn._data.validation import cast, check_integers, compute_dtype
+from skscn._data.validation import cast, check_integers, compute_dtype, watch_range
 from skscn._images.layers.patches import PatchGrid, extract_patches
 from skscn._images.validation import check_pair
 
@@ -137,7 +137,10 @@ def _convert_rows(rows, center, dtype, i):
     if center:
         dtype = dtype or (np.dtype(np.float32) if is_integer else rows.dtype)
         rows = rows.astype(compute_dtype(rows.dtype), copy=False)  # with all digits
-        return cast(rows - rows.mean(axis=1, keepdims=True), dtype, name)
+        with watch_range(rows, f"centered patches of image {i}") as check_results:
+            centered = rows - rows.mean(axis=1, keepdims=True)
+            check_results(centered)
+        return cast(centered, dtype, name)
     if dtype is None:
         return rows
     if is_integer and dtype.kind == "f":  # which may be rounded, too
@@ -170,6 +173,11 @@ def _check_image(i, pixels, kernel, channels):
             f"Image {i} has height and width {pixels.shape[:2]}: patches of {kernel} "
             "do not fit. Use a smaller patch_size, or leave the image out. One image "
             "with channels is given as [image]."
+        )
+    if pixels.shape[2] == 0:
+        raise ValueError(
+            f"Image {i} of shape {pixels.shape} has no channels, so that its patches "
+            "are empty. Leave it out."
         )
     if channels is not None and pixels.shape[2] != channels:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A network, a scaler and a classifier as a Pipeline, and networks by name."""
+"""A network, scalers and a classifier as a Pipeline, and networks by name."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
+from skscn._coders.table_network import TABLE_C, make_table_steps
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
 from skscn._images.pooling import SpatialPool
@@ -68,6 +69,7 @@ PRESETS = {
         C=0.3,
     ),
 }
+TABLES = "tables"  # the preset for rows that are not images
 
 
 def make_sparse_coding_network(
@@ -82,28 +84,33 @@ def make_sparse_coding_network(
     """Make a Pipeline of a network, a scaler and a classifier.
 
     The network learns without labels, its features are standardized, and the classifier
-    learns from them: a convolutional network without backpropagation.
+    learns from them: a convolutional network without backpropagation. For tables it is
+    a network of one layer, and the columns are standardized instead.
 
-    Read more in the :ref:`user guide <networks>`.
+    Read more in the :ref:`user guide <networks>`, and about tables :ref:`here
+    <tables>`.
 
     Parameters
     ----------
-    layers : {"digits", "natural", "signals"}, list of (str, layer) or \
+    layers : {"digits", "natural", "signals", "tables"}, list of (str, layer) or \
             SparseCodingNetwork, default="digits"
         The network, or the layers of a stack. "digits" has parallel patches of 3 to 9
         pixels, pooled on a Gaussian grid of 4 × 4, for small images of lines. "natural"
         has patches of 4 to 12 pixels, pooled on a grid of 3 × 3, for color photographs
         of at least 12 × 12 pixels. Both have one more branch of two layers. "signals"
         has windows of 5 to 23 samples, pooled on a grid of 8, for rows. All pooled
-        codes are square roots.
+        codes are square roots. "tables" is for columns of any units: the columns,
+        linear splines of each, and codes of both signs of the whitened columns, side by
+        side. Missing values are imputed.
     image_shape : tuple of int, default=None
         (height, width) or (height, width, channels) of the images in flat rows. Image
-        arrays need none.
+        arrays and tables need none.
     classifier : estimator, default=None
-        Classifier of the features. None uses
+        Classifier of the features, or a regressor. None uses
         :class:`~sklearn.linear_model.LogisticRegression` with ``C=0.01``, for "signals"
-        with ``C=0.3``. :class:`StreamingRidgeClassifier` is faster for many images,
-        and :class:`~sklearn.svm.SVC` is often more accurate for few.
+        with ``C=0.3``, and for "tables" with ``C=0.1``.
+        :class:`StreamingRidgeClassifier` is faster for many images, and
+        :class:`~sklearn.svm.SVC` is often more accurate for few.
     n_jobs : int, default=None
         Number of :term:`workers <worker>` of the network. None means every core that
         NumPy would use.
@@ -116,12 +123,14 @@ def make_sparse_coding_network(
     Returns
     -------
     model : :class:`~sklearn.pipeline.Pipeline`
-        With the steps "network", "scale" and "classify".
+        With the steps "network", "scale" and "classify". For "tables" with the steps
+        "scale", "impute", "network" and "classify", where "network" is a
+        :class:`~sklearn.pipeline.FeatureUnion` of "columns", "splines" and "codes".
 
     Raises
     ------
     ValueError
-        If `layers` is an unknown name.
+        If `layers` is an unknown name, or "tables" together with `image_shape`.
 
     See Also
     --------
@@ -140,6 +149,10 @@ def make_sparse_coding_network(
     >>> model.fit(X_train, y_train).score(X_test, y_test) > 0.98
     True
     """
+    if isinstance(layers, str) and layers == TABLES:
+        return _make_table_network(
+            image_shape, classifier, n_jobs, random_state, memory
+        )
     preset = _check_preset(layers) if isinstance(layers, str) else None
     if preset is not None:
         network = _preset_network(preset, check_random_state(random_state))
@@ -164,6 +177,23 @@ def make_sparse_coding_network(
     return Pipeline(steps, memory=memory)
 
 
+def _make_table_network(image_shape, classifier, n_jobs, random_state, memory):
+    if image_shape is not None:
+        raise ValueError(
+            f"image_shape={image_shape} is given, but the columns of tables are not "
+            f"pixels. Use another network than {TABLES!r}, or image_shape=None."
+        )
+    steps = make_table_steps()
+    network = steps[-1][1]
+    if n_jobs is not None:
+        network.set_params(codes__coder__n_jobs=n_jobs)
+    if random_state is not None:
+        _set_random_states(network, check_random_state(random_state))
+    if classifier is None:
+        classifier = LogisticRegression(C=TABLE_C, max_iter=1000)
+    return Pipeline([*steps, ("classify", classifier)], memory=memory)
+
+
 def _set_random_states(network, rng):
     """Set the random state of every layer that has none."""
     unset = {
@@ -177,8 +207,8 @@ def _set_random_states(network, rng):
 def _check_preset(name):
     if name not in PRESETS:
         raise ValueError(
-            f"layers={name!r} is none of {sorted(PRESETS)}. Give one of these names, "
-            "or a list of (name, layer)."
+            f"layers={name!r} is none of {sorted([*PRESETS, TABLES])}. Give one of "
+            "these names, or a list of (name, layer)."
         )
     return PRESETS[name]
 

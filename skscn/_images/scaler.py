@@ -1,6 +1,6 @@
 """A scaler for the features of a network: standardization with a minimum scale."""
 
-from copy import copy
+from copy import copy, deepcopy
 from functools import wraps
 from numbers import Real
 from typing import ClassVar
@@ -12,27 +12,30 @@ from sklearn.utils.validation import check_is_fitted
 from skscn._data.sklearn_compat import (
     Interval,
     VersionMixin,
+    atomic_fit,
     check_fixed_parameters,
     num_samples,
     safe_indexing,
     store_fixed_parameters,
 )
-from skscn._data.validation import check_weight_range
+from skscn._data.validation import check_weight_range, watch_range
 from skscn._images.ridge_statistics import floored_scale
 from skscn._images.validation import in_memory
-
-FLOAT_DTYPES = [np.float64, np.float32]
 
 
 def _as_fitted(method):
     """Decorate a method of StandardScaler that reads parameters: they are as in fit."""
 
     @wraps(method)
-    def call(scaler, *args, **kwargs):
+    def call(scaler, X, *args, **kwargs):
         check_is_fitted(scaler)
         fitted = copy(scaler)
         vars(fitted).update(scaler._fixed_parameters)
-        return method(fitted, *args, **kwargs)
+        X = _as_float32(X)
+        with watch_range(X, "scaled features") as check_results:
+            result = method(fitted, X, *args, **kwargs)
+            check_results(result)
+        return result
 
     return call
 
@@ -93,7 +96,7 @@ class FlooredScaler(VersionMixin, StandardScaler):
     Examples
     --------
     >>> import numpy as np
-    >>> from skscn import FlooredScaler
+        >>> from skscn import FlooredScaler
     >>> X = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.01]])
     >>> FlooredScaler(floor=0.1).fit(X).scale_
     array([1.  , 0.07])
@@ -112,6 +115,7 @@ class FlooredScaler(VersionMixin, StandardScaler):
 
     _fixed_in_stream = ("with_mean", "with_std")
 
+    fit = atomic_fit(StandardScaler.fit)  # it forgets, and learns anew
     # fit_transform, too, so that a Pipeline does not load features twice.
     fit_transform = in_memory(StandardScaler.fit_transform)
     transform = in_memory(_as_fitted(StandardScaler.transform))
@@ -139,16 +143,21 @@ class FlooredScaler(VersionMixin, StandardScaler):
         Raises
         ------
         ValueError
-            If X has another number of features, or if weights are so large or small
-            that their products with X leave the range of float64.
+            If X has another number of features, or if its squares, or weights times
+            them, leave the range of float64.
         """
+        X = _as_float32(X)
         if hasattr(self, "n_samples_seen_"):
             check_fixed_parameters(self)
         if sample_weight is not None:
             X, sample_weight = _drop_weightless_samples(X, sample_weight)
-        super().partial_fit(X, y, sample_weight)
+        updated = deepcopy(self)  # StandardScaler writes into its attributes
+        with np.errstate(over="ignore", invalid="ignore"):  # of features that are NaN
+            StandardScaler.partial_fit(updated, X, y, sample_weight)
+        _check_moments(updated)
         if self.with_std:
-            self.scale_ = floored_scale(self.var_, self.scale_, self.floor)
+            updated.scale_ = floored_scale(updated.var_, updated.scale_, self.floor)
+        self.__dict__.update(updated.__dict__)
         store_fixed_parameters(self)
         return self
 
@@ -156,6 +165,24 @@ class FlooredScaler(VersionMixin, StandardScaler):
         tags = super().__sklearn_tags__()
         tags.array_api_support = False
         return tags
+
+
+def _check_moments(scaler):
+    """Raise where sums over the measured values of a feature overflowed."""
+    is_measured = np.asarray(scaler.n_samples_seen_) > 0
+    for moments in (scaler.mean_, scaler.var_):
+        if moments is not None:
+            n_lost = np.count_nonzero(~np.isfinite(moments) & is_measured)
+            if n_lost:
+                raise ValueError(
+                    f"The squares of {n_lost} of {len(moments)} features overflow. "
+                    "Divide X by a constant."
+                )
+
+
+def _as_float32(X):
+    """Return X, an array or CSR, without float16: its squares soon overflow."""
+    return X.astype(np.float32) if getattr(X, "dtype", None) == np.float16 else X
 
 
 def _drop_weightless_samples(X, sample_weight):

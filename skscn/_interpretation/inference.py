@@ -9,6 +9,7 @@ import numpy as np
 
 from skscn._core import marginals
 from skscn._core.workspace import Workspace
+from skscn._data.validation import watch_range
 from skscn._interpretation.nonnegative_lasso import exact_codes, unrolled_codes
 from skscn._interpretation.operations import (
     compute_dtype,
@@ -45,10 +46,13 @@ def run_network(operations, layers, samples, inference, n_steps, *, index=None):
     blocks = []
     for block in sample_blocks(operations, samples):
         values = samples[block].astype(dtype, copy=False)
-        result, converged = _run_block(
-            operations, layers, values, inference, n_steps, index
-        )
-        blocks.append((result.astype(samples.dtype, copy=False), converged))
+        with watch_range(values, "activations of the network") as check_results:
+            result, converged = _run_block(
+                operations, layers, values, inference, n_steps, index
+            )
+            result = result.astype(samples.dtype, copy=False)
+            check_results(result)
+        blocks.append((result, converged))
     outputs, converged = zip(*blocks, strict=True)
     return np.concatenate(outputs), all(converged)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from skscn._data.validation import watch_range
 from skscn._interpretation.layer_density import LayerDensity
 from skscn._interpretation.layer_geometry import LayerGeometry
 from skscn._interpretation.layer_report import LayerReport
@@ -43,8 +44,10 @@ def analyze_layers(operations, samples, max_rows):
         mean, activity = sum(row_sums) / sum(n_rows), sum(n_active) / sum(n_rows)
         rows = np.concatenate(selected)
         _check_range(layer.name, rows - mean)
-        reports[i] = _analyze_input(reports[i], mean, activity)
-        reports[i] = _analyze_codes(reports[i], layer, rows)
+        with watch_range(rows, f"objectives of {layer.name}") as check_results:
+            reports[i] = _analyze_input(reports[i], mean, activity)
+            reports[i] = _analyze_codes(reports[i], layer, rows)
+            check_results(reports[i].objective_relu)
     return reports
 
 

@@ -1,6 +1,7 @@
 """The description of a hidden layer as a sparse coding model, and tables of layers."""
 
 from dataclasses import dataclass, fields
+from html import escape
 
 import numpy as np
 
@@ -156,17 +157,37 @@ class LayerReport:
 
 def format_table(layers):
     """Return a table with a line for each layer, and its legend."""
-    columns = [c for c in COLUMNS if getattr(layers[0], c[0]) is not None]
-    headings = [heading for _, heading, _ in columns]
-    rows = [["layer", *headings]]
-    for layer in layers:
-        cells = [form.format(getattr(layer, name)) for name, _, form in columns]
-        rows.append([layer.name, *cells])
+    rows = _table_cells(layers)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:
         cells = [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    legend = [f"{key}: {text}" for key, text in LEGEND.items() if key in headings]
+    legend = _legend(rows[0])
     lines += ["; ".join(legend[i : i + 2]) for i in range(0, len(legend), 2)]
     return "\n".join(lines)
+
+
+def format_html_table(title, layers):
+    """Return the same table in HTML, with a title."""
+    head, *rows = _table_cells(layers)
+    lines = [f"<caption>{escape(title)}</caption>"]
+    for tag, cells in (("th", head), *(("td", row) for row in rows)):
+        cells = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
+        lines.append(f"<tr>{cells}</tr>")
+    table = "\n".join(["<table>", *lines, "</table>"])
+    return f"{table}\n<p>{escape('; '.join(_legend(head)))}</p>"
+
+
+def _table_cells(layers):
+    """Return the headings, and the cells of every layer."""
+    columns = [c for c in COLUMNS if getattr(layers[0], c[0]) is not None]
+    rows = [["layer", *(heading for _, heading, _ in columns)]]
+    for layer in layers:
+        cells = [form.format(getattr(layer, name)) for name, _, form in columns]
+        rows.append([layer.name, *cells])
+    return rows
+
+
+def _legend(headings):
+    return [f"{key}: {text}" for key, text in LEGEND.items() if key in headings]

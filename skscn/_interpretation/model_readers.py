@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.workspace import WorkspacePool
+from skscn._data.sklearn_compat import check_array, validate_data
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.layers.base import compute_maps
 from skscn._images.network import SparseCodingNetwork

@@ -14,6 +14,7 @@ import numpy as np
 
 from skscn._core.marginals import positive_part
 from skscn._core.workspace import Workspace
+from skscn._data.progress import report_progress
 from skscn._images.layers.correlation import Correlation
 from skscn._images.layers.patches import PatchGrid, extract_patches, pad_images
 
@@ -283,7 +284,7 @@ def compute_dtype(operations, samples):
 
 
 def sample_blocks(operations, samples):
-    """Return slices of samples small enough that their patches stay in memory.
+    """Return slices of samples, small enough that their patches stay in memory.
 
     Raise ValueError if the operations do not fit the samples, or each other.
 
@@ -300,7 +301,8 @@ def sample_blocks(operations, samples):
             n_positions = int(np.prod(shape[:-1]))
             n_numbers = max(n_numbers, n_positions * sum(operation.weight.shape))
     size = max(1, BLOCK_NUMBERS // max(n_numbers, 1))
-    return [slice(start, start + size) for start in range(0, len(samples), size)]
+    blocks = [slice(start, start + size) for start in range(0, len(samples), size)]
+    return report_progress(blocks, len(blocks))
 
 
 def hidden_layer_blocks(operations, samples):

@@ -16,7 +16,7 @@ from skscn._interpretation.inference import (
     run_network,
 )
 from skscn._interpretation.layer_analysis import analyze_layers
-from skscn._interpretation.layer_report import format_table
+from skscn._interpretation.layer_report import format_html_table, format_table
 from skscn._interpretation.model_readers import read_model
 from skscn._interpretation.network import to_array
 from skscn._interpretation.operations import AffineLayer
@@ -80,10 +80,10 @@ class NetworkReport:
             self.layers = tuple(analyze_layers(network.operations, X, max_rows))
 
     def __repr__(self):
-        n_layers = len(self.layers)
-        hidden = f"{n_layers} hidden layer{'s' if n_layers > 1 else ''}"
-        title = f"{self._network.name}, {hidden} read as sparse codes"
-        return f"{title}\n{format_table(self.layers)}"
+        return f"{self._title()}\n{format_table(self.layers)}"
+
+    def _repr_html_(self):
+        return format_html_table(self._title(), self.layers)
 
     def to_frame(self):
         """Return the numbers of all hidden layers as a data frame.
@@ -351,6 +351,11 @@ class NetworkReport:
         after = NetworkReport(repaired, samples, self._max_rows)
         scores = () if X is None else (self.score(X, y), after.score(X, y))
         return RepairResult(model, self, after, *scores)
+
+    def _title(self):
+        n_layers = len(self.layers)
+        hidden = f"{n_layers} hidden layer{'s' if n_layers > 1 else ''}"
+        return f"{self._network.name}, {hidden} read as sparse codes"
 
     def _layer_index(self, layer):
         """Return a non-negative index, and raise an error if there is no such layer."""

@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 from scipy.special import log_softmax, softmax
-from sklearn.utils import check_array
 
+from skscn._data.sklearn_compat import check_array
 from skscn._interpretation.network import Network, to_array
 from skscn._interpretation.operations import (
     AffineLayer,

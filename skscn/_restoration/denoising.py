@@ -175,7 +175,8 @@ def denoise_image(
     pixels, sigma, unit = scale_to_unit(pixels, sigma)
     channels = np.moveaxis(pixels, -1, 0)
     ranges = np.array([float(x.max()) - float(x.min()) for x in channels])
-    resolution = np.finfo(compute_dtype(pixels.dtype)).eps * ranges
+    largest = np.array([max(float(x.max()), -float(x.min())) for x in channels])
+    resolution = np.finfo(compute_dtype(pixels.dtype)).eps * np.maximum(ranges, largest)
     if sigma is None:
         sigma = estimate_image_noise(pixels, rng)
         _warn_no_noise((sigma <= resolution) & (ranges > 0))

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from skscn._data.parallel import worker_pool
+from skscn._data.progress import report_progress
 from skscn._restoration.patch_mixture import fit_patch_mixture
 from skscn._restoration.patch_model import fit_patch_model
 from skscn._restoration.patches import divide_into_tiles, sample_patches, select_tiles
@@ -185,7 +186,8 @@ def average_patches(pixels, pilot, passes, transform, *, stride, n_jobs, needed=
         )
         function = partial(_reconstruct_tile, reconstruct, transform)
         with worker_pool(len(tiles), n_jobs, 1) as pool:
-            for tile, sums in zip(tiles, pool.map(function, items), strict=True):
+            results = report_progress(pool.map(function, items), len(tiles))
+            for tile, sums in zip(tiles, results, strict=True):
                 for channel, (weighted_sum, weight_sum) in enumerate(sums):
                     estimate[channel][tile.region] += weighted_sum
                     weight_sums[channel][tile.region] += weight_sum

@@ -257,6 +257,9 @@ def round_to_dtype(pixels, dtype, unit=1.0):
         largest = np.finfo(pixels.dtype).max / max(unit, 1.0)
         np.clip(pixels, -largest, largest, out=pixels)
         pixels *= pixels.dtype.type(unit)
+    if dtype.kind == "f" and dtype.itemsize < pixels.dtype.itemsize:
+        largest = np.finfo(dtype).max
+        pixels = np.clip(pixels, -largest, largest)
     if dtype.kind in "ui":
         limits = np.iinfo(dtype)
         low, high = (pixels.dtype.type(limit) for limit in (limits.min, limits.max))

@@ -92,3 +92,17 @@ def test_one_sided_atoms_start_with_the_sign_that_explains_more(rng):
     X = rng.exponential(size=(2000, 6)) * np.arange(6, 0, -1) @ atoms
     coder = NonNegativeSparseCoder(alpha=1.0, max_iter=0).fit(X)
     assert np.all(np.einsum("ij,ij->i", coder.components_, atoms) > 0.9)
+
+
+def test_of_equal_frequencies_that_along_the_rows_comes_first():
+    atoms = starts.dct_atoms(3, 16).reshape(3, 4, 4)
+    np.testing.assert_allclose(np.ptp(atoms[1], axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.ptp(atoms[2], axis=1), 0, atol=1e-12)
+
+
+def test_random_axes_have_no_preferred_sign():
+    # LAPACK's reflections alone make the first entry negative.
+    axes = [
+        starts.random_orthonormal(2, 5, np.random.RandomState(i)) for i in range(99)
+    ]
+    assert np.all(np.abs(np.mean(np.sign(axes), axis=0)) < 0.4)

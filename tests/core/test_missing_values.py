@@ -11,7 +11,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
-from skscn._core.missing_values import impute_rows
+from skscn._core.missing_values import has_missing, impute_rows
 from skscn._core.model_parameters import ModelParameters
 
 CODERS = [
@@ -219,3 +219,15 @@ def test_in_a_pipeline_in_front_of_a_classifier(digits):
         LogisticRegression(max_iter=2000),
     )
     assert cross_val_score(model, X, y, cv=3).mean() > 0.75
+
+
+def test_a_single_nan_in_any_block_is_found_and_nothing_else():
+    parts = [slice(0, 2), slice(2, 4), slice(4, 6)]
+    X = np.ones((6, 3))
+    X[1, 1], X[1, 2] = np.inf, -np.inf  # their sum is NaN
+    assert not has_missing(X, parts)
+    assert not has_missing(np.ones((6, 3)), parts)
+    for row in range(6):
+        incomplete = X.copy()
+        incomplete[row, 0] = np.nan
+        assert has_missing(incomplete, parts)

@@ -190,3 +190,12 @@ def test_float32_is_summed_in_float64(rng):
 def test_moments_scale():
     moments = CodeMoments(1.0, np.ones((2, 3)), np.ones(2), 1.0, 1.0, np.ones((2, 3)))
     same(moments * 3.0, moments + moments + moments)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_variance_of_constant_csr_is_its_rounding_error(dtype):
+    # Rows that are not centered do not resolve a smaller one.
+    X = sparse.csr_array(np.full((50, 4), 3.0, dtype=dtype))
+    moments = data_moments(X, None, mean=np.full(4, 3.0, dtype=dtype))
+    expected = 50 * np.finfo(dtype).eps * 36
+    np.testing.assert_allclose(moments.sum_squares, expected)

@@ -1,6 +1,7 @@
 """Theorems on streams."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from common import make_planted_data, orthonormality_error, recovered_fraction
 from scipy import sparse
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._core.moments import DataMoments
+from skscn._core.online import OnlineState
 
 
 def chunks(X, sizes):
@@ -140,3 +143,29 @@ def test_a_given_dictionary_needs_no_gathering(X):
     coder.partial_fit(X[:1])
     # Without codes there is nothing to learn from.
     np.testing.assert_allclose(coder.components_, np.eye(12)[:3])
+
+
+@pytest.mark.parametrize("n_quiet", [30, 31])
+def test_a_stream_starts_anew_once_most_of_it_has_a_smaller_scale(n_quiet):
+    moments = DataMoments(30.0, np.zeros(2), 30 * 2 * 1e4, None)
+    state = OnlineState(np.eye(2), np.zeros(2), moments, None, None, 30.0)
+    for n_rows in (10, n_quiet - 10):
+        quiet = DataMoments(n_rows, np.zeros(2), 2.0 * n_rows, None)
+        state = state.with_scale_of(quiet, center=True)
+        if state is not None:
+            seen = state.weight_seen + n_rows
+            state = replace(state, weight_seen=seen)
+    assert (state is None) == (n_quiet > 30)
+
+
+def test_a_loud_mini_batch_leaves_quiet_ones_uncounted():
+    moments = DataMoments(30.0, np.zeros(2), 30 * 2 * 1e4, None)
+    state = OnlineState(np.eye(2), np.zeros(2), moments, None, None, 30.0, 20.0)
+    loud = DataMoments(5.0, np.zeros(2), 5 * 2 * 1e4, None)
+    assert state.with_scale_of(loud, center=True).quiet_weight == 0.0
+
+
+def test_mini_batches_whose_squares_overflow_are_refused_at_any_time(X):
+    coder = OrthogonalSparseCoder(3, alpha=0.1).fit(X.astype(np.float32))
+    with pytest.raises(ValueError, match="overflow"):
+        coder.partial_fit(np.full((9, X.shape[1]), 1e25, dtype=np.float32))

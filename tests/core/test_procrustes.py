@@ -100,16 +100,18 @@ def test_it_turns_with_the_data():
     )
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 4])
-def test_completion_is_orthogonal_to_the_basis(n_rows, rng):
-    basis = random_orthonormal(3, 7)
+@pytest.mark.parametrize(
+    ("n_rows", "n_features"), [(0, 7), (1, 7), (4, 7), (40, 43), (40, 60)]
+)
+def test_completion_is_orthogonal_to_the_basis(n_rows, n_features, rng):
+    basis = random_orthonormal(3, n_features)
     for wanted in (
-        rng.normal(size=(n_rows, 7)),
-        np.zeros((n_rows, 7)),
+        rng.normal(size=(n_rows, n_features)),
+        np.zeros((n_rows, n_features)),
         np.ones((n_rows, 3)) @ basis,
     ):
         rows = complete_orthonormal(wanted, basis)
-        assert rows.shape == (n_rows, 7)
+        assert rows.shape == (n_rows, n_features)
         assert orthonormality_error(np.vstack([basis, rows])) < 1e-13
 
 

@@ -12,10 +12,12 @@ from common import (
     recovered_fraction,
 )
 
+from skscn._core import stiefel
 from skscn._core.encoders import MapEncoder
-from skscn._core.objectives import Iterate
+from skscn._core.moments import CodeMoments
+from skscn._core.objectives import Evaluation, Iterate
 from skscn._core.priors import ONE_SIDED, SIGNED
-from skscn._core.problems import CenteredRows, MapProblem
+from skscn._core.problems import CenteredRows, MapProblem, MarginalLikelihoodProblem
 from skscn._core.procrustes import polar_factor
 from skscn._core.row_sums import RowSums
 from skscn._core.stiefel import minimize_on_stiefel
@@ -259,3 +261,38 @@ def test_planted_one_sided_codes_are_recovered_with_their_sign(rng):
         minimize_on_stiefel(objective, Iterate(random_orthonormal(16, 16, 1))), 200
     )
     assert np.mean((step.components @ atoms.T).max(axis=0) > 0.99) > 0.9
+
+
+def test_at_a_bound_the_gradient_does_not_point_beyond_it(rng):
+    """The objective falls against the gradient."""
+    moments = CodeMoments.zero(2, 3, 0)
+    slopes, lower, upper = rng.normal(size=9), np.zeros(9), np.ones(9)
+    evaluation = Evaluation(0.0, 1.0, moments, None, 1.0, slopes, np.ones(9))
+    for theta, is_blocked in (
+        (lower, slopes > 0),
+        (upper, slopes < 0),
+        ((lower + upper) / 2, np.zeros(9, dtype=bool)),
+    ):
+        iterate = Iterate(np.eye(2, 3), theta)
+        gradient = stiefel._riemannian_gradient(iterate, evaluation, (lower, upper))
+        np.testing.assert_array_equal(gradient.theta, np.where(is_blocked, 0, slopes))
+
+
+@each_prior
+def test_the_gradient_of_the_likelihood_is_numeric_about_any_point(prior, rng):
+    """Also where the point is not the mean of the data, and in any unit."""
+    X, center, atoms = rng.gamma(1.0, 3, size=(300, 4)), np.full(4, 0.5), np.eye(3, 4)
+    rows = ArraySums(X)
+    data = CenteredRows(rows, center, rows.data_moments(center))
+    problem = MarginalLikelihoodProblem(prior, True)
+    theta = problem.start(data, atoms).theta + 0.3
+
+    def evaluate(theta):
+        return problem.evaluate(Iterate(atoms, theta), data)
+
+    numeric = [
+        evaluate(theta + step).objective - evaluate(theta - step).objective
+        for step in 1e-5 * np.eye(len(theta))
+    ]
+    gradient = evaluate(theta).gradient / len(X)
+    np.testing.assert_allclose(gradient, np.array(numeric) / 2e-5, rtol=1e-5, atol=1e-7)

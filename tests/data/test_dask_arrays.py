@@ -12,6 +12,8 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
+from worker_helpers import Gauge, measure, n_workers_in_process
 
 from skscn import (
     ConvSparseCoder,
@@ -382,6 +384,42 @@ def test_joblib_on_dask_gives_the_same_bits(cluster, X):
         codes = many.transform(X)
     np.testing.assert_array_equal(many.components_, one.components_)
     np.testing.assert_array_equal(codes, one.transform(X))
+
+
+def test_processes_of_a_cluster_do_not_use_more_cores_than_there_are(cluster):
+    """Each of them is one worker, and so are the tasks of joblib on dask."""
+    addresses = list(cluster.scheduler_info()["workers"])
+    tasks = [
+        cluster.submit(n_workers_in_process, pure=False, workers=[address])
+        for address in addresses
+    ]
+    assert cluster.gather(tasks) == [1, 1]
+    with cluster.as_current(), joblib.parallel_config(backend="dask"):
+        tasks = (joblib.delayed(n_workers_in_process)() for _ in range(4))
+        assert joblib.Parallel()(tasks) == [1] * 4
+
+
+GAUGE = Gauge()  # tasks of dask cannot take it: it has a lock
+
+
+def measure_in_thread():
+    measure(GAUGE)
+
+
+def test_threads_of_a_cluster_share_the_workers_of_one():
+    """Fits in four threads run as many slices at a time as one fit does."""
+    with (
+        threadpool_limits(2, user_api="blas"),
+        distributed.Client(
+            processes=False,
+            n_workers=1,
+            threads_per_worker=4,
+            dashboard_address=":0",
+            set_as_default=False,
+        ) as client,
+    ):
+        client.gather([client.submit(measure_in_thread, pure=False) for _ in range(4)])
+    assert GAUGE.peak == 2
 
 
 def test_empty_chunks_change_nothing(X):

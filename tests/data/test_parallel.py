@@ -3,16 +3,16 @@
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 
 import joblib
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_info, threadpool_limits
+from worker_helpers import Gauge, measure, n_workers_in_process
 
 from skscn import OrthogonalSparseCoder
 from skscn._data.blas_threads import single_blas_thread
@@ -220,28 +220,6 @@ def test_little_work_is_not_shared(rng, monkeypatch, started):
         coder.transform(X)
 
 
-class Gauge:
-    """Counts the calls that run at the same time."""
-
-    def __init__(self):
-        self.lock, self.n_running, self.peak = Lock(), 0, 0
-
-    def __call__(self, rows, _):
-        with self.lock:
-            self.n_running += 1
-            self.peak = max(self.peak, self.n_running)
-        time.sleep(0.002)
-        with self.lock:
-            self.n_running -= 1
-
-
-def measure(gauge, n_jobs=None):
-    X = np.zeros((8 * MIN_SLICE_ROWS, 300))
-    with worker_pool(len(X), n_jobs) as pool:
-        for _ in map_rows(pool, gauge, X):
-            pass
-
-
 @pytest.mark.parametrize("n_callers", [2, 5])
 def test_callers_in_threads_share_the_workers_of_one(n_callers):
     gauge = Gauge()
@@ -260,10 +238,6 @@ def test_callers_in_threads_of_joblib_work_alone():
             joblib.delayed(measure)(gauge) for _ in range(4)
         )
     assert gauge.peak == 2
-
-
-def n_workers_in_process():
-    return n_workers_of(None)
 
 
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing"])

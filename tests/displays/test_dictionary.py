@@ -7,7 +7,12 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
-from skscn import ConvSparseCoder, DictionaryDisplay, OrthogonalSparseCoder
+from skscn import (
+    ConvSparseCoder,
+    DictionaryDisplay,
+    OrthogonalSparseCoder,
+    SparseCodingMixture,
+)
 
 
 def fitted_coder(n_features):
@@ -87,3 +92,16 @@ def test_gaps_have_a_color_that_atoms_do_not_have(shape):
     image = display.image_.to_rgba(display.image_.get_array())[..., :3]
     np.testing.assert_allclose(image[:3, :3], 1)
     np.testing.assert_allclose(image[3], np.tile([0.35, 0.5, 0.7], (7, 1)))
+
+
+def test_each_dictionary_of_a_mixture_is_a_row_with_its_weight(digits):
+    mixture = SparseCodingMixture(3, 6, alpha=2.0, max_iter=0, random_state=0)
+    display = DictionaryDisplay.from_estimator(mixture.fit(digits), n_atoms=4)
+    assert display.atoms.shape == (12, 8, 8)
+    np.testing.assert_array_equal(
+        display.atoms.reshape(3, 4, 64), mixture.components_[:, :4]
+    )
+    assert display.image_.get_array().shape == (3 * 9 - 1, 4 * 9 - 1)
+    np.testing.assert_array_equal(display.ax_.get_yticks(), [3.5, 12.5, 21.5])
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == [f"{weight:.3f}" for weight in mixture.weights_]

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier
@@ -43,12 +44,10 @@ def test_the_scaler_learns_the_same_from_mini_batches_and_from_all_samples(digit
     np.testing.assert_allclose(scaler.scale_, FlooredScaler().fit(digits).scale_)
 
 
-def test_an_empty_or_overflowing_feature_leaves_the_others_as_they_are(rng):
-    X = rng.normal(size=(30, 4))
+def test_an_empty_feature_leaves_the_others_as_they_are(rng):
+    X = rng.normal(size=(30, 3))
     X[:, 2] = np.nan
-    X[:, 3] *= 1e200
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = FlooredScaler().fit_transform(X)
+    found = FlooredScaler().fit_transform(X)
     np.testing.assert_array_equal(
         found[:, :2], StandardScaler().fit_transform(X[:, :2])
     )
@@ -252,3 +251,43 @@ def test_classes_may_have_any_type(classes, rng):
     np.testing.assert_array_equal(predicted == classes[0], y == classes[0])
     streamed = StreamingRidgeClassifier().partial_fit(X, y, classes=classes)
     np.testing.assert_array_equal(streamed.predict(X), predicted)
+
+
+def test_a_scaler_computes_float16_in_float32(rng):
+    X = (6e4 * rng.choice([-1, 1], size=(30, 4))).astype(np.float16)
+    scaled = FlooredScaler(floor=0).fit_transform(X)
+    expected = StandardScaler().fit_transform(X.astype(np.float64))
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e30, 3e38])
+def test_a_scaler_refuses_csr_whose_squares_overflow_and_stays_as_it_was(rng, size):
+    X = sparse.random_array((20, 3), density=0.5, rng=0, format="csr", dtype=np.float32)
+    scaler = FlooredScaler(with_mean=False).fit(X)
+    before = pickle.dumps(scaler)
+    for fit in (scaler.fit, scaler.partial_fit):
+        with pytest.raises(ValueError, match=r"squares of \d of 3 features overflow"):
+            fit(X * np.float32(size))
+        assert pickle.dumps(scaler) == before
+
+
+def test_scaled_features_that_overflow_are_an_error_with_their_size():
+    X = np.array([[3e38], [3e38], [-3e38]], dtype=np.float32)
+    with pytest.raises(ValueError, match=r"features leave the range of .*3e\+38"):
+        FlooredScaler().fit_transform(X)
+
+
+def test_finite_features_whose_sum_overflows_have_a_clear_error():
+    X = np.array([[3e38], [3e38], [-3e38], [-3e38]], dtype=np.float32)
+    X = np.hstack([X, X])
+    with pytest.raises(ValueError, match="squares of the entries of X overflow"):
+        StreamingRidgeClassifier().fit(X, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("size", [1e200, 1e308])
+def test_features_whose_squares_overflow_are_an_error(rng, size):
+    X = rng.uniform(size=(30, 3)) * [1.0, size, size]
+    X[3, 1] = np.nan
+    with pytest.raises(ValueError, match="squares of 2 of 3 features overflow"):
+        FlooredScaler().fit(X)

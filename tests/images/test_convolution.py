@@ -449,3 +449,10 @@ def test_maps_stay_arrays_and_tables_become_frames(images, container):
     layer = clone(conv).set_output(transform=container).fit(X)
     np.testing.assert_array_equal(layer.transform(X), maps)
     assert isinstance(SpatialPool(grid=2, flatten=True).fit_transform(X), np.ndarray)
+
+
+def test_images_much_larger_than_those_of_fit_are_an_error_with_their_size(rng):
+    images = rng.normal(size=(9, 6, 6)).astype(np.float32)
+    conv = ConvSparseCoder(2, kernel_size=3, contrast=0.1, random_state=0).fit(images)
+    with pytest.raises(ValueError, match="squares of the entries of X overflow"):
+        conv.transform(images * np.float32(1e30))

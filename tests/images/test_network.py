@@ -355,3 +355,18 @@ def test_a_grid_search_replaces_layers_by_passthrough(images):
     )
     search.fit(images[:60] + y[:60, None, None], y[:60])
     assert search.predict(images).shape == (len(images),)
+
+
+def test_html_shows_the_layers_as_those_of_a_pipeline():
+    branches = [("fine", ConvSparseCoder(kernel_size=3)), ("coarse", "drop")]
+    network = SparseCodingNetwork(
+        [
+            ("branches", SparseCodingNetwork(branches, arrangement="parallel")),
+            ("pool", SpatialPool()),
+        ]
+    )
+    html = network._repr_html_()
+    shown = [html.index(name) for name in ("fine", "coarse", "SpatialPool")]
+    assert shown == sorted(shown)
+    assert html.count('class="sk-parallel-item"') == 2
+    assert "ConvSparseCoder" in SparseCodingNetwork()._repr_html_()

@@ -141,3 +141,14 @@ def test_a_dictionary_learned_from_mini_batches_denoises(rng):
 def test_wrong_input_raises(images, options, words):
     with pytest.raises(ValueError, match=words):
         list(iter_patches(images, 5, **options))
+
+
+def test_centered_patches_that_overflow_are_an_error_with_their_size():
+    image = np.full((4, 4), 3e38, dtype=np.float32)
+    with pytest.raises(ValueError, match=r"image 0 leave the range of .* 3e\+38"):
+        list(iter_patches([image], 2, center=True))
+
+
+def test_an_image_without_channels_is_an_error():
+    with pytest.raises(ValueError, match=r"Image 0 of shape \(4, 4, 0\) has no"):
+        list(iter_patches(np.zeros((2, 4, 4, 0)), 2))

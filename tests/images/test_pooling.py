@@ -170,3 +170,20 @@ def test_small_integers_are_pooled_as_float32(mode, dtype, power):
     assert pooled.dtype == np.float32
     expected = clone(pool).fit_transform(images.astype(np.float32))
     np.testing.assert_array_equal(pooled, expected)
+
+
+@pytest.mark.parametrize("grid", [None, 2])
+@pytest.mark.parametrize(("mode", "power"), [("sum", 1.0), ("average", 2.0)])
+def test_pooled_values_that_overflow_are_an_error_with_their_size(mode, power, grid):
+    maps = np.full((2, 4, 4), 3e38, dtype=np.float32)
+    pool = SpatialPool(mode, grid=grid, power=power).fit(maps)
+    with pytest.raises(ValueError, match=r"maps leave the range of float32.* 3e\+38"):
+        pool.transform(maps)
+
+
+def test_finite_maps_whose_sum_overflows_are_read():
+    # scikit-learn adds all entries to see whether they are finite.
+    maps = np.full((2, 4, 4), 3e38, dtype=np.float32)
+    maps[0] *= -1
+    pooled = SpatialPool("max").fit_transform(maps)
+    np.testing.assert_array_equal(pooled, maps[:, :2, :2, None])

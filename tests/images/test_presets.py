@@ -107,5 +107,7 @@ def test_scaler_and_classifier_do_not_change_features(split):
 
 
 def test_the_error_for_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"\['digits', 'natural', 'signals'\]"):
+    with pytest.raises(
+        ValueError, match=r"\['digits', 'natural', 'signals', 'tables'\]"
+    ):
         make_sparse_coding_network("imagenet")

@@ -149,3 +149,17 @@ def test_samples_in_single_precision_have_the_report_of_the_same_numbers(
     np.testing.assert_allclose(
         report.score_samples(X), expected.score_samples(X.astype(np.float64))
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_that_overflow_are_an_error_with_the_size_of_the_input(dtype):
+    report = interpret_network([(np.eye(2), None), (np.full((1, 2), 1e30), None)])
+    X = np.full((3, 2), np.finfo(dtype).max / 1e20, dtype=dtype)
+    with pytest.raises(ValueError, match=rf"network leave .* {dtype.__name__}: .*\d"):
+        report.decision_function(X)
+
+
+def test_a_single_sample_whose_squares_overflow_is_an_error():
+    # It has no deviation from its mean.
+    with pytest.raises(ValueError, match=r"objectives of .* up to 1e\+300"):
+        interpret_network([(np.eye(2), None)], np.full((1, 2), 1e300), readout=False)

@@ -1,6 +1,7 @@
 """Reports and repairs of scikit-learn networks and of weight arrays."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -505,6 +506,16 @@ def test_a_report_prints_as_a_table(trained):
     assert "hidden 1" in repr(report.layers[0])
     assert "change" in repr(report.repair(X, y))
     assert "change" not in repr(report.repair())
+
+
+def test_a_report_is_a_table_in_html():
+    """Its cells are those of the printed table, with special characters escaped."""
+    report = interpret_network([(np.eye(3), -np.ones(3)), (np.ones((2, 3)), None)])
+    html = report._repr_html_()
+    title, head, row, *_ = str(report).splitlines()
+    assert f"<caption>{title}</caption>" in html
+    cells = re.findall("<(?:th|td)>(.*?)</", html)
+    assert " ".join(cells).replace("&gt;", ">").split() == f"{head} {row}".split()
 
 
 def test_a_report_converts_to_a_data_frame(trained):

@@ -255,3 +255,20 @@ def test_pixels_under_a_mask_do_not_count(garbage, rng):
     expected = inpaint_image(np.where(mask, 0.0, image), mask, **options)
     found = inpaint_image(np.where(mask, garbage, image), mask, **options)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_the_brightest_float16_pixels_stay_finite():
+    image = np.full((12, 12), np.finfo(np.float16).max)
+    image[::2, 1::3] *= np.float16(0.9)
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[5, 5] = True
+    for restored in (denoise_image(image, 6e3), inpaint_image(image, mask)):
+        assert restored.dtype == np.float16
+        assert np.isfinite(restored).all()
+
+
+@pytest.mark.parametrize("level", [1.7, 1e300])
+def test_noise_below_the_rounding_errors_of_a_constant_image_is_no_noise(level):
+    image = np.full((9, 7, 3), level)
+    sigma = level * 1e-290
+    np.testing.assert_array_equal(denoise_image(image, sigma, channel_axis=-1), image)

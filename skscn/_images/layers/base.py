@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from skscn._data.validation import watch_range
+
 # Workspace values of a block: 8 MB of float32. Smaller blocks would stay in the cache,
 # but two threads lose more time by taking turns at the interpreter's lock.
 BLOCK_VALUES = 2**21
@@ -70,7 +72,9 @@ def compute_maps(images, out, *, layer, dtype, workspaces):
         out = np.empty((len(images), *layer.out_shape), dtype=dtype)
     with workspaces.borrow() as workspace:
         for block in _blocks(len(images), layer):
-            layer(images[block], out[block], workspace)
+            with watch_range(images[block], "maps") as check_results:
+                layer(images[block], out[block], workspace)
+                check_results(out[block])
     return out
 
 
@@ -96,7 +100,9 @@ def _map_blocks(function, rows, out, layer, dtype):
     if out is None:
         out = np.empty((len(rows), *layer.in_shape), dtype=dtype)
     for block in _blocks(len(rows), layer):
-        out[block] = function(rows[block])
+        with watch_range(rows[block], "reconstructed images") as check_results:
+            out[block] = function(rows[block])
+            check_results(out[block])
     return out
 
 

@@ -8,6 +8,8 @@ digits are lost in bright images.
 
 import numpy as np
 
+from skscn._data.validation import check_squares
+
 
 class InverseContrast:
     """1 / √(variance + eps) of all patches.
@@ -33,6 +35,7 @@ class InverseContrast:
             mean, variance = _moments_of_windows(
                 mean, variance, axis, *windows, workspace
             )
+        check_squares(np.max(variance, initial=0.0), images.dtype)
         variance += images.dtype.type(self.eps)
         np.sqrt(variance, out=variance)
         contrast = workspace.array("contrast", np.roll(variance.shape, 1), images.dtype)

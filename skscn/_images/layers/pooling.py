@@ -113,22 +113,24 @@ class Pooling(Layer):
 
     def __call__(self, images, out, workspace):
         """Write the pooled images to `out`."""
-        n_images, height, width, channels = images.shape
         images = images.astype(out.dtype, copy=False)  # sums of bytes overflow bytes
+        pooled = self._reduced(images).reshape(out.shape)
+        out[...] = signed_power(pooled, self.power)
+
+    def _reduced(self, images):
+        n_images, height, width, channels = images.shape
         pooled = self.rows(images.reshape(n_images, height, width * channels))
         pooled = pooled.reshape(n_images * self.rows.n_out, width, channels)
-        pooled = self.columns(pooled).reshape(out.shape)
-        out[...] = pooled if self.power == 1.0 else signed_power(pooled, self.power)
+        return self.columns(pooled)
 
     def reconstruct(self, maps, images=None):
         """Return the images of minimum norm whose sums are the maps.
 
         Maxima are taken for means, so each is repeated over its window.
         """
-        if self.power != 1.0:
-            maps = signed_power(maps, 1.0 / self.power)
         n_images, height, width, channels = maps.shape
-        unpooled = unpool(self.rows, maps.reshape(n_images, height, -1))
+        values = signed_power(maps, 1.0 / self.power)
+        unpooled = unpool(self.rows, values.reshape(n_images, height, -1))
         unpooled = unpool(self.columns, unpooled.reshape(-1, width, channels))
         return unpooled.reshape(n_images, *self.in_shape[:2], channels)
 
@@ -182,7 +184,9 @@ def unpool(pooling, values):
 
 
 def signed_power(values, power):
-    """Return sign(v) |v|^power in a new array."""
+    """Return sign(v) |v|^power, in a new array unless the power is 1."""
+    if power == 1.0:
+        return values
     result = np.abs(values)
     if power == 0.5:
         np.sqrt(result, out=result)
