@@ -9,9 +9,9 @@ not in the training data.
 """
 
 # %%
-# The training patches are from the even columns of a photograph, and those that are
-# held out from its odd columns. The mean of every patch is removed; the patches then
-# lie in a space of 63 dimensions, and are given in an orthonormal basis of it.
+# The training patches are from the left half of a photograph, and those that are held
+# out from its right half. The mean of every patch is removed; the patches then lie in a
+# space of 63 dimensions, and are given in an orthonormal basis of it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +30,7 @@ train, test = (
         part, (SIDE, SIDE), max_patches=N_PATCHES, random_state=0
     ).reshape(N_PATCHES, -1)
     @ basis.T
-    for part in (image[:, ::2], image[:, 1::2])
+    for part in (image[:, :320], image[:, 320:])
 )
 
 # %%
@@ -59,9 +59,9 @@ ax.set_xticks(N_DICTIONARIES, N_DICTIONARIES)
 _ = ax.legend()
 
 # %%
-# Each row has the first atoms of one of six dictionaries, and its weight.
-# The kinds of patches differ in their contrast and in the direction of their edges. The
-# atoms are transformed back to pixels.
+# Each row has the first atoms of one of six dictionaries, and its weight. The kinds of
+# patches differ in their contrast and in the direction of their edges. The atoms are
+# transformed back to pixels.
 
 mixture = SparseCodingMixture(6, tol=3e-3, random_state=0).fit(train)
 atoms = (mixture.components_[:, :12] @ basis).reshape(-1, SIDE, SIDE)
