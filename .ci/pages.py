@@ -132,6 +132,9 @@ def inspect_pages(root, browser):
         try:
             return len(pages), Handler.reports.get(timeout=SECONDS)
         except queue.Empty:
+            if process.poll() is not None:  # it cannot run here
+                print(f"{browser} ended with code {process.returncode}.")
+                return 0, []
             raise SystemExit(f"{browser} took more than {SECONDS} seconds.") from None
         finally:
             process.terminate()
