@@ -93,8 +93,8 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     contamination : "auto" or float, default="auto"
         Fraction of the training samples that `predict` labels as anomalies, in
         (0, 0.5]. With "auto", the threshold is where about 0.13 % of normal samples are
-        below it, computed from the median and the lowest tenth of the training scores.
-        It is for training data with clearly fewer anomalies than a tenth.
+        below it, computed from the median and the lower quartile of the training
+        scores.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.
         The result has the same bits for every number.
@@ -146,7 +146,7 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     >>> from skscn import SparseCodingDetector
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> benign = y == 1
-    >>> detector = SparseCodingDetector().fit(X[benign][::2])
+    >>> detector = SparseCodingDetector(trim=0).fit(X[benign][::2])  # no anomalies
     >>> print(f"{roc_auc_score(benign, detector.score_samples(X)):.2f}")
     0.97
     """

@@ -97,7 +97,7 @@ class FeatureHistograms:
 
     @cached_property
     def bin_log_probability(self):
-        """log m_f of each bin of each feature: half the sum of three logarithms."""
+        """The log m_f of each bin of each feature: half the sum of three logarithms."""
         shares = self.shares
         if self.shares_only:
             return np.log(shares)

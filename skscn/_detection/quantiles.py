@@ -2,9 +2,9 @@
 
 import numpy as np
 
-# From the median to the upper fence, in units of the distance to the ninth decile: for a
-# normal distribution three standard deviations.
-FENCE_FACTOR = 2.341
+# From the median to the upper fence, in units of the distance to the third quartile:
+# three standard deviations of a normal distribution.
+FENCE_FACTOR = 4.448
 RELATIVE_TOLERANCE = 1e-9  # of cumulative weights, which carry rounding errors
 
 
@@ -52,8 +52,8 @@ def interquartile_range(values, weights):
 def upper_fence(values, weights):
     """Compute the largest value that is not an outlier.
 
-    Of normal values, 0.13 % are above it. It depends on the median and the ninth
-    decile, and so on the tail where the outliers are.
+    Of normal values, 0.13 % are above it. It depends on the median and the third
+    quartile, and so on the side where the outliers are, but not on the outliers.
     """
-    median, high = weighted_quantiles(values, weights, (0.5, 0.9))
+    median, high = weighted_quantiles(values, weights, (0.5, 0.75))
     return median + FENCE_FACTOR * (high - median)

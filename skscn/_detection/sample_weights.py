@@ -31,7 +31,7 @@ def to_repetitions(weights):
 
 
 def sample_rows(n_rows, weights, size):
-    """Choose rows, spread evenly over all, so that their total weight is at most `size`.
+    """Choose rows, spread evenly over all, whose total weight is at most `size`.
 
     The order of the rows counts, but they are not at equal distances: data can be
     periodic. A weight equals repetition of its row.

@@ -52,13 +52,10 @@ class RobustScaling:
         function, work = partial(_centers_and_scales, weights), WORK_PER_ENTRY * X.size
         with worker_pool(n_features, n_jobs, COLUMNS_PER_SLICE, work) as pool:
             parts = row_slices(n_features, COLUMNS_PER_SLICE)
-            values = list(pool.map(function, (columns[:, part] for part in parts)))
-        center, scale, span = np.concatenate(values).T
-        eps = np.finfo(X.dtype).eps
-        smallest = float(np.nextafter(X.dtype.type(0), X.dtype.type(1)))
-        rounding_error = np.maximum(eps * np.abs(center), smallest)
-        min_scale = MIN_SCALE * rounding_error
-        varies = span > min_scale
+            pairs = list(pool.map(function, (columns[:, part] for part in parts)))
+        center, scale = np.concatenate(pairs).T
+        min_scale = _min_scale(center, X.dtype)
+        varies = _varies(X, weights, center)
         if not varies.any():  # the coder needs at least one feature
             varies[:] = True
         return cls(center, np.maximum(scale, min_scale), varies)
@@ -68,7 +65,7 @@ class RobustScaling:
 
         Where all features are constant, none is excluded.
         """
-        varies = self.varies & RobustScaling.from_rows(X, weights).varies
+        varies = self.varies & _varies(X, weights, self.center)
         return replace(self, varies=varies) if varies.any() else self
 
     def transform(self, rows):
@@ -131,10 +128,9 @@ def _centers_and_scales(weights, columns):
 
 
 def _center_and_scale(columns, j, weights):
-    """Return the center and the scale of a feature, and the span of its values."""
     values, weights = _measured_values(columns, j, weights)
     if not len(values) or (weights is not None and not weights.any()):
-        return 0.0, 0.0, 0.0  # nothing was measured
+        return 0.0, 0.0  # nothing was measured
     # In units of a power of two, differences neither overflow nor underflow.
     exponent = np.frexp(np.abs(values).max())[1]
     values = np.ldexp(values, -exponent)
@@ -143,7 +139,23 @@ def _center_and_scale(columns, j, weights):
     if scale == 0.0:
         deviations = np.abs(values - center)
         scale = np.average(deviations, weights=weights) / NORMAL_MEAN_DEVIATION
-    span = np.ptp(values if weights is None else values[weights > 0])
     with np.errstate(over="ignore"):
-        scale, span = np.ldexp(scale, exponent), np.ldexp(span, exponent)
-    return np.ldexp(center, exponent), min(scale, np.finfo(float).max), span
+        scale = np.ldexp(scale, exponent)
+    return np.ldexp(center, exponent), min(scale, np.finfo(float).max)
+
+
+def _min_scale(center, dtype):
+    """Return the scale that values of a dtype near the centers have at least."""
+    smallest = float(np.nextafter(dtype.type(0), dtype.type(1)))
+    return MIN_SCALE * np.maximum(np.finfo(dtype).eps * np.abs(center), smallest)
+
+
+def _varies(X, weights, center):
+    """Return whether the values of each feature differ by more than rounding errors."""
+    X = X if weights is None else X[np.flatnonzero(weights > 0)]
+    if sparse.issparse(X):
+        low, high = (f(axis=0).toarray().ravel() for f in (X.min, X.max))
+    else:
+        low, high = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    with np.errstate(over="ignore"):
+        return high.astype(float) - low > _min_scale(center, X.dtype)
