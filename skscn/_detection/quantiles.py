@@ -2,9 +2,9 @@
 
 import numpy as np
 
-# From the median to the upper fence, in units of the distance to the third quartile:
-# three standard deviations of a normal distribution.
-FENCE_FACTOR = 4.448
+# Where the whiskers of a box plot end, for a normal distribution 2.7 standard deviations
+# from the median, in units of the distance from the median to these levels.
+FENCE_LEVELS, FENCE_FACTORS = (0.75, 0.9), (4.0, 2.105)
 RELATIVE_TOLERANCE = 1e-9  # of cumulative weights, which carry rounding errors
 
 
@@ -52,8 +52,9 @@ def interquartile_range(values, weights):
 def upper_fence(values, weights):
     """Compute the largest value that is not an outlier.
 
-    Of normal values, 0.13 % are above it. It depends on the median and the third
-    quartile, and so on the side where the outliers are, but not on the outliers.
+    Of normal values, 0.35 % are above it. It is the higher one of two fences, by the
+    third quartile and by the ninth decile: the tenth of the samples that a trimmed fit
+    has not learned can have values apart from the others.
     """
-    median, high = weighted_quantiles(values, weights, (0.5, 0.75))
-    return median + FENCE_FACTOR * (high - median)
+    median, *high = weighted_quantiles(values, weights, (0.5, *FENCE_LEVELS))
+    return median + np.max(np.multiply(FENCE_FACTORS, high - median))

@@ -329,8 +329,9 @@ def test_the_automatic_threshold_is_the_fence_of_cube_roots():
     detector = SparseCodingDetector().fit(X)
     scores = detector.score_samples(X)
     roots = np.cbrt(scores.max() - scores)
-    median, high = np.quantile(roots, [0.5, 0.75])
-    expected = scores.max() - (median + 4.448 * (high - median)) ** 3
+    median, quartile, decile = np.quantile(roots, [0.5, 0.75, 0.9])
+    fence = median + max(4.0 * (quartile - median), 2.105 * (decile - median))
+    expected = scores.max() - fence**3
     np.testing.assert_allclose(detector.offset_, expected, rtol=0.02)
 
 
