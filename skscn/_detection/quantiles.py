@@ -2,8 +2,8 @@
 
 import numpy as np
 
-# Where the whiskers of a box plot end: for a normal distribution 2.7 standard deviations
-# from the median, here in units of the distance from it to these levels.
+# The whiskers of a box plot end at 2.7 standard deviations of a normal distribution.
+# Here this is in units of the distance from the median to these levels.
 FENCE_LEVELS, FENCE_FACTORS = (0.75, 0.9), (4.0, 2.105)
 RELATIVE_TOLERANCE = 1e-9  # of cumulative weights, which carry rounding errors
 
