@@ -67,7 +67,9 @@ def estimator_variants():
     yield skscn.SpatialPool("max", grid=3, power=0.5)
     yield skscn.SparseCodingDetector(trim=0.1, contamination=0.2, n_jobs=2)
     yield skscn.SparseCodingDetector(
-        skscn.NonNegativeSparseCoder(2, alpha="auto", max_iter=3), scaling=None
+        skscn.NonNegativeSparseCoder(2, alpha="auto", max_iter=3),
+        scaling=None,
+        contamination=0.1,
     )
     yield skscn.SparseCodingDetector(skscn.ConvSparseCoder(kernel_size=3))
     yield skscn.SparseCodingNetwork(

@@ -25,7 +25,7 @@ from skscn._data.sklearn_compat import (
     atomic_fit,
 )
 from skscn._detection import image_layers
-from skscn._detection.quantiles import weighted_quantiles
+from skscn._detection.quantiles import upper_fence, weighted_quantiles
 from skscn._detection.sample_weights import to_repetitions
 from skscn._detection.table_model import TableModel
 from skscn._images.convolution import ConvSparseCoder
@@ -36,7 +36,9 @@ LAYERS = (ConvSparseCoder, SparseCodingNetwork)
 # of its coefficient is unreliable. With a lower tol, in nats a feature, the scores
 # hardly change.
 MAX_ATOMS, ROWS_PER_ATOM, TOL = 100, 5, 1e-3
-TUKEY_FACTOR = 1.5  # interquartile ranges from the first quartile to the threshold
+# More rows hardly change the parameters of an atom, but take longer.
+MAX_ROWS_PER_ATOM, MIN_MAX_ROWS = 100, 5000
+AUTO_TRIM = 0.1  # of rows
 # Samples whose scores are this close to the threshold, relative to it, can be at it.
 THRESHOLD_TOLERANCE = 1e-6
 MAX_SAMPLES_AT_THRESHOLD = 1000  # whose rounding errors are bounded
@@ -51,15 +53,15 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
 
     z = asinh((x − median) / scale) are the features on a common scale. p is the exact
     likelihood of a sparse coder, which models the dependence between features. m_f is
-    the share of the training data in the histogram bin of z_f. The histograms model
-    each feature by itself: discrete features, gaps between values and values beyond the
-    training data. `marginal_weight_` makes the interquartile ranges of both terms equal
-    on the training data, so that neither dominates.
+    from a histogram of z_f, and models each feature by itself: discrete features, gaps
+    between values, and values that few or no training samples exceed. For rows,
+    `marginal_weight_` is 1.
 
     The score is a sum. `explain` returns its terms, by atom and by feature.
 
     With a coder of images, z are the pooled codes of an image, and the score is a sum
-    over all pooled layers and positions.
+    over all pooled layers and positions. As pooled codes overlap, `marginal_weight_`
+    then makes the interquartile ranges of both terms equal on the training data.
 
     Read more in the :ref:`user guide <anomalies>`.
 
@@ -72,7 +74,9 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         codes of a single layer are pooled on a Gaussian grid of 4 × 4 cells; use a
         network to pool them in another way. None stands for
         ``OrthogonalSparseCoder(n_components, alpha="auto")`` with as many atoms as
-        features, but at most 100, and at least five samples for each atom.
+        features, but at most 100, and at least five samples for each atom. It and the
+        histograms are learned from at most 100 samples for each atom, or 5000 if this
+        is more. Your own coder learns from all samples.
     scaling : {"robust"} or None, default="robust"
         "robust" transforms features to z with the median and the interquartile range of
         each, or with the mean absolute deviation where half of the values are equal.
@@ -80,14 +84,16 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     marginals : bool, default=True
         Whether to add the log m_f. Without them and without `scaling`, the score is the
         log-likelihood of the coder.
-    trim : float, default=0.0
-        Fraction of the training samples to leave out, those with the lowest scores, in
-        [0, 0.5). Use it for training data with a group of similar anomalies. Samples
-        that alone vary in some direction are not left out.
+    trim : "auto" or float, default="auto"
+        Fraction of the training samples to leave out, in [0, 0.5): those that are
+        farthest from the median by a robust distance. Samples that alone vary in some
+        direction are not left out. "auto" is 0.1 for rows and 0 for images. With zero,
+        all samples are learned, and a group of similar anomalies among them then looks
+        normal.
     contamination : "auto" or float, default="auto"
         Fraction of the training samples that `predict` labels as anomalies, in
-        (0, 0.5]. With "auto", the threshold is 1.5 interquartile ranges below the first
-        quartile of the training scores, as in Tukey's box plots.
+        (0, 0.5]. With "auto", the threshold is where about 0.35 % of normal samples are
+        below it, computed from quantiles of the training scores.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.
         The result has the same bits for every number.
@@ -139,7 +145,7 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     >>> from skscn import SparseCodingDetector
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> benign = y == 1
-    >>> detector = SparseCodingDetector().fit(X[benign][::2])
+    >>> detector = SparseCodingDetector(trim=0).fit(X[benign][::2])  # no anomalies
     >>> print(f"{roc_auc_score(benign, detector.score_samples(X)):.2f}")
     0.97
     """
@@ -150,7 +156,7 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         "coder": [BaseCoder, *LAYERS, None],
         "scaling": [StrOptions({"robust"}), None],
         "marginals": ["boolean"],
-        "trim": [Interval(Real, 0, 0.5, closed="left")],
+        "trim": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="left")],
         "contamination": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="right")],
         "n_jobs": [Integral, None],
     }
@@ -161,7 +167,7 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         *,
         scaling="robust",
         marginals=True,
-        trim=0.0,
+        trim="auto",
         contamination="auto",
         n_jobs=None,
     ):
@@ -326,11 +332,13 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
                 weights,
                 robust_scaling=self.scaling is not None,
                 marginals=self.marginals,
-                trim=self.trim,
+                pooled=self.layers_ is not None,
+                trim=self._trim,
+                max_rows=self._max_rows(rows),
                 n_jobs=self.n_jobs,
             )
         else:
-            self._model = self._model.update(rows, weights, self.trim, self.n_jobs)
+            self._model = self._model.update(rows, weights, self._trim, self.n_jobs)
         self.coder_ = self._model.coder
         self.marginal_weight_ = self._model.marginal_weight
         self.offset_ = self._threshold(rows, self._scores(X), weights)
@@ -343,6 +351,19 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         total = rows.shape[0] if weights is None else float(weights.sum(dtype=float))
         n_atoms = max(1, min(MAX_ATOMS, int(total / ROWS_PER_ATOM), rows.shape[1]))
         return OrthogonalSparseCoder(n_atoms, alpha="auto", tol=TOL, n_jobs=self.n_jobs)
+
+    @property
+    def _trim(self):
+        """The fraction of the training data to leave out."""
+        if self.trim == "auto":
+            return AUTO_TRIM if self.layers_ is None else 0.0
+        return self.trim
+
+    def _max_rows(self, rows):
+        """Return the number of rows that the default coder learns from."""
+        if self.coder is not None and self.layers_ is None:
+            return None
+        return max(MIN_MAX_ROWS, MAX_ROWS_PER_ATOM * min(MAX_ATOMS, rows.shape[1]))
 
     def _to_rows(self, X):
         """Return the pooled codes of images, or rows as they are."""
@@ -362,8 +383,11 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         is normal in every batch.
         """
         if self.contamination == "auto":
-            low, high = weighted_quantiles(scores, weights, (0.25, 0.75))
-            threshold = low - TUKEY_FACTOR * (high - low)
+            # Squared distances of normal samples have a χ² distribution, and their cube
+            # roots are nearly normal for every number of degrees of freedom (Wilson and
+            # Hilferty 1931).
+            roots = np.cbrt(scores.max() - scores)
+            threshold = scores.max() - upper_fence(roots, weights) ** 3
         else:
             threshold = weighted_quantiles(scores, weights, self.contamination)
         distances = np.abs(scores - threshold)

@@ -1,4 +1,4 @@
-"""Robust distances: the first scores of a trimmed fit.
+"""Robust distances: they decide which rows a trimmed fit leaves out.
 
 A fit to all rows learns anomalies, too, and a group of similar ones is then likely.
 These distances hardly depend on a minority of the rows. Their axes are spherical

@@ -6,11 +6,12 @@ value that is a thousand scales away from the median does not dominate.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 
-from skscn._data.parallel import row_slices
+from skscn._data.parallel import row_slices, worker_pool
 from skscn._detection.quantiles import weighted_quantiles
 
 # Of a normal distribution, in standard deviations.
@@ -18,6 +19,8 @@ NORMAL_INTERQUARTILE_RANGE = 1.349
 NORMAL_MEAN_DEVIATION = 0.798  # mean absolute deviation
 MIN_SCALE = 10  # in rounding errors of the median
 BLOCK_ENTRIES = 2**15  # transformed at once: they fit the cache
+COLUMNS_PER_SLICE = 8  # for each worker that computes quantiles
+WORK_PER_ENTRY = 32  # of quantiles, in multiply-adds
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,16 @@ class RobustScaling:
     varies: np.ndarray
 
     @classmethod
-    def from_rows(cls, X, weights):
+    def from_rows(cls, X, weights, n_jobs=None):
         """Compute the scaling of rows, dense or CSR, from their measured values."""
-        columns = X.tocsc() if sparse.issparse(X) else X
-        pairs = [_center_and_scale(columns, j, weights) for j in range(X.shape[1])]
-        center, scale = np.array(pairs).T
-        eps = np.finfo(X.dtype).eps
-        smallest = float(np.nextafter(X.dtype.type(0), X.dtype.type(1)))
-        rounding_error = np.maximum(eps * np.abs(center), smallest)
-        min_scale = MIN_SCALE * rounding_error
-        varies = scale > min_scale
+        columns, n_features = X.tocsc() if sparse.issparse(X) else X, X.shape[1]
+        function, work = partial(_centers_and_scales, weights), WORK_PER_ENTRY * X.size
+        with worker_pool(n_features, n_jobs, COLUMNS_PER_SLICE, work) as pool:
+            parts = row_slices(n_features, COLUMNS_PER_SLICE)
+            pairs = list(pool.map(function, (columns[:, part] for part in parts)))
+        center, scale = np.concatenate(pairs).T
+        min_scale = _min_scale(center, X.dtype)
+        varies = _varies(X, weights, center)
         if not varies.any():  # the coder needs at least one feature
             varies[:] = True
         return cls(center, np.maximum(scale, min_scale), varies)
@@ -62,7 +65,7 @@ class RobustScaling:
 
         Where all features are constant, none is excluded.
         """
-        varies = self.varies & RobustScaling.from_rows(X, weights).varies
+        varies = self.varies & _varies(X, weights, self.center)
         return replace(self, varies=varies) if varies.any() else self
 
     def transform(self, rows):
@@ -119,6 +122,11 @@ def _measured_values(columns, j, weights):
     return np.append(values, 0.0), w
 
 
+def _centers_and_scales(weights, columns):
+    n_columns = columns.shape[1]
+    return [_center_and_scale(columns, j, weights) for j in range(n_columns)]
+
+
 def _center_and_scale(columns, j, weights):
     values, weights = _measured_values(columns, j, weights)
     if not len(values) or (weights is not None and not weights.any()):
@@ -134,3 +142,20 @@ def _center_and_scale(columns, j, weights):
     with np.errstate(over="ignore"):
         scale = np.ldexp(scale, exponent)
     return np.ldexp(center, exponent), min(scale, np.finfo(float).max)
+
+
+def _min_scale(center, dtype):
+    """Return the scale that values of a dtype near the centers have at least."""
+    smallest = float(np.nextafter(dtype.type(0), dtype.type(1)))
+    return MIN_SCALE * np.maximum(np.finfo(dtype).eps * np.abs(center), smallest)
+
+
+def _varies(X, weights, center):
+    """Return whether the values of each feature differ by more than rounding errors."""
+    X = X if weights is None else X[np.flatnonzero(weights > 0)]
+    if sparse.issparse(X):
+        low, high = (f(axis=0).toarray().ravel() for f in (X.min, X.max))
+    else:
+        low, high = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    with np.errstate(over="ignore"):
+        return high.astype(float) - low > _min_scale(center, X.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from skscn._core.missing_values import log_likelihood_with_missing
-from skscn._data.parallel import map_rows, map_rows_into, worker_pool
+from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._detection.explanation import (
     Explanation,
     explain_log_likelihood,
@@ -17,10 +17,9 @@ from skscn._detection.explanation import (
 )
 from skscn._detection.histograms import FeatureHistograms
 from skscn._detection.quantiles import interquartile_range
+from skscn._detection.sample_weights import sample_rows
 from skscn._detection.scaling import RobustScaling
 from skscn._detection.trimming import initial_weights, restore_rank, trim_weights
-
-MAX_TRIM_ROUNDS = 3  # fits, each without the least likely rows of the one before
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,23 @@ class TableModel:
     marginal_weight: float = 1.0
 
     @classmethod
-    def fit(cls, coder, X, weights, *, robust_scaling, marginals, trim, n_jobs):
-        """Fit the coder, the scaling and the histograms to rows.
+    def fit(
+        cls,
+        coder,
+        X,
+        weights,
+        *,
+        robust_scaling,
+        marginals,
+        pooled,
+        trim,
+        max_rows,
+        n_jobs,
+    ):
+        """Fit the scaling to rows, and the coder and the histograms to some of them.
 
-        With `trim`, rows of large robust distance are left out of the first fit, and
-        those of low score out of the next ones.
+        Rows beyond `max_rows` are left out evenly, and with `trim` those of large
+        robust distance.
 
         Parameters
         ----------
@@ -56,38 +67,44 @@ class TableModel:
             It is fitted in place.
         X : {ndarray, CSR} of shape (n_samples, n_features)
         weights : ndarray of shape (n_samples,) or None
+            Numbers of repetitions.
         robust_scaling, marginals : bool
+        pooled : bool
+            Whether the features are pooled codes, which overlap, so that the histograms
+            count what they share several times. Then m_f are only the shares of bins,
+            and `marginal_weight` makes the interquartile ranges of both terms equal.
         trim : float
             Fraction of the weight to leave out.
+        max_rows : int or None
+            None for no maximum.
         n_jobs : int or None
         """
-        scaling = RobustScaling.from_rows(X, weights) if robust_scaling else None
-        model, z = cls(coder, scaling), _scale(X, scaling)
-        n_components = coder.n_components or 0
-        coded, w = _select_coded(z, scaling), weights
+        scaling = None
+        if robust_scaling:
+            scaling = RobustScaling.from_rows(X, weights, n_jobs)
+        if max_rows is not None:
+            rows, weights = sample_rows(X.shape[0], weights, max_rows)
+            X = X[rows]
+        z, all_weights = _scale(X, scaling), weights
         if trim:
-            center = _center(X, weights, scaling)
-            trimmed = initial_weights(coded, center, weights, trim, n_jobs)
-        for _ in range(MAX_TRIM_ROUNDS):
-            if trim:
-                if scaling is not None:
-                    reduced = scaling.without_constants(X, trimmed)
-                    model = replace(model, scaling=reduced)
-                    coded = _select_coded(z, reduced)
-                    center = reduced.transformed_center
-                w = restore_rank(coded, center, weights, trimmed, n_jobs)
-            if coded.shape[1] < n_components <= X.shape[1]:
-                coder.set_params(n_components=coded.shape[1])
-            coder.fit(coded, sample_weight=w)
-            if marginals:
-                model = model._with_marginals(X, z, w, n_jobs)
-            if not trim:
-                break
-            before, scores = trimmed, model.scores(X, n_jobs)
-            trimmed = trim_weights(scores, weights, trim)
-            if np.array_equal(before, trimmed):
-                break
-        return model
+            coded, center = _select_coded(z, scaling), _center(X, weights, scaling)
+            weights = initial_weights(coded, center, weights, trim, n_jobs)
+        if scaling is not None and (trim or max_rows is not None):
+            scaling = scaling.without_constants(X, weights)
+        coded = _select_coded(z, scaling)
+        if trim:
+            if scaling is not None:
+                center = scaling.transformed_center
+            weights = restore_rank(coded, center, all_weights, weights, n_jobs)
+        if coded.shape[1] < (coder.n_components or 0) <= X.shape[1]:
+            coder.set_params(n_components=coded.shape[1])
+        coder.fit(coded, sample_weight=weights)
+        if not marginals:
+            return cls(coder, scaling)
+        histograms = FeatureHistograms.empty(z, weights, shares_only=pooled)
+        histograms = histograms.add(X, weights, n_jobs, _transform(scaling))
+        model = cls(coder, scaling, histograms)
+        return model._balanced(X, weights, n_jobs) if pooled else model
 
     def update(self, X, weights, trim, n_jobs):
         """Return the model after a mini-batch; scaling, bins and weight stay."""
@@ -139,19 +156,15 @@ class TableModel:
             error += np.finfo(float).eps * z.shape[1] * np.abs(terms).sum(axis=1)
         return error
 
-    def _with_marginals(self, X, z, weights, n_jobs):
-        """Return the model with histograms, and a weight for equal spread of scores."""
-        histograms = FeatureHistograms.empty(z, weights)
-        histograms = histograms.add(X, weights, n_jobs, _transform(self.scaling))
-        function = partial(marginal_scores, self.scaling, histograms)
-        with worker_pool(X.shape[0], n_jobs) as pool:
-            marginal = np.concatenate(list(map_rows(pool, function, X)))
+    def _balanced(self, X, weights, n_jobs):
+        """Return the model with a weight for equal spread of both terms on rows."""
         joint = replace(self, histograms=None).scores(X, n_jobs)
+        marginal = self.scores(X, n_jobs) - joint
         joint_range = interquartile_range(joint, weights)
         marginal_range = interquartile_range(marginal, weights)
         both_vary = joint_range > 0 and marginal_range > 0
         weight = float(joint_range / marginal_range) if both_vary else 1.0
-        return replace(self, histograms=histograms, marginal_weight=weight)
+        return replace(self, marginal_weight=weight)
 
     def _to_all_features(self, columns):
         """Return columns of coded features, with zeros for the other features."""
@@ -179,12 +192,6 @@ def score_rows(scaling, model, histograms, marginal_weight, rows, out=None):
     if histograms is not None:
         out += marginal_weight * histograms.row_log_probability(z)
     return out
-
-
-def marginal_scores(scaling, histograms, rows, _=None):
-    """Compute Σ_f log m_f(z_f) of a slice of rows."""
-    z = _scale(rows.astype(np.float64, copy=False), scaling)
-    return histograms.row_log_probability(z)
 
 
 def _scale(rows, scaling):

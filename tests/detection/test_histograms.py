@@ -14,26 +14,63 @@ def histograms_of(z, weights=None):
 
 
 @each_seed
-def test_probabilities_are_counts_with_a_half_added_to_each_bin(seed):
+def test_shares_are_counts_with_a_half_added_to_each_bin(seed):
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(300, 2)).round(1)
     histograms = histograms_of(z)
-    log_probability = histograms.bin_log_probability
-    assert log_probability.shape == (2, 2 + 1 + 9)  # 2⁸ < 300 ≤ 2⁹
-    np.testing.assert_allclose(np.exp(log_probability).sum(axis=1), 1.0)
+    shares = histograms.shares
+    assert shares.shape == (2, 2 + 14)  # 2 · 300^(1/3) = 13.4
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
     for j in range(2):
-        edges = histograms.lower_edge[j] + histograms.bin_width[j] * np.arange(11)
+        edges = histograms.lower_edge[j] + histograms.bin_width[j] * np.arange(15)
         counts = np.histogram(z[:, j], edges)[0]
         np.testing.assert_array_equal(histograms.counts[j], [0, *counts, 0])
-        expected = np.log((counts + 0.5) / (300 + 12 * 0.5))
-        np.testing.assert_allclose(log_probability[j, 1:-1], expected)
+        expected = (counts + 0.5) / (300 + 16 * 0.5)
+        np.testing.assert_allclose(shares[j, 1:-1], expected)
+
+
+@each_seed
+def test_bins_have_the_product_of_their_three_shares(seed):
+    """The share, the lowest one up to the mode, and the share farther out."""
+    rng = np.random.default_rng(seed)
+    histograms = histograms_of(rng.gamma(2.0, size=(200, 3)) ** [0.5, 1.0, -1.0])
+    for shares, log_probability in zip(
+        histograms.shares, histograms.bin_log_probability, strict=True
+    ):
+        bins, mode = np.arange(len(shares)), shares.argmax()
+        mean = np.sum(bins * shares)
+        moments = np.abs(bins - mean) ** 3 * shares
+        upper = moments[bins > mean].sum() / moments.sum()
+        for i in bins:
+            lowest = shares[min(i, mode) : max(i, mode) + 1].min()
+            tail = upper * np.log(shares[i:].sum())
+            tail += (1 - upper) * np.log(shares[: i + 1].sum())
+            expected = (np.log(shares[i]) + np.log(lowest) + tail) / 2
+            np.testing.assert_allclose(log_probability[i], expected)
+
+
+@each_seed
+def test_the_mean_is_that_of_the_counted_rows(seed):
+    z = np.random.default_rng(seed).normal(size=(100_000, 2))
+    histograms = histograms_of(z)
+    mean = histograms.log_probability(z).mean(axis=0)
+    np.testing.assert_allclose(histograms.mean_log_probability, mean, atol=0.01)
+
+
+def test_the_long_tail_of_a_skewed_feature_counts():
+    z = np.random.default_rng(0).exponential(size=(1000, 1))
+    short, long = histograms_of(z).log_probability(np.array([[z.min()], [4.0]]))
+    assert long < short - 3
+    mirrored = histograms_of(-z).log_probability(np.array([[-z.min()], [-4.0]]))
+    np.testing.assert_allclose(mirrored, [short, long], atol=0.1)
 
 
 def test_values_beyond_the_range_are_in_the_outer_bins():
-    z = np.random.default_rng(0).normal(size=(100, 1))
-    found = histograms_of(z).log_probability(np.array([[-1e9], [1e9], [np.nan]]))
-    outer = np.log(0.5 / (100 + 10 * 0.5))
-    np.testing.assert_allclose(found.ravel(), [outer, outer, 0.0])
+    histograms = histograms_of(np.random.default_rng(0).normal(size=(100, 1)))
+    found = histograms.log_probability(np.array([[-1e9], [1e9], [np.nan]]))
+    below, above = histograms.bin_log_probability[0, [0, -1]]
+    np.testing.assert_array_equal(found.ravel(), [below, above, 0.0])
+    assert max(below, above) < np.log(0.5 / (100 + 12 * 0.5))
 
 
 @each_seed

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.stats import iqr
 
 from skscn import (
     ConvSparseCoder,
@@ -77,12 +78,21 @@ def test_the_terms_of_the_score_of_an_image_add_up(coder):
 @each_image_coder
 def test_it_is_a_detector_of_the_pooled_codes(coder):
     X = bar_images(150, 0)
-    detector = SparseCodingDetector(coder).fit(X)
+    detector = SparseCodingDetector(coder, marginals=False).fit(X)
     codes = detector.layers_.transform(X)
-    rows = SparseCodingDetector().fit(codes)
+    rows = SparseCodingDetector(marginals=False, trim=0.0).fit(codes)
     expected = rows.score_samples(codes)
     np.testing.assert_allclose(detector.score_samples(X), expected, rtol=1e-9)
     np.testing.assert_allclose(detector.offset_, rows.offset_, rtol=1e-9)
+
+
+@each_image_coder
+def test_both_terms_of_images_have_the_same_interquartile_range(coder):
+    X = bar_images(150, 0)
+    explanation = SparseCodingDetector(coder).fit(X).explain(X)
+    marginal = explanation.marginals.sum(axis=1)
+    ranges = [iqr(marginal), iqr(explanation.score - marginal)]
+    np.testing.assert_allclose(*ranges, rtol=0.1)
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
