@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.base import BaseCoder
+from skscn._coders.mixture import SparseCodingMixture
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import (
@@ -68,15 +69,15 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     Parameters
     ----------
     coder : estimator, default=None
-        For rows an :class:`OrthogonalSparseCoder` or :class:`NonNegativeSparseCoder`.
-        For images and signals a :class:`ConvSparseCoder` or
-        :class:`SparseCodingNetwork`; the default coder models its pooled codes. The
-        codes of a single layer are pooled on a Gaussian grid of 4 × 4 cells; use a
-        network to pool them in another way. None stands for
-        ``OrthogonalSparseCoder(n_components, alpha="auto")`` with as many atoms as
-        features, but at most 100, and at least five samples for each atom. It and the
-        histograms are learned from at most 100 samples for each atom, or 5000 if this
-        is more. Your own coder learns from all samples.
+        For rows an :class:`OrthogonalSparseCoder` or :class:`NonNegativeSparseCoder`,
+        or a :class:`SparseCodingMixture` if normal rows are of several kinds. For
+        images and signals a :class:`ConvSparseCoder` or :class:`SparseCodingNetwork`;
+        the default coder models its pooled codes. The codes of a single layer are
+        pooled on a Gaussian grid of 4 × 4 cells; use a network to pool them in another
+        way. None stands for ``OrthogonalSparseCoder(n_components, alpha="auto")`` with
+        as many atoms as features, but at most 100, and at least five samples for each
+        atom. It and the histograms are learned from at most 100 samples for each atom,
+        or 5000 if this is more. Your own coder learns from all samples.
     scaling : {"robust"} or None, default="robust"
         "robust" transforms features to z with the median and the interquartile range of
         each, or with the mean absolute deviation where half of the values are equal.
@@ -153,7 +154,7 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
     _read_types = FLOAT_DTYPES
     _fixed_in_stream = ("coder", "scaling", "marginals")
     _parameter_constraints: ClassVar[dict] = {
-        "coder": [BaseCoder, *LAYERS, None],
+        "coder": [BaseCoder, SparseCodingMixture, *LAYERS, None],
         "scaling": [StrOptions({"robust"}), None],
         "marginals": ["boolean"],
         "trim": [StrOptions({"auto"}), Interval(Real, 0, 0.5, closed="left")],

@@ -42,7 +42,9 @@ class Explanation:
     coefficients : ndarray of shape (n_samples, n_components)
         Log-density of the projection onto each atom.
     residual : ndarray of shape (n_samples,)
-        Log-density of the residual.
+        Log-density of the residual. With a mixture, also log w − log r, with the weight
+        w and the responsibility r of the most probable dictionary; the coefficients of
+        all other dictionaries are zero.
     marginals : ndarray of shape (n_samples, n_coded)
         Log-probability of each feature or pooled code in its histogram, times
         `marginal_weight_`.

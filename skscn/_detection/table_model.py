@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skscn._core.missing_values import log_likelihood_with_missing
 from skscn._data.parallel import map_rows_into, worker_pool
-from skscn._detection.explanation import (
-    Explanation,
-    explain_log_likelihood,
-    rounding_error_bound,
-)
+from skscn._detection.explanation import Explanation
 from skscn._detection.histograms import FeatureHistograms
+from skscn._detection.joint_density import JointDensity
 from skscn._detection.quantiles import interquartile_range
 from skscn._detection.sample_weights import sample_rows
 from skscn._detection.scaling import RobustScaling
@@ -28,7 +24,7 @@ class TableModel:
 
     Parameters
     ----------
-    coder : fitted OrthogonalSparseCoder or NonNegativeSparseCoder
+    coder : fitted coder or SparseCodingMixture
         p. It models the features of z that vary.
     scaling : RobustScaling or None
         The map from rows to z; None for the identity.
@@ -63,7 +59,7 @@ class TableModel:
 
         Parameters
         ----------
-        coder : unfitted OrthogonalSparseCoder or NonNegativeSparseCoder
+        coder : unfitted coder or SparseCodingMixture
             It is fitted in place.
         X : {ndarray, CSR} of shape (n_samples, n_features)
         weights : ndarray of shape (n_samples,) or None
@@ -124,17 +120,17 @@ class TableModel:
 
     def row_function(self):
         """Return the function score_rows(rows, out) for slices of rows."""
-        model = self.coder._posterior_mean_model(np.float64)
+        density = JointDensity.of(self.coder)
         histograms, weight = self.histograms, self.marginal_weight
-        return partial(score_rows, self.scaling, model, histograms, weight)
+        return partial(score_rows, self.scaling, density, histograms, weight)
 
     def explain(self, X):
         """Compute the `Explanation` of rows."""
         X = X.toarray() if sparse.issparse(X) else X
         z = _scale(X.astype(np.float64, copy=False), self.scaling)
-        model = self.coder._posterior_mean_model(np.float64)
+        density = JointDensity.of(self.coder)
         coded = _select_coded(z, self.scaling)
-        coefficients, residual, costs = explain_log_likelihood(coded, model)
+        coefficients, residual, costs = density.explain(coded)
         marginals, mean_marginals = np.zeros(z.shape), 0.0
         if self.histograms is not None:
             marginals = self.marginal_weight * self.histograms.log_probability(z)
@@ -142,15 +138,15 @@ class TableModel:
         score = coefficients.sum(axis=1) + residual + marginals.sum(axis=1)
         features = marginals - self._to_all_features(costs) - mean_marginals
         features += ((score - features.sum(axis=1)) / z.shape[1])[:, None]
-        atoms = self._to_all_features(self.coder.components_)
+        atoms = self._to_all_features(density.atoms)
         return Explanation(score, coefficients, residual, marginals, features, atoms)
 
     def rounding_error(self, X):
         """Bound the difference of scores of equal rows in different batches."""
         X = X.toarray() if sparse.issparse(X) else X
         z = _scale(X.astype(np.float64, copy=False), self.scaling)
-        model = self.coder._posterior_mean_model(np.float64)
-        error = rounding_error_bound(_select_coded(z, self.scaling), model)
+        density = JointDensity.of(self.coder)
+        error = density.rounding_error(_select_coded(z, self.scaling))
         if self.histograms is not None:
             terms = self.marginal_weight * self.histograms.log_probability(z)
             error += np.finfo(float).eps * z.shape[1] * np.abs(terms).sum(axis=1)
@@ -175,20 +171,20 @@ class TableModel:
         return out
 
 
-def score_rows(scaling, model, histograms, marginal_weight, rows, out=None):
+def score_rows(scaling, density, histograms, marginal_weight, rows, out=None):
     """Compute the scores of a slice of rows, written into `out` where it is given.
 
     Parameters
     ----------
     scaling, histograms, marginal_weight
         As of `TableModel`.
-    model : SparseModel
-        Of the coder, in float64.
+    density : JointDensity
+        Of the coder.
     rows : {ndarray, CSR} of shape (n_rows, n_features)
     out : ndarray of shape (n_rows,), default=None
     """
     z = _scale(rows.astype(np.float64, copy=False), scaling)
-    out = log_likelihood_with_missing(_select_coded(z, scaling), out, model=model)
+    out = density.log_likelihood(_select_coded(z, scaling), out)
     if histograms is not None:
         out += marginal_weight * histograms.row_log_probability(z)
     return out
