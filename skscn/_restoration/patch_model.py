@@ -91,9 +91,8 @@ def fit_patch_model(coder, sigma, patches):
         In units of the noise.
     """
     dtype, kernel = patches.dtype, patches.shape[1:]
-    noise_std = float(np.sqrt(np.mean(sigma**2)))
     if isinstance(coder, SparseCodingMixture):
-        return MixturePrior.from_mixture(coder, noise_std, dtype)
+        return MixturePrior.from_mixture(coder, _root_mean_square(sigma), dtype)
     patches = patches.reshape(len(patches), -1)
     patches = patches - patches.mean(axis=1, keepdims=True)
     if coder is None:
@@ -104,12 +103,17 @@ def fit_patch_model(coder, sigma, patches):
             components = polar_factor(codes.T @ patches, components)
         return PatchModel(components.astype(dtype), MapEncoder(prior, threshold))
     if hasattr(coder, "components_"):  # in the units of the image
+        noise_std = _root_mean_square(sigma)
         encoder = _encoder_of_fitted(coder, noise_std, dtype)
     else:  # in units of the noise
         noise_std = 1.0
         coder, encoder = _fit_coder(coder, patches)
     mean = (coder.mean_ - coder.mean_.mean()) / noise_std
     return PatchModel(coder.components_.astype(dtype), encoder, mean.astype(dtype))
+
+
+def _root_mean_square(sigma):
+    return float(np.sqrt(np.mean(sigma**2)))
 
 
 def _encoder_of_fitted(coder, sigma, dtype):

@@ -274,7 +274,7 @@ def test_at_a_bound_the_gradient_does_not_point_beyond_it(rng):
         ((lower + upper) / 2, np.zeros(9, dtype=bool)),
     ):
         iterate = Iterate(np.eye(2, 3), theta)
-        gradient = stiefel._riemannian_gradient(iterate, evaluation, (lower, upper))
+        gradient = stiefel.riemannian_gradient(iterate, evaluation, (lower, upper))
         np.testing.assert_array_equal(gradient.theta, np.where(is_blocked, 0, slopes))
 
 
