@@ -110,6 +110,8 @@ def test_codes_as_csr_are_read_or_clearly_refused(Estimator, container, rng):
     X = rng.laplace(size=(60, 16)) * (rng.random((60, 16)) < 0.4)
     y = np.arange(60) % 2
     estimator = make_estimator(Estimator)
+    if "random_state" in estimator.get_params():
+        estimator.set_params(random_state=0)
     if hasattr(estimator, "image_shape"):
         estimator.set_params(image_shape=(4, 4))
     if not estimator.__sklearn_tags__().input_tags.sparse:
