@@ -71,6 +71,10 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     sklearn.base.TransformerMixin : The methods, for data in memory.
     numpy.lib.format.open_memmap : Memory maps of `.npy` files.
 
+    Notes
+    -----
+    Inside ``joblib.parallel_config(verbose=10)``, the progress is printed.
+
     Examples
     --------
     >>> import numpy as np

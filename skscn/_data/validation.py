@@ -71,7 +71,7 @@ def check_n_components(n_components, n_features, init=None):
         raise ValueError(
             f"n_components={n_components} must be at most n_features={n_features}: "
             "orthonormal atoms cannot outnumber features. Use n_components="
-            f"{n_features} or less, or several coders side by side in a FeatureUnion."
+            f"{n_features} or less, or a mixture of several dictionaries."
         )
     if n_given is not None and n_given != n_components:
         raise ValueError(

@@ -93,8 +93,9 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         normal.
     contamination : "auto" or float, default="auto"
         Fraction of the training samples that `predict` labels as anomalies, in
-        (0, 0.5]. With "auto", the threshold is where about 0.35 % of normal samples are
-        below it, computed from quantiles of the training scores.
+        (0, 0.5]. With "auto", about 1 % of new normal samples are below the threshold,
+        and up to 5 % where features have few samples or short tails. It is computed
+        from quantiles of the training scores.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.
         The result has the same bits for every number.

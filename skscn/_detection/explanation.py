@@ -29,7 +29,7 @@ from skscn._core.missing_values import (
 MIN_PROJECTION = 1e-6  # in units of σ; below it u − a and u are rounding errors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """The terms that the scores of samples are the sum of.
 
@@ -67,6 +67,14 @@ class Explanation:
     components: np.ndarray
     codes: np.ndarray | None = None
     image_shape: tuple | None = None
+
+    def __repr__(self):
+        n_samples, n_features = self.features.shape
+        scores = f"{self.score.min():.1f} to {self.score.max():.1f}"
+        return (
+            f"Explanation of {n_samples} scores from {scores} nats, by {n_features} "
+            f"features and {self.coefficients.shape[1]} atoms"
+        )
 
     @property
     def maps(self):

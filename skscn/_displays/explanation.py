@@ -126,8 +126,17 @@ class ExplanationDisplay:
             The display of the explanation.
         """
         check_is_fitted(estimator)
+        if not hasattr(estimator, "explain"):
+            raise TypeError(
+                f"estimator is a {type(estimator).__name__} without the method "
+                "explain: use a SparseCodingDetector."
+            )
         if not hasattr(X, "shape"):
             X = np.asarray(X)
+        if not -X.shape[0] <= sample < X.shape[0]:
+            raise ValueError(
+                f"sample={sample} does not exist: X has n_samples={X.shape[0]}."
+            )
         row = X.iloc[[sample]] if hasattr(X, "iloc") else X[[sample]]
         explanation = estimator.explain(row)
         image = None

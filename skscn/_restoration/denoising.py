@@ -132,7 +132,7 @@ def denoise_image(
     -----
     Scaling image and sigma scales the result, for floats of any size. The working
     memory is that of two images of float32 or float64 besides the result, for any patch
-    size.
+    size. Inside ``joblib.parallel_config(verbose=10)``, every pass prints its progress.
 
     References
     ----------

@@ -122,7 +122,8 @@ def inpaint_image(
     -----
     Unless `sigma` is positive, only the neighborhoods of missing pixels are processed,
     and the dictionaries are learned there: the time grows with the number of missing
-    pixels. `sigma` scales with the image, whose floats may have any size.
+    pixels. `sigma` scales with the image, whose floats may have any size. Inside
+    ``joblib.parallel_config(verbose=10)``, every pass prints its progress.
 
     References
     ----------

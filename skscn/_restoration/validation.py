@@ -165,7 +165,7 @@ def warn_large_sigma(sigma, ranges, unit):
         warn_caller(
             f"sigma={sigma[channel] * unit:g} is larger than the range "
             f"{ranges[channel] * unit:g} of channel {channel}, of which little more "
-            "than the mean will remain. Give sigma in the units of the image.",
+            "than local means will remain. Give sigma in the units of the image.",
         )
 
 

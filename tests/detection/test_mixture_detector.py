@@ -45,6 +45,7 @@ def test_terms_sum_to_scores(options, mixture):
     np.testing.assert_allclose(found.score, scores, rtol=1e-9)
     np.testing.assert_allclose(terms.sum(axis=1), scores, rtol=1e-9)
     np.testing.assert_allclose(found.features.sum(axis=1), scores, rtol=1e-9)
+    assert repr(found).startswith("Explanation of 100 scores from ")
     # A row has coefficients in one dictionary, that of its kind.
     assert found.components.shape == (8, 6)
     of_first = found.coefficients[:, :4].any(axis=1)

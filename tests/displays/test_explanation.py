@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 
 from skscn import ConvSparseCoder, ExplanationDisplay, SparseCodingDetector
@@ -71,6 +72,16 @@ def test_wrong_arguments_are_refused():
     for names in (["a"], list("abcde")):
         with pytest.raises(ValueError, match=rf"{len(names)} names for 4 features"):
             ExplanationDisplay(features, feature_names=names).plot()
+
+
+def test_other_estimators_and_samples_that_do_not_exist_are_refused():
+    X = anomalous_samples()
+    forest = IsolationForest(random_state=0).fit(X)
+    with pytest.raises(TypeError, match="IsolationForest without the method explain"):
+        ExplanationDisplay.from_estimator(forest, X)
+    detector = SparseCodingDetector().fit(X)
+    with pytest.raises(ValueError, match=r"sample=100 does not exist.*n_samples=100"):
+        ExplanationDisplay.from_estimator(detector, X, sample=100)
 
 
 def test_lists_are_explained():
