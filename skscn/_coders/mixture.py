@@ -356,7 +356,7 @@ class SparseCodingMixture(
         with row_sums(X, weights, self.n_jobs, allow_empty=state is not None) as rows:
             if state is None:
                 self._check_n_samples(X.shape[0])
-                problem, dictionaries, shares = self._start(
+                problem, dictionaries, shares, _ = self._start(
                     X, rows, n_components, labels
                 )
                 state = OnlineMixture.start(dictionaries, shares, problem)
