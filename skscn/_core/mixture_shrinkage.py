@@ -25,8 +25,8 @@ from skscn._core.initialization import principal_axes, uses_scatter_matrix
 from skscn._core.mixture import row_moments
 
 # Weight of the pseudo-observations of a dictionary for each feature: as many as make a
-# covariance matrix regular. On patches of photographs, a half of it gives 0.15 nats less
-# of held-out likelihood, of 197, and five times as many give 2 nats less.
+# covariance matrix regular. On patches of photographs, a half of it lowers the held-out
+# likelihood from 196.5 to 196.4 nats, and five times as many cost 2 nats.
 WEIGHT_PER_FEATURE = 1.0
 # Isotropic part of their variance, relative to the part of the shape of the data. It
 # bounds prior and noise along axes without data. From 0.001 to 0.1 it does not matter
@@ -107,7 +107,15 @@ class Shrinkage:
             rows, model = self.rows(i), model.astype(np.float64)
             more_data, more_codes = row_moments(rows, weights, model, n_statistics)
             data.append(sums.data[i] + more_data)
-            codes.append(sums.codes[i] + more_codes)
+            # The curvature is of a part of the rows: it takes the same part of these.
+            of_rows = sums.codes[i]
+            part = of_rows.curvature_weight / of_rows.weight if of_rows.weight else 1.0
+            more_codes = replace(
+                more_codes,
+                curvature=more_codes.curvature * part,
+                curvature_weight=more_codes.curvature_weight * part,
+            )
+            codes.append(of_rows + more_codes)
             log_unit = rows.shape[1] * np.log(self.scales[i])
             score += float(weights @ (model.log_likelihood(rows) + log_unit))
         return replace(sums, score=score, data=tuple(data), codes=tuple(codes))
