@@ -95,8 +95,9 @@ class SparseCodingMixture(
         and the two of non-negative codes of :class:`NonNegativeSparseCoder`.
     alpha : float, array-like of shape (n_components,) or "auto", default="auto"
         "auto" learns the priors and the noise of every dictionary by maximum
-        likelihood, shrunk a little: see Notes. A number gives all coefficients a threshold in the units of X, and
-        an array one to each coefficient, in all dictionaries.
+        likelihood, shrunk a little: see Notes. A number gives all coefficients a
+        threshold in the units of X, and an array one to each coefficient, in all
+        dictionaries.
     n_nonzero_coefs : int, default=None
         Maximum number of non-zero coefficients of a sample. It is an error together
         with `alpha="auto"` or `inference="mean"`. It may be changed after `fit`.
