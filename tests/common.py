@@ -18,8 +18,7 @@ ESTIMATORS = [
 def make_estimator(Estimator):
     """Return an estimator with its defaults.
 
-    A network has a convolution and a pool. A mixture has few atoms: by default its
-    likelihood has no maximum on less than hundreds of samples.
+    A network has a convolution and a pool.
     """
     if Estimator is skscn.SparseCodingNetwork:
         layers = [
@@ -27,8 +26,6 @@ def make_estimator(Estimator):
             ("pool", skscn.SpatialPool(grid=2)),
         ]
         return Estimator(layers)
-    if Estimator is skscn.SparseCodingMixture:
-        return Estimator(3, 2, tol=1e-2)
     return Estimator()
 
 

@@ -40,8 +40,7 @@ ignore_expected_warnings = pytest.mark.filterwarnings(
 def estimator_variants():
     """Yield every estimator with its defaults, and with options that use other code."""
     for Estimator in ESTIMATORS:
-        if Estimator is not skscn.SparseCodingMixture:
-            yield Estimator()
+        yield Estimator()
     yield make_estimator(skscn.SparseCodingNetwork)
     for Coder in (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder):
         yield Coder(alpha=0.1, init="random", n_jobs=2)
@@ -52,7 +51,6 @@ def estimator_variants():
         yield Coder(alpha="auto", inference="mean", max_iter=3)
         yield Coder(alpha="auto", prior="spike_slab", max_iter=3, n_jobs=2)
     yield skscn.OrthogonalSparseCoder(alpha=0.1, split_sign=True)
-    yield skscn.SparseCodingMixture(max_iter=3)
     yield skscn.SparseCodingMixture(
         2, 2, prior="exponential", inference="mean", init="random", max_iter=3
     )

@@ -95,8 +95,9 @@ class SparseCodingMixture(
         and the two of non-negative codes of :class:`NonNegativeSparseCoder`.
     alpha : float, array-like of shape (n_components,) or "auto", default="auto"
         "auto" learns the priors and the noise of every dictionary by maximum
-        likelihood. A number gives all coefficients a threshold in the units of X, and
-        an array one to each coefficient, in all dictionaries.
+        likelihood, shrunk a little: see Notes. A number gives all coefficients a
+        threshold in the units of X, and an array one to each coefficient, in all
+        dictionaries.
     n_nonzero_coefs : int, default=None
         Maximum number of non-zero coefficients of a sample. It is an error together
         with `alpha="auto"` or `inference="mean"`. It may be changed after `fit`.
@@ -149,8 +150,9 @@ class SparseCodingMixture(
     prior_ : dict of str to ndarray of shape (n_dictionaries, n_components)
         Parameters of the priors: "rate", or "weight" and "slab_variance".
     objective_path_ : list of float
-        The negative log-likelihood in nats, or the MAP objective, on average over
-        samples: of the start and after every iteration. In `fit` it never increases.
+        The negative log-likelihood in nats, penalized by the shrinkage, or the MAP
+        objective, on average over samples: of the start and after every iteration. In
+        `fit` it never increases.
     n_iter_ : int
         Number of iterations, plus the number of mini-batches of `partial_fit`.
     converged_ : bool
@@ -177,6 +179,13 @@ class SparseCodingMixture(
     -----
     Every dictionary has some n_features² / 2 parameters, as a full covariance matrix
     has. Held-out likelihood, or `bic`, tells how many dictionaries the data support.
+
+    With `alpha="auto"`, every dictionary of several has pseudo-observations in `fit`,
+    of a total weight of n_features samples: on the principal axes of all data, at the
+    scale of the samples that it started from. They are a prior of its parameters, and
+    the likelihood has a maximum even with fewer samples than features. The shrinkage
+    vanishes with the number of samples, and :ref:`mixture-shrinkage` defines it.
+    `partial_fit` adds none.
 
     Examples
     --------
@@ -356,7 +365,7 @@ class SparseCodingMixture(
         with row_sums(X, weights, self.n_jobs, allow_empty=state is not None) as rows:
             if state is None:
                 self._check_n_samples(X.shape[0])
-                problem, dictionaries, shares = self._start(
+                problem, dictionaries, shares, _ = self._start(
                     X, rows, n_components, labels
                 )
                 state = OnlineMixture.start(dictionaries, shares, problem)

@@ -126,12 +126,12 @@ class MixtureLearningMixin:
         return callbacks, problem, attributes(best)
 
     def _start(self, X, rows, n_components, labels, rng=None):
-        """Return the problem, and the dictionaries and weights to start from."""
+        """Return the problem, and dictionaries, weights and shrinkage to start from."""
         check = partial(check_moments, dtype=X.dtype)
         data = center_rows(rows, center=self.center, scatter=False, check_moments=check)
         problem = self._problem(n_components, X.dtype, data.moments.rms)
         rng = check_random_state(self.random_state) if rng is None else rng
-        dictionaries, weights = start_dictionaries(
+        start = start_dictionaries(
             problem,
             X,
             rows.weights,
@@ -140,7 +140,7 @@ class MixtureLearningMixin:
             self.init if labels is None else labels,
             rng,
         )
-        return problem, dictionaries, weights
+        return problem, *start
 
     def _incomplete(self, rows):
         """Return rows with NaN: each dictionary imputes them by itself."""

@@ -18,7 +18,7 @@ MIN_START_ROWS_PER_DICTIONARY = 100
 
 
 def start_dictionaries(problem, X, weights, n_dictionaries, n_components, init, rng):
-    """Return the dictionaries and the mixture weights that learning starts from.
+    """Return dictionaries, mixture weights and shrinkage that learning starts from.
 
     Parameters
     ----------

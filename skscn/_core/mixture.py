@@ -212,13 +212,13 @@ def mixture_sums(rows, weights, *, mixture, dtypes, n_statistics):
             complete_rows[incomplete] = imputed[i]
             missing_weight = float(r @ np.isnan(rows[selected]).sum(axis=1))
         part = complete_rows[selected] if len(selected) < len(total) else complete_rows
-        moments = _moments(part, r, model.astype(dtypes[i]), n_statistics)
+        moments = row_moments(part, r, model.astype(dtypes[i]), n_statistics)
         data.append(replace(moments[0], missing_weight=missing_weight))
         codes.append(moments[1])
     return MixtureSums(float(w.sum()), float(w @ total), tuple(data), tuple(codes))
 
 
-def _moments(rows, weights, model, n_statistics):
+def row_moments(rows, weights, model, n_statistics):
     """Return the moments of the rows of one dictionary, which may be none."""
     n_components, n_features = model.components.shape
     if not n_rows_of(rows):

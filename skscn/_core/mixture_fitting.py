@@ -46,7 +46,7 @@ class MixtureState:
     weights : ndarray of shape (n_dictionaries,)
         Of the mixture.
     objective : float
-        Mean over the samples.
+        Mean over the samples, penalized by the shrinkage.
     data : tuple of DataMoments
         Of each dictionary, about its center, weighted by responsibilities.
     evaluations : tuple of Evaluation or None
@@ -96,22 +96,21 @@ def mixture_of_one(problem, solution):
     return MixtureSolution(state, solution.objective_path, solution.converged)
 
 
-def evaluate_mixture(dictionaries, weights, *, rows, problem):
+def evaluate_mixture(dictionaries, weights, *, rows, problem, shrinkage=None):
     """Return the `MixtureState` of dictionaries and weights, by one pass over rows."""
+    mixture = problem.mixture(dictionaries, weights)
     sums = rows.sum(
         partial(
             mixture_sums,
-            mixture=problem.mixture(dictionaries, weights),
+            mixture=mixture,
             dtypes=tuple(problem.dtype_of_moments(d, rows.dtype) for d in dictionaries),
             n_statistics=problem.n_statistics,
         )
     )
-    return state_of_sums(dictionaries, weights, sums, problem)
-
-
-def state_of_sums(dictionaries, weights, sums, problem):
-    """Return the `MixtureState` of dictionaries, given their `MixtureSums`."""
+    # Of the rows alone: mixture weights are not shrunk.
     shares = sums.responsibility / sums.weight
+    if shrinkage is not None:
+        sums = shrinkage.added_to(sums, mixture, problem.n_statistics)
     new, all_data, evaluations = [], [], []
     for dictionary, data, codes, share in zip(
         dictionaries, sums.data, sums.codes, shares, strict=True
@@ -226,6 +225,7 @@ def fit_mixture(
     rows,
     dictionaries,
     weights,
+    shrinkage=None,
     *,
     max_iter,
     tol,
@@ -243,6 +243,8 @@ def fit_mixture(
     dictionaries : tuple of Dictionary
     weights : ndarray of shape (n_dictionaries,)
         To start from.
+    shrinkage : Shrinkage or None
+        Pseudo-observations of the dictionaries.
     max_iter : int
     tol : float
         In nats a feature or, of MAP objectives, relative.
@@ -253,7 +255,9 @@ def fit_mixture(
     callbacks : object
         As for `fit_dictionary`.
     """
-    evaluate = partial(evaluate_mixture, rows=rows, problem=problem)
+    evaluate = partial(
+        evaluate_mixture, rows=rows, problem=problem, shrinkage=shrinkage
+    )
     state = evaluate(dictionaries, weights)
     n_components, n_features = dictionaries[0].iterate.components.shape
     path = [state.objective]

@@ -110,7 +110,8 @@ def update_mixture(state, rows, problem, *, forgetting, check_moments):
         dictionaries.append(dictionary)
         all_data.append(data)
         all_codes.append(codes)
-    weights = np.array([data.weight for data in all_data])
+    former_weight = sum(data.weight for data in state.data) * discount
+    weights = former_weight * state.weights + sums.responsibility
     new = OnlineMixture(
         dictionaries,
         weights / weights.sum(),

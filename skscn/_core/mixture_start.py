@@ -15,6 +15,7 @@ from skscn._core.initialization import (
     principal_axes_iterated,
     uses_scatter_matrix,
 )
+from skscn._core.mixture_shrinkage import Shrinkage
 
 N_LLOYD_STEPS = 10
 N_GAUSSIAN_STEPS = 20
@@ -23,6 +24,9 @@ MAX_AXES = 64  # principal components that the Gaussian mixture sees
 # covariance, as a fraction of the mean weight of a class: the axes that few rows leave
 # open are those of all rows. Fractions do not depend on the unit of the weights.
 SHRINKAGE_FRACTION = 0.01
+# The same of rows of the mean square of all data, from which follows the scale of a
+# class: rows that are the same have a scale, too.
+SCALE_SHRINKAGE_FRACTION = 0.001
 # Added to the variances of a class, as a fraction of those of all rows.
 ADDED_VARIANCE_FRACTION = 1e-6
 MIN_RESPONSIBILITY = 1e-9  # smaller ones are zero
@@ -109,14 +113,13 @@ def gaussian_responsibilities(rows, weights, labels, n_classes, *, center=True):
         )
         rows = rows @ axes[1]
         scatter = np.diag(axes[0])
-    added_weight = SHRINKAGE_FRACTION * weights.sum() / n_classes
     responsibilities = np.eye(n_classes)[labels]
     for _ in range(N_GAUSSIAN_STEPS):
         responsibilities = fill_classes(responsibilities, rows, weights)
         scores = np.empty_like(responsibilities)
         for i in range(n_classes):
             scores[:, i] = _gaussian_scores(
-                rows, weights, responsibilities[:, i], scatter, added_weight, center
+                rows, weights, responsibilities[:, i], scatter, n_classes, center
             )
         scores -= scores.max(axis=1, keepdims=True)
         responsibilities = np.exp(scores)
@@ -125,13 +128,16 @@ def gaussian_responsibilities(rows, weights, labels, n_classes, *, center=True):
     return fill_classes(responsibilities, rows, weights)
 
 
-def _gaussian_scores(rows, weights, responsibility, scatter, added_weight, center):
+def _gaussian_scores(rows, weights, responsibility, scatter, n_classes, center):
     """Return log w_i p_i(x) up to a constant, after the M-step of a class."""
     n_features, total = rows.shape[1], weights.sum()
     selected = np.flatnonzero(responsibility)
     r = weights[selected] * responsibility[selected]
     mean = r @ rows[selected] / r.sum() * center
-    covariance = class_scatter(rows[selected] - mean, r, scatter, added_weight)
+    centered = rows[selected] - mean
+    mean_square = class_mean_square(centered, r, np.trace(scatter), total, n_classes)
+    added_weight = SHRINKAGE_FRACTION * total / n_classes
+    covariance = class_scatter(centered, r, mean_square, scatter, added_weight)
     added = ADDED_VARIANCE_FRACTION * np.trace(scatter) / total / n_features
     covariance[np.diag_indices(n_features)] += added or 1.0
     root = cholesky(covariance, lower=True)
@@ -142,7 +148,7 @@ def _gaussian_scores(rows, weights, responsibility, scatter, added_weight, cente
     return np.log(r.sum()) - 0.5 * scores - np.log(np.diag(root)).sum()
 
 
-def class_scatter(centered, weights, scatter, added_weight):
+def class_scatter(centered, weights, mean_square, scatter, added_weight):
     """Return the shrunk covariance of a class.
 
     Parameters
@@ -150,6 +156,8 @@ def class_scatter(centered, weights, scatter, added_weight):
     centered : ndarray of shape (n_rows, n_features)
         Rows of the class, minus their mean.
     weights : ndarray of shape (n_rows,)
+    mean_square : float
+        From `class_mean_square`.
     scatter : ndarray of shape (n_features, n_features)
         Of all rows.
     added_weight : float
@@ -157,8 +165,26 @@ def class_scatter(centered, weights, scatter, added_weight):
     """
     weight = weights.sum()
     of_class = (centered * weights[:, None]).T @ centered
-    scale = np.trace(of_class) / weight / (np.trace(scatter) or 1.0)
+    scale = mean_square / (np.trace(scatter) or 1.0)
     return (of_class + added_weight * scale * scatter) / (weight + added_weight)
+
+
+def class_mean_square(centered, weights, scatter_trace, total_weight, n_classes):
+    """Return the shrunk mean of ‖x − mean‖² of a class.
+
+    Parameters
+    ----------
+    centered : ndarray of shape (n_rows, n_features)
+        Rows of the class, minus their mean.
+    weights : ndarray of shape (n_rows,)
+    scatter_trace, total_weight : float
+        Of all rows.
+    n_classes : int
+    """
+    added_weight = SCALE_SHRINKAGE_FRACTION * total_weight / n_classes
+    sum_squares = float(weights @ (centered**2).sum(axis=1))
+    sum_squares += added_weight * scatter_trace / total_weight
+    return sum_squares / (weights.sum() + added_weight)
 
 
 def fill_classes(responsibilities, rows, weights):
@@ -188,7 +214,7 @@ def fill_classes(responsibilities, rows, weights):
 
 
 def start_mixture(problem, rows, weights, responsibilities, n_components, rng):
-    """Return the dictionaries of classes of rows, and the mixture weights.
+    """Return the dictionaries of classes of rows, weights, and `Shrinkage`.
 
     The atoms of each are the principal axes of its rows.
 
@@ -202,12 +228,14 @@ def start_mixture(problem, rows, weights, responsibilities, n_components, rng):
     rng : RandomState instance
     """
     n_features = rows.shape[1]
-    mean = weights @ rows / weights.sum()
+    total, n_classes = weights.sum(), responsibilities.shape[1]
+    about_mean = rows - weights @ rows / total
+    scatter_trace = float(weights @ (about_mean**2).sum(axis=1))
     scatter = None
     if uses_scatter_matrix(n_features):
-        scatter = ((rows - mean) * weights[:, None]).T @ (rows - mean)
-    added_weight = SHRINKAGE_FRACTION * weights.sum() / responsibilities.shape[1]
-    dictionaries = []
+        scatter = (about_mean * weights[:, None]).T @ about_mean
+    added_weight = SHRINKAGE_FRACTION * total / n_classes
+    dictionaries, mean_squares = [], []
     for responsibility in responsibilities.T:
         selected = np.flatnonzero(responsibility)
         r = weights[selected] * responsibility[selected]
@@ -215,9 +243,10 @@ def start_mixture(problem, rows, weights, responsibilities, n_components, rng):
         if problem.center:
             center = r @ rows[selected] / r.sum()
         centered = rows[selected] - center
-        mean_square = float(r @ (centered**2).sum(axis=1)) / r.sum()
+        mean_square = class_mean_square(centered, r, scatter_trace, total, n_classes)
+        mean_squares.append(mean_square)
         if scatter is not None:
-            shrunk = class_scatter(centered, r, scatter, added_weight)
+            shrunk = class_scatter(centered, r, mean_square, scatter, added_weight)
             components = principal_axes(shrunk, n_components)
             energies = np.einsum("ij,jk,ik->i", components, shrunk, components)
             energies *= mean_square / (np.trace(shrunk) or 1.0)
@@ -233,7 +262,16 @@ def start_mixture(problem, rows, weights, responsibilities, n_components, rng):
             components = _oriented(components, centered, r)
         dictionaries.append(problem.start(components, center, energies, mean_square))
     shares = weights @ responsibilities
-    return tuple(dictionaries), shares / shares.sum()
+    shrinkage = None
+    if problem.learns_prior:
+        scales = np.sqrt(np.array(mean_squares) / n_features)
+        shrinkage = Shrinkage.of_data(
+            about_mean if problem.center else rows,
+            weights,
+            np.array([each.center for each in dictionaries]),
+            np.where(scales > 0.0, scales, problem.data_rms),
+        )
+    return tuple(dictionaries), shares / shares.sum(), shrinkage
 
 
 def _oriented(components, rows, weights):

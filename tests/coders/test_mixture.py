@@ -5,6 +5,7 @@ import pytest
 from common import random_orthonormal
 from scipy import sparse
 from scipy.special import logsumexp
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
@@ -55,6 +56,11 @@ def fitted(X, **parameters):
     return SparseCodingMixture(**{**options, "max_iter": 12, **parameters}).fit(X)
 
 
+def do_not_shrink(monkeypatch):
+    name = "skscn._core.mixture_start.Shrinkage.of_data"
+    monkeypatch.setattr(name, lambda *args: None)
+
+
 @each_mode
 def test_learning_never_increases_the_objective(digits, parameters):
     mixture = fitted(digits, **parameters)
@@ -67,7 +73,10 @@ def test_learning_never_increases_the_objective(digits, parameters):
 
 
 @pytest.mark.parametrize("prior", PRIORS)
-def test_the_likelihood_is_the_weighted_sum_of_those_of_coders(digits, prior):
+def test_the_likelihood_is_the_weighted_sum_of_those_of_coders(
+    digits, prior, monkeypatch
+):
+    do_not_shrink(monkeypatch)
     mixture = fitted(digits, prior=prior)
     joint = (
         np.log(mixture.weights_)
@@ -251,9 +260,11 @@ def test_weights_are_repetition_in_every_order():
     X = make_mixture_data(300)[0]
     rng = np.random.default_rng(0)
     weights = rng.integers(0, 3, size=300)
-    weighted = SparseCodingMixture(2, 4, random_state=0).fit(X, sample_weight=weights)
+    # The curvature, from a part of the rows, changes the way to the maximum only.
+    mixture = SparseCodingMixture(2, 4, random_state=0, tol=1e-6)
+    weighted = clone(mixture).fit(X, sample_weight=weights)
     again = rng.permutation(np.repeat(np.arange(300), weights))
-    repeated = SparseCodingMixture(2, 4, random_state=0).fit(X[again])
+    repeated = clone(mixture).fit(X[again])
     np.testing.assert_allclose(weighted.score(X), repeated.score(X), rtol=1e-6)
 
 
@@ -322,6 +333,47 @@ def test_degenerate_data_have_finite_results(X, parameters):
     assert np.all(np.isfinite(mixture.score_samples(X)))
     assert np.all(np.isfinite(mixture.reconstruct(X)))
     assert np.isfinite(mixture.sample(5, random_state=0)[0]).all()
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_the_penalized_likelihood_of_few_samples_has_a_maximum(prior):
+    X = np.random.default_rng(0).normal(size=(15, 30))
+    mixture = SparseCodingMixture(prior=prior, random_state=0, tol=1e-5).fit(X)
+    assert np.all(np.diff(mixture.objective_path_) <= 0)
+    # Variances are not at their lower bound of 1e-8.
+    assert np.all(mixture.noise_variance_ > 1e-6)
+
+
+def test_the_penalty_is_that_of_a_fixed_weight_of_observations():
+    X, labels, _ = make_mixture_data(300)
+    penalties = []
+    for n_copies in (1, 4):
+        data, init = np.tile(X, (n_copies, 1)), np.tile(labels, n_copies)
+        start = SparseCodingMixture(2, init=init, max_iter=0).fit(data)
+        mean = start.objective_path_[-1] + start.score(data)
+        penalties.append(len(data) * mean)
+    assert penalties[0] > 0
+    assert penalties[1] == pytest.approx(penalties[0], rel=1e-6)
+
+
+def test_shrinkage_vanishes_as_one_over_the_number_of_samples(monkeypatch):
+    X, labels, _ = make_mixture_data(500)
+    changes = []
+    for n_copies in (10, 100):
+        data = np.tile(X, (n_copies, 1))
+        mixture = SparseCodingMixture(2, 4, init=np.tile(labels, n_copies), max_iter=1)
+        shrunk = clone(mixture).fit(data)
+        with monkeypatch.context() as patch:
+            do_not_shrink(patch)
+            free = clone(mixture).fit(data)
+        changes.append(
+            [
+                np.abs(getattr(shrunk, name) - getattr(free, name)).max()
+                for name in ("components_", "means_", "noise_variance_", "alpha_")
+            ]
+        )
+    np.testing.assert_allclose(np.divide(*changes), 10, rtol=0.1)
+    assert np.max(changes[1]) < 1e-2
 
 
 def test_errors_hold_the_numbers(digits):

@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from skscn._core import marginals
 from skscn._core.encoders import PosteriorMeanEncoder
 from skscn._core.mixture import MixtureModel, mixture_sums
+from skscn._core.mixture_shrinkage import ISOTROPIC_FRACTION, Shrinkage
 from skscn._core.mixture_start import fill_classes, gaussian_responsibilities
 from skscn._core.moments import code_moments, data_moments
 from skscn._core.priors import SIGNED
@@ -145,6 +146,54 @@ def test_missing_entries_are_imputed_by_each_dictionary(rows):
         sums_of(incomplete[complete], None, mixture).score,
         mixture.log_likelihood(rows[complete]).sum(),
     )
+
+
+def make_shrinkage(rows):
+    rng = np.random.default_rng(3)
+    centers, scales = rng.normal(size=(3, 7)), rng.uniform(0.5, 2.0, size=3)
+    return Shrinkage.of_data(rows, np.ones(len(rows)), centers, scales)
+
+
+def test_pseudo_observations_have_the_shape_of_the_directions_of_rows(rows):
+    shrinkage = make_shrinkage(rows)
+    directions = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    shape = directions.T @ directions
+    shape = shape * 7 / np.trace(shape) + ISOTROPIC_FRACTION * np.eye(7)
+    shape /= 1 + ISOTROPIC_FRACTION
+    for i in range(3):
+        z = shrinkage.rows(i) - shrinkage.centers[i]
+        found = z.T @ z / len(z)
+        np.testing.assert_allclose(found, shape * shrinkage.scales[i] ** 2, atol=1e-12)
+        np.testing.assert_allclose(z.sum(axis=0), 0.0, atol=1e-12)
+    scaled = make_shrinkage(rows * 2.0**40)
+    np.testing.assert_array_equal(scaled.offsets, shrinkage.offsets)
+    isotropic = make_shrinkage(np.zeros((5, 7))).offsets
+    np.testing.assert_allclose(isotropic.T @ isotropic / 14, np.eye(7), atol=1e-12)
+
+
+@pytest.mark.parametrize("prior", ["laplace", "spike_slab"])
+def test_pseudo_observations_are_rows_of_one_dictionary(rows, prior):
+    mixture, shrinkage = make_mixture(prior), make_shrinkage(rows)
+    sums = sums_of(rows, None, mixture, prior)
+    found = shrinkage.added_to(sums, mixture, N_STATISTICS[prior])
+    responsibilities, score = mixture.responsibilities(rows), sums.score
+    assert found.weight == sums.weight
+    for i, model in enumerate(mixture.models):
+        z = shrinkage.rows(i)
+        v = np.full(len(z), shrinkage.weight)
+        all_rows, w = np.vstack([rows, z]), np.append(responsibilities[:, i], v)
+        data = data_moments(all_rows, w, mean=model.mean)
+        np.testing.assert_allclose(found.data[i].weighted_sum, data.weighted_sum)
+        np.testing.assert_allclose(found.data[i].sum_squares, data.sum_squares)
+        assert found.data[i].weight == pytest.approx(responsibilities[:, i].sum() + 7)
+        codes = code_moments(all_rows, w, model=model)
+        for name in ("cross", "code_sum", "statistics"):
+            value, expected = getattr(found.codes[i], name), getattr(codes, name)
+            np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9)
+        unit = shrinkage.scales[i]
+        in_units = model.log_likelihood(z) + 7 * np.log(unit)
+        score += v @ in_units
+    np.testing.assert_allclose(found.score, score, rtol=1e-12)
 
 
 def test_gaussian_classes_are_found():
