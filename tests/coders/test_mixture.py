@@ -241,7 +241,8 @@ def test_a_stream_learns_and_continues_a_fit(digits):
     assert stream.n_iter_ == 6
     whole = SparseCodingMixture(3, 5, random_state=0).fit(X)
     one = SparseCodingMixture(1, 5).fit(X)
-    assert one.score(X) < stream.score(X) < whole.score(X) + 1e-9
+    assert one.score(X) + 1 < stream.score(X)
+    assert abs(stream.score(X) - whole.score(X)) < 1  # of two local maxima
     before = whole.score(X)
     whole.partial_fit(X)
     assert whole.score(X) >= before - 1e-3
