@@ -104,16 +104,16 @@ class MixturePrior:
         prior = SIGNED[mixture.prior]
         means = (mixture.means_ - mixture.means_.mean(axis=1, keepdims=True)) / sigma
         clean_noise = mixture.noise_variance_ / sigma**2
-        encoders, whitening, offsets = [], [], []
+        encoders, matrices, offsets = [], [], []
         for i, noise in enumerate(clean_noise):
             values = (mixture.prior_[name][i] for name in prior.parameter_names)
             parameters = prior.rescaled(np.array([*values], dtype=np.float64), sigma)
             encoders.append(PosteriorMeanEncoder(prior, parameters, noise + 1.0))
             variance = prior.variance(parameters) + noise + 1.0
             matrix, log_det = _whitening(mixture.components_[i], variance, noise + 1.0)
-            whitening.append(np.column_stack([matrix, -matrix @ means[i]]))
+            matrices.append(np.column_stack([matrix, -matrix @ means[i]]))
             offsets.append(log_det - 2 * np.log(mixture.weights_[i]))
-        whitening = np.array(whitening, dtype)
+        whitening = np.array(matrices, dtype)
         if not means.any():
             whitening = np.ascontiguousarray(whitening[:, :, :-1])
         return cls(
