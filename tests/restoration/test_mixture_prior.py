@@ -118,7 +118,9 @@ def test_images_are_denoised_by_a_mixture_of_clean_patches():
     assert np.std(denoised - image) < 0.6 * 25
     single = denoise_image(noisy.astype(np.float32), 25, mixture, patch_size=6)
     assert single.dtype == np.float32
-    np.testing.assert_allclose(single, denoised, atol=0.5)
+    # A patch between two classes may be assigned to either.
+    np.testing.assert_allclose(single, denoised, atol=2.0)
+    assert np.std(single - denoised) < 0.1
     shared = denoise_image(noisy, 25, mixture, patch_size=6, n_jobs=2)
     np.testing.assert_array_equal(shared, denoised)
 
