@@ -90,9 +90,13 @@ def test_integer_weights_are_repetition(Estimator):
     assert_close(outputs(weighted, X), outputs(repeated, X), 1e-6)
 
 
-# The prior of a detector's histograms counts samples, as if weights were repetition.
+# The prior of a detector's histograms and the shrinkage of a mixture count samples, as
+# if weights were repetition.
+COUNTING = (SparseCodingDetector, SparseCodingMixture)
+
+
 @pytest.mark.parametrize(
-    "Estimator", [each for each in WEIGHTED if each is not SparseCodingDetector]
+    "Estimator", [each for each in WEIGHTED if each not in COUNTING]
 )
 @pytest.mark.parametrize("factor", [1e-100, 1e100])
 def test_weights_are_relative(Estimator, factor):

@@ -278,7 +278,8 @@ class SparseCodingMixture(
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals repetition of its sample.
+            Non-negative weights. An integer weight equals repetition of its sample:
+            the shrinkage counts samples by them.
 
         Returns
         -------

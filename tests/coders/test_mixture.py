@@ -233,7 +233,8 @@ def test_missing_values_are_imputed(digits, parameters):
         )
 
 
-def test_a_stream_learns_and_continues_a_fit(digits):
+def test_a_stream_learns_and_continues_a_fit(digits, monkeypatch):
+    do_not_shrink(monkeypatch)  # as a stream is not
     X = digits[np.random.default_rng(0).permutation(600)]
     stream = SparseCodingMixture(3, 5, random_state=0)
     for start in range(0, 600, 100):
@@ -246,6 +247,18 @@ def test_a_stream_learns_and_continues_a_fit(digits):
     before = whole.score(X)
     whole.partial_fit(X)
     assert whole.score(X) >= before - 1e-3
+
+
+def test_a_stream_keeps_the_shrinkage_of_a_fit():
+    X = make_mixture_data(300)[0]
+    mixture = SparseCodingMixture(3, 4, random_state=0, tol=1e-6).fit(X)
+    before = clone(mixture).fit(X)
+    mixture.partial_fit(X[:1])
+    np.testing.assert_allclose(mixture.weights_, before.weights_, atol=0.01)
+    np.testing.assert_allclose(mixture.alpha_, before.alpha_, rtol=0.05)
+    np.testing.assert_allclose(
+        mixture.noise_variance_, before.noise_variance_, rtol=0.05
+    )
 
 
 def test_a_repeated_mini_batch_is_plain_em():
