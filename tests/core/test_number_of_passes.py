@@ -13,10 +13,13 @@ import pytest
 from common import make_planted_data, random_orthonormal
 
 from skscn._core import stiefel
+from skscn._core.encoders import MapEncoder
+from skscn._core.missing_values import _Imputation
 from skscn._core.priors import ONE_SIDED, SIGNED
 from skscn._core.problems import CenteredRows, MapProblem, MarginalLikelihoodProblem
 from skscn._core.procrustes import polar_factor
 from skscn._core.row_sums import RowSums
+from skscn._core.sparse_model import SparseModel
 
 SHAPE, N_SEEDS, N_PASSES = (10, 16), 3, 60
 ACCURACY = 1e-7  # of the objective, relative to that of the start
@@ -140,3 +143,36 @@ def test_a_transported_vector_is_tangent_and_keeps_its_rotation(rng):
         np.testing.assert_allclose(inner + inner.T, 0, atol=1e-12)
         norm = np.sum(ambient**2) - np.sum(each.rotation**2) / 2 + 5
         np.testing.assert_allclose(each.dot(each), norm)
+
+
+def count_sweeps(accelerate):
+    """Return the mean number of sweeps over rows with missing values."""
+    rng = np.random.default_rng(0)
+    atoms = random_orthonormal(12, 20)
+    X = rng.laplace(size=(200, 12)) @ atoms + 0.1 * rng.normal(size=(200, 20))
+    missing = rng.random(X.shape) < 0.5
+    model = SparseModel(atoms, None, MapEncoder(SIGNED["laplace"], 0.05))
+    imputation = _Imputation(model, missing, np.where(missing, 0.0, X))
+    n_rows, change = [], imputation.change
+
+    def counted(x, missing):
+        n_rows.append(len(x))
+        return change(x, missing)
+
+    imputation.change = counted
+    accelerate(imputation, np.arange(200), 1e-6, 1000)
+    return sum(n_rows) / 200
+
+
+def iterate_plainly(imputation, running, tol, n_sweeps):
+    for _ in range(n_sweeps):
+        x = imputation.x[running]
+        change, _ = imputation.change(x, imputation.missing[running])
+        imputation.x[running] = x + change
+        running = running[np.abs(change).max(axis=1) > tol * np.abs(x).max(axis=1)]
+
+
+def test_momentum_saves_sweeps_of_imputation():
+    n_sweeps = count_sweeps(_Imputation.accelerate)
+    assert n_sweeps < 66  # 57, and 15 % more; without restarts it takes 121
+    assert count_sweeps(iterate_plainly) > 4 * n_sweeps
