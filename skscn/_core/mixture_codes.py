@@ -57,7 +57,7 @@ class MixtureEncoder:
         n_rows, parts = n_rows_of(rows), []
         for index, selected, r, codes in self._codes(rows):
             codes = sparse.coo_array(codes if r is None else codes * r[:, None])
-            i, j = codes.coords
+            i, j = codes.row, codes.col
             parts.append((selected[i], j + index * n_components, codes.data))
         i, j, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         shape = n_rows, n_dictionaries * n_components

@@ -124,7 +124,7 @@ def test_codes_as_csr_are_read_or_clearly_refused(Estimator, container, rng):
         getattr(found, method)(container(X)),
         getattr(expected, method)(X),
         rtol=1e-6,
-        atol=1e-8,
+        atol=1e-6,  # codes near their threshold
     )
 
 

@@ -263,7 +263,7 @@ def test_a_scaler_computes_float16_in_float32(rng):
 
 @pytest.mark.parametrize("size", [1e30, 3e38])
 def test_a_scaler_refuses_csr_whose_squares_overflow_and_stays_as_it_was(rng, size):
-    X = sparse.random_array((20, 3), density=0.5, rng=0, format="csr", dtype=np.float32)
+    X = sparse.random(20, 3, 0.5, format="csr", dtype=np.float32, random_state=0)
     scaler = FlooredScaler(with_mean=False).fit(X)
     before = pickle.dumps(scaler)
     for fit in (scaler.fit, scaler.partial_fit):
