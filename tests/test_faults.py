@@ -20,7 +20,7 @@ from sklearn.base import clone
 from test_rows_and_weights import make_data
 from threadpoolctl import threadpool_info
 
-N_FAULTS = int(os.environ.get("SKSCN_FAULTS", "7"))  # of each fit
+N_FAULTS = int(os.environ.get("SKSCN_FAULTS", "5"))  # of each fit
 PLACES = tuple(
     os.path.join(*place)
     for place in (
