@@ -32,6 +32,9 @@ class ScoreMixin:
 
     score_samples: Callable
     _n_fitted_parameters: Callable
+    _fitted_prior: str
+    _learned_prior: bool
+    n_jobs: int | None
 
     def score(self, X, y=None):
         """Compute the mean log-likelihood of samples, in nats.
@@ -88,6 +91,21 @@ class ScoreMixin:
         log_likelihood = as_numpy(self.score_samples(X))
         penalty = np.log(len(log_likelihood)) * self._n_fitted_parameters()
         return float(-2 * log_likelihood.sum() + penalty)
+
+    def _map_rows(self, function, X, out):
+        """Write function(rows, rows of out) for slices of rows into out."""
+        with worker_pool(X.shape[0], self.n_jobs) as pool:
+            return map_rows_into(pool, function, X, out)
+
+    def _n_dictionary_parameters(self, shape, has_mean, prior):
+        """Return the number of fitted parameters of one dictionary, with its noise."""
+        n_components, n_features = shape
+        n_parameters = n_components * n_features
+        n_parameters -= n_components * (n_components + 1) // 2  # orthonormality
+        n_parameters += 1 + (n_features if has_mean else 0)
+        if self._learned_prior or not prior.determined_by_threshold:
+            n_parameters += len(prior.parameter_names) * n_components
+        return n_parameters
 
 
 class LikelihoodMixin(ScoreMixin):
@@ -176,11 +194,9 @@ class LikelihoodMixin(ScoreMixin):
         check_is_fitted(self)
         check_n_samples(n_samples)
         rng = check_random_state(random_state)
-        parameters = self._estimate.parameters
-        codes = self._prior_object.sample(parameters.prior_parameters, n_samples, rng)
         atoms, mean = as_numpy(self.components_), as_numpy(self.mean_)
-        noise = rng.standard_normal((n_samples, len(mean)))
-        X = codes @ atoms + mean + np.sqrt(parameters.noise_variance) * noise
+        prior, parameters = self._prior_object, self._estimate.parameters
+        X = sample_rows(prior, parameters, atoms, mean, n_samples, rng)
         return X.astype(atoms.dtype, copy=False)
 
     @blockwise
@@ -242,11 +258,6 @@ class LikelihoodMixin(ScoreMixin):
             )
         return self._estimate.parameters
 
-    def _map_rows(self, function, X, out):
-        """Write function(rows, rows of out) for slices of rows into out."""
-        with worker_pool(X.shape[0], self.n_jobs) as pool:
-            return map_rows_into(pool, function, X, out)
-
     def _encoding_model(self, dtype):
         """Return the model whose encoder `inference` names; it may change after fit."""
         if self.inference not in ("map", "mean"):
@@ -298,14 +309,16 @@ class LikelihoodMixin(ScoreMixin):
         return density, mode[:, 0], mean[:, 0]
 
     def _n_fitted_parameters(self):
-        n_components, n_features = self.components_.shape
-        n_parameters = n_components * n_features
-        n_parameters -= n_components * (n_components + 1) // 2  # orthonormality
-        n_parameters += 1 + (n_features if as_numpy(self.mean_).any() else 0)
-        prior = self._prior_object
-        if self._learned_prior or not prior.determined_by_threshold:
-            n_parameters += len(prior.parameter_names) * n_components
-        return n_parameters
+        has_mean = as_numpy(self.mean_).any()
+        shape = self.components_.shape
+        return self._n_dictionary_parameters(shape, has_mean, self._prior_object)
+
+
+def sample_rows(prior, parameters, atoms, mean, n_samples, rng):
+    """Return rows mean + a D + noise, with codes a drawn from the prior."""
+    codes = prior.sample(parameters.prior_parameters, n_samples, rng)
+    noise = rng.standard_normal((n_samples, len(mean)))
+    return codes @ atoms + mean + np.sqrt(parameters.noise_variance) * noise
 
 
 def check_n_samples(n_samples):

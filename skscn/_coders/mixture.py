@@ -294,10 +294,8 @@ class SparseCodingMixture(
             if `alpha`, `init` or `sample_weight` have a wrong shape or value.
         """
         X = self._validate(X, reset=True)
-        labels = check_labels(self.init, X.shape[0], self.n_dictionaries)
+        labels = self._check_labels(X, sample_weight)
         n_components = check_n_components(self.n_components, X.shape[1])
-        if labels is not None and sample_weight is not None:
-            labels = labels[np.asarray(sample_weight) > 0]
         X, weights = weighted_rows(X, sample_weight)
         self._check_n_samples(X.shape[0])
         learn = self._learn_several if self.n_dictionaries > 1 else self._learn_one
@@ -346,11 +344,7 @@ class SparseCodingMixture(
         """
         is_first = not hasattr(self, "components_")
         X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
-        labels = None
-        if is_first:
-            labels = check_labels(self.init, X.shape[0], self.n_dictionaries)
-        if labels is not None and sample_weight is not None:
-            labels = labels[np.asarray(sample_weight) > 0]
+        labels = self._check_labels(X, sample_weight) if is_first else None
         X, weights = weighted_rows(X, sample_weight)
         if not is_first:
             with np.errstate(over="ignore"):  # check_squares raises after it
@@ -500,6 +494,10 @@ class SparseCodingMixture(
     @property
     def _n_features_out(self):
         return self.components_.shape[0] * self.components_.shape[1]
+
+    def _check_labels(self, X, sample_weight):
+        """Return the dictionaries that samples of positive weight start in, or None."""
+        return check_labels(self.init, X.shape[0], self.n_dictionaries, sample_weight)
 
     def _validate(self, X, *, reset, method="fit"):
         check_numpy_input(X, "Mixtures")

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._coders.likelihood import ScoreMixin, check_n_samples
+from skscn._coders.likelihood import ScoreMixin, check_n_samples, sample_rows
 from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.mixture import MixtureModel
 from skscn._core.mixture_codes import MixtureEncoder
@@ -14,7 +14,6 @@ from skscn._core.priors import ONE_SIDED, SIGNED
 from skscn._core.sparse_model import SparseModel
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import FLOAT_DTYPES
-from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._data.validation import check_code_limit
 
 PRIORS = {
@@ -169,10 +168,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
             counts, self.components_, self.means_, self._estimates, strict=True
         ):
             parameters = estimate.parameters
-            codes = prior.sample(parameters.prior_parameters, count, rng)
-            noise = rng.standard_normal((count, len(mean)))
-            noise *= np.sqrt(parameters.noise_variance)
-            parts.append(codes @ atoms + mean + noise)
+            parts.append(sample_rows(prior, parameters, atoms, mean, count, rng))
         X = np.concatenate(parts).astype(self.components_.dtype, copy=False)
         return X, np.repeat(np.arange(len(counts)), counts)
 
@@ -183,11 +179,6 @@ class MixtureLikelihoodMixin(ScoreMixin):
                 f"{type(self).__name__} has no attribute {name!r} before it is fitted."
             )
         return [estimate.parameters for estimate in self._estimates]
-
-    def _map_rows(self, function, X, out):
-        """Write function(rows, rows of out) for slices of rows into out."""
-        with worker_pool(X.shape[0], self.n_jobs) as pool:
-            return map_rows_into(pool, function, X, out)
 
     def _likelihood_model(self):
         """Return the `MixtureModel` whose scores are log-likelihoods."""
@@ -252,11 +243,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         )
 
     def _n_fitted_parameters(self):
-        n_dictionaries, n_components, n_features = self.components_.shape
-        n_parameters = n_components * n_features
-        n_parameters -= n_components * (n_components + 1) // 2  # orthonormality
-        n_parameters += 1 + (n_features if self.means_.any() else 0)
-        prior = PRIORS[self._fitted_prior]
-        if self._learned_prior or not prior.determined_by_threshold:
-            n_parameters += len(prior.parameter_names) * n_components
+        n_dictionaries, *shape = self.components_.shape
+        prior, has_mean = PRIORS[self._fitted_prior], self.means_.any()
+        n_parameters = self._n_dictionary_parameters(shape, has_mean, prior)
         return n_dictionaries * (n_parameters + 1) - 1  # with the mixture weights

@@ -59,8 +59,11 @@ def start_dictionaries(problem, X, weights, n_dictionaries, n_components, init, 
     return start_mixture(problem, rows, w, responsibilities, n_components, rng)
 
 
-def check_labels(init, n_samples, n_dictionaries):
-    """Return the initial dictionary of every sample as integers, or None for a name."""
+def check_labels(init, n_samples, n_dictionaries, sample_weight):
+    """Return the initial dictionaries of samples as integers, or None for a name.
+
+    Those of samples of weight zero are left out.
+    """
     if isinstance(init, str):
         return None
     labels = check_array(init, ensure_2d=False, dtype=None, input_name="init")
@@ -76,4 +79,6 @@ def check_labels(init, n_samples, n_dictionaries):
             f"init holds labels from {labels.min()} to {labels.max()}, but they must "
             f"be integers from 0 to n_dictionaries - 1 = {n_dictionaries - 1}."
         )
+    if sample_weight is not None:
+        integers = integers[np.asarray(sample_weight) > 0]
     return integers
