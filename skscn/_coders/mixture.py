@@ -29,6 +29,7 @@ from skscn._data.inputs import (
     check_codes,
     check_numpy_input,
     check_rows,
+    check_weights,
     load_minibatch,
 )
 from skscn._data.parallel import map_rows, map_rows_into, worker_pool
@@ -497,7 +498,8 @@ class SparseCodingMixture(
 
     def _check_labels(self, X, sample_weight):
         """Return the dictionaries that samples of positive weight start in, or None."""
-        return check_labels(self.init, X.shape[0], self.n_dictionaries, sample_weight)
+        weights = check_weights(sample_weight, X)
+        return check_labels(self.init, X.shape[0], self.n_dictionaries, weights)
 
     def _validate(self, X, *, reset, method="fit"):
         check_numpy_input(X, "Mixtures")

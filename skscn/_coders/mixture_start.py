@@ -59,7 +59,7 @@ def start_dictionaries(problem, X, weights, n_dictionaries, n_components, init, 
     return start_mixture(problem, rows, w, responsibilities, n_components, rng)
 
 
-def check_labels(init, n_samples, n_dictionaries, sample_weight):
+def check_labels(init, n_samples, n_dictionaries, weights):
     """Return the initial dictionaries of samples as integers, or None for a name.
 
     Those of samples of weight zero are left out.
@@ -79,6 +79,4 @@ def check_labels(init, n_samples, n_dictionaries, sample_weight):
             f"init holds labels from {labels.min()} to {labels.max()}, but they must "
             f"be integers from 0 to n_dictionaries - 1 = {n_dictionaries - 1}."
         )
-    if sample_weight is not None:
-        integers = integers[np.asarray(sample_weight) > 0]
-    return integers
+    return integers if weights is None else integers[weights > 0]

@@ -308,6 +308,8 @@ def test_labels_start_dictionaries_that_keep_their_order():
     ):
         with pytest.raises(ValueError, match=message):
             SparseCodingMixture(2, 4, init=init).fit(X)
+    with pytest.raises(ValueError, match=r"\(3999,\)"):
+        SparseCodingMixture(2, 4, init=labels).fit(X, sample_weight=np.ones(3999))
 
 
 def test_several_starts_are_not_worse_than_one(digits):
