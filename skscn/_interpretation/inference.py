@@ -5,15 +5,18 @@ divided by ‖w‖, and its projection is u. Centering the samples changes u and
 their difference v.
 """
 
+from itertools import count
+
 import numpy as np
 
 from skscn._core import marginals
 from skscn._core.workspace import Workspace
 from skscn._data.validation import watch_range
 from skscn._interpretation.nonnegative_lasso import exact_codes, unrolled_codes
-from skscn._interpretation.operations import (
+from skscn._interpretation.traversal import (
     compute_dtype,
     hidden_layer_blocks,
+    run_hidden_layers,
     sample_blocks,
 )
 
@@ -58,23 +61,22 @@ def run_network(operations, layers, samples, inference, n_steps, *, index=None):
 
 
 def _run_block(operations, layers, values, inference, n_steps, index):
-    i, converged = 0, True
-    for operation in operations:
-        if not operation.is_hidden:
-            values = operation(values)
-            continue
-        norms = layers[i].norms.astype(values.dtype)
+    steps, outputs, converged = run_hidden_layers(operations, values), None, True
+    for i in count():
+        try:
+            layer, inputs = steps.send(outputs)
+        except StopIteration as end:
+            return end.value, converged
+        norms = layers[i].norms.astype(inputs.dtype)
         if inference == "relu":  # the activations of the network, without rounding
-            values = operation(values)
-            codes = values / norms if i == index else None
+            outputs = layer(inputs)
+            codes = outputs / norms if i == index else None
         else:
-            projections = operation.projections(values)
+            projections = layer.projections(inputs)
             codes, is_converged = _encode(layers[i], projections, inference, n_steps)
-            values, converged = codes * norms, converged and is_converged
+            outputs, converged = codes * norms, converged and is_converged
         if i == index:
             return codes, converged
-        i += 1
-    return values, converged
 
 
 def _encode(layer, projections, inference, n_steps):

@@ -6,6 +6,7 @@ from sklearn.utils import check_scalar
 
 from skscn._interpretation.model_readers import read_model
 from skscn._interpretation.report import NetworkReport
+from skscn._interpretation.traversal import hidden_layers
 
 
 def interpret_network(model, X=None, *, max_rows=2000, readout=True):
@@ -29,14 +30,16 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
     ----------
     model : object
         A fitted :class:`~sklearn.neural_network.MLPClassifier` or
-        :class:`~sklearn.neural_network.MLPRegressor` with ReLU, or a Pipeline that ends
-        in one; a ``torch.nn.Sequential`` of Linear, Conv2d, ReLU, Flatten, Unflatten,
-        MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), Softmax, Dropout and Identity, read
-        in evaluation mode; a fitted :class:`NonNegativeSparseCoder`,
-        :class:`OrthogonalSparseCoder` with `split_sign=True`, :class:`ConvSparseCoder`,
-        or :class:`SparseCodingNetwork` that is a stack of them; or a list of
-        (weight, bias) with weights of shape (n_units, n_inputs), as in torch, and None
-        for no bias. It is not changed.
+        :class:`~sklearn.neural_network.MLPRegressor` with ReLU; a
+        ``torch.nn.Sequential`` of Linear, Conv2d, ReLU, Flatten, Unflatten, MaxPool2d,
+        AvgPool2d, AdaptiveAvgPool2d(1), Softmax, Dropout and Identity, read in
+        evaluation mode; a fitted :class:`NonNegativeSparseCoder`,
+        :class:`OrthogonalSparseCoder` with `split_sign=True`, :class:`ConvSparseCoder`
+        or :class:`SparseCodingNetwork`; a Pipeline that ends in one of them, or in a
+        linear model after those of this package, as the networks of
+        :func:`make_sparse_coding_network` do; or a list of (weight, bias) with weights
+        of shape (n_units, n_inputs), as in torch, and None for no bias. It is not
+        changed.
     X : array-like, default=None
         Samples as the model takes them: rows for dense layers, images (n, channels,
         height, width) for torch, in NumPy or as a tensor. A few hundred are enough.
@@ -90,7 +93,7 @@ def interpret_network(model, X=None, *, max_rows=2000, readout=True):
     """
     check_scalar(max_rows, "max_rows", Integral, min_val=1)
     network = read_model(model, readout=readout)
-    if not any(operation.is_hidden for operation in network.operations):
+    if not hidden_layers(network.operations):
         hint = " If a ReLU follows the last layer, give readout=False."
         raise ValueError(
             f"{network.name}: no hidden layer, no weights that a ReLU follows."

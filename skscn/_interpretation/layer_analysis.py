@@ -9,7 +9,11 @@ from skscn._interpretation.layer_density import LayerDensity
 from skscn._interpretation.layer_geometry import LayerGeometry
 from skscn._interpretation.layer_report import LayerReport
 from skscn._interpretation.nonnegative_lasso import exact_codes, objective_decrease
-from skscn._interpretation.operations import hidden_layer_blocks, select_rows
+from skscn._interpretation.traversal import (
+    hidden_layer_blocks,
+    hidden_layers,
+    select_rows,
+)
 
 TOLERANCE = 1e-5  # of exact codes: reports show fewer digits than predictions have
 # Of the input of a layer from its mean: sums of squares of these are normal numbers.
@@ -28,7 +32,7 @@ def analyze_layers(operations, samples, max_rows):
     max_rows : int
         Maximum number of rows whose exact codes are computed, spread evenly.
     """
-    layers = [operation for operation in operations if operation.is_hidden]
+    layers = hidden_layers(operations)
     reports = [_analyze_weights(layer) for layer in layers]
     if samples is None:
         return reports

@@ -9,28 +9,24 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._coders.non_negative import NonNegativeSparseCoder
-from skscn._coders.orthogonal import OrthogonalSparseCoder
-from skscn._core.workspace import WorkspacePool
-from skscn._data.sklearn_compat import check_array, validate_data
-from skscn._images.convolution import ConvSparseCoder
-from skscn._images.layers.base import compute_maps
-from skscn._images.network import SparseCodingNetwork
-from skscn._images.pooling import SpatialPool
-from skscn._interpretation.network import Network, to_array
-from skscn._interpretation.operations import AffineLayer, ConvolutionLayer, Function
-from skscn._interpretation.torch_modules import is_module, read_module
-
-FLOAT_DTYPES = [np.float64, np.float32]
-MODEL_KINDS = (
-    "MLPClassifier, MLPRegressor, a Pipeline that ends in one, a torch.nn.Sequential, "
-    "a NonNegativeSparseCoder, an OrthogonalSparseCoder with split_sign=True, a "
-    "ConvSparseCoder, a SparseCodingNetwork that is a stack of them, or a list of "
-    "(weight, bias)"
+from skscn._data.sklearn_compat import check_array
+from skscn._interpretation.coder_readers import (
+    SPARSE_CODERS,
+    prepare_rows,
+    read_sparse_coder,
 )
-CODERS = NonNegativeSparseCoder | OrthogonalSparseCoder
-SPARSE_CODERS = CODERS | ConvSparseCoder | SparseCodingNetwork
-NETWORKS = MLPClassifier | MLPRegressor | SPARSE_CODERS
+from skscn._interpretation.network import FLOAT_DTYPES, Network, to_array
+from skscn._interpretation.operations import AffineLayer
+from skscn._interpretation.pipeline_reader import read_pipeline
+from skscn._interpretation.torch_modules import is_module, read_module
+from skscn._interpretation.traversal import iter_operations
+
+MODEL_KINDS = (
+    "MLPClassifier, MLPRegressor, a torch.nn.Sequential, a NonNegativeSparseCoder, an "
+    "OrthogonalSparseCoder with split_sign=True, a ConvSparseCoder, a "
+    "SparseCodingNetwork, a Pipeline that ends in one of them, or in a linear model "
+    "after one of this package, or a list of (weight, bias)"
+)
 
 
 def read_model(model, *, readout=True):
@@ -43,7 +39,7 @@ def read_model(model, *, readout=True):
         Whether the last pair of a list of arrays is not followed by a ReLU.
     """
     network = _read(model, readout)
-    for layer in network.operations:
+    for layer in iter_operations(network.operations):
         if isinstance(layer, AffineLayer):
             _check_finite(network.name, layer)
     return network
@@ -63,11 +59,11 @@ def _check_finite(name, layer):
 
 def _read(model, readout):
     if isinstance(model, Pipeline):
-        return _read_pipeline(model)
+        return read_pipeline(model, read_model, MODEL_KINDS)
     if isinstance(model, MLPClassifier | MLPRegressor):
         return _read_perceptron(model)
     if isinstance(model, SPARSE_CODERS):
-        return _read_sparse_coder(model)
+        return read_sparse_coder(model)
     if is_module(model):
         return read_module(model)
     if isinstance(model, list | tuple):
@@ -76,42 +72,6 @@ def _read(model, readout):
     if hasattr(model, "best_estimator_"):
         raise TypeError(f"{name} is no network: give its best_estimator_.")
     raise TypeError(f"{name} cannot be read as a network. Give {MODEL_KINDS}.")
-
-
-def _read_pipeline(model):
-    check_is_fitted(model)
-    steps = [step for _, step in model.steps]
-    if not steps:
-        raise ValueError("The Pipeline has no steps.")
-    networks = [i for i, step in enumerate(steps) if isinstance(step, NETWORKS)]
-    is_nested = not networks and isinstance(steps[-1], Pipeline)
-    if networks != [len(steps) - 1] and not is_nested:
-        for i in networks:  # a step that cannot be read raises an error of its own
-            read_model(steps[i])
-        parts = " and ".join(f"model[{i}]" for i in networks)
-        remedy = f"Read {parts}, each on the output of the steps before it."
-        raise (ValueError if networks else TypeError)(
-            f"The Pipeline ends in {type(steps[-1]).__name__}, but the last step of a "
-            "Pipeline must be its only network. "
-            f"{remedy if networks else f'Give {MODEL_KINDS}.'}"
-        )
-    network = read_model(steps[-1])
-    return replace(
-        network,
-        name=f"Pipeline, {network.name}",
-        prepare=partial(_prepare_pipeline, model, network.prepare),
-        write=partial(_write_pipeline, model, network.write),
-    )
-
-
-def _prepare_pipeline(model, prepare, X):
-    return prepare(model[:-1].transform(X) if len(model.steps) > 1 else X)
-
-
-def _write_pipeline(model, write, layers):
-    copied = deepcopy(model)
-    copied.steps[-1] = (model.steps[-1][0], write(layers))
-    return copied
 
 
 def _read_perceptron(model):
@@ -129,7 +89,7 @@ def _read_perceptron(model):
     return Network(
         name,
         tuple(layers),
-        prepare=partial(_prepare_estimator_rows, model),
+        prepare=partial(prepare_rows, model),
         write=partial(_write_perceptron, model),
         classes=getattr(model, "classes_", None),
         output_activation=model.out_activation_,
@@ -142,90 +102,6 @@ def _write_perceptron(model, layers):
     copied.coefs_ = [layer.weight.T.copy() for layer in layers.values()]
     copied.intercepts_ = [layer.bias.copy() for layer in layers.values()]
     return copied
-
-
-def _read_sparse_coder(model):
-    check_is_fitted(model)
-    name = type(model).__name__
-    reason = f"{name} learns orthonormal atoms and sparse priors: nothing to repair."
-    if isinstance(model, CODERS):
-        operations, prepare = (_read_coder(name, model),), _prepare_estimator_rows
-        if isinstance(model, OrthogonalSparseCoder):
-            reason += (
-                " Its weights are not orthonormal because of split signs, d and −d."
-            )
-    else:
-        operations, prepare = tuple(_read_image_layers(name, model)), _prepare_images
-        reason += (
-            " Its filters are not orthonormal because of split signs, d and −d, and of "
-            "the whitening that they contain."
-        )
-    return Network(
-        name, operations, partial(prepare, model), repair_error=TypeError(reason)
-    )
-
-
-def _read_coder(name, model):
-    """Return the ReLU layer of a coder; signed codes are split by sign."""
-    if isinstance(model, OrthogonalSparseCoder) and not model._splits_signs:
-        raise TypeError(
-            f"{name} has split_sign=False: its codes have both signs, and are no ReLU. "
-            "With split_sign=True they are."
-        )
-    wanted = "laplace" if isinstance(model, OrthogonalSparseCoder) else "exponential"
-    is_relu = model._fitted_prior == wanted and model.inference == "map"
-    if not is_relu or model.n_nonzero_coefs is not None:
-        raise ValueError(
-            f"{name} has prior={model._fitted_prior!r}, inference={model.inference!r} "
-            f"and n_nonzero_coefs={model.n_nonzero_coefs}: its code is no ReLU. With "
-            f"{wanted!r}, 'map' and None it is."
-        )
-    weight, alpha = model.components_, model.alpha_
-    if isinstance(model, OrthogonalSparseCoder):
-        weight, alpha = np.vstack([weight, -weight]), np.tile(alpha, 2)
-    bias = -alpha - weight @ model.mean_
-    return AffineLayer(weight, bias, "coder", is_hidden=True)
-
-
-def _read_image_layers(name, layer):
-    """Yield the operations of a fitted convolution, pool, or stack of them."""
-    if isinstance(layer, SpatialPool):
-        pooling = layer._fitted_layer(np.float64)
-        yield Function(partial(_pool, pooling), pooling.out_shape)
-    elif isinstance(layer, ConvSparseCoder):
-        settings, depthwise = layer._fitted.settings, len(layer._fitted.filters) > 1
-        if settings.prior != "exponential" or depthwise or settings.eps:
-            contrast = layer._fixed_parameters["contrast"]
-            raise ValueError(
-                f"{name} was fitted with prior={settings.prior!r}, depthwise="
-                f"{depthwise} and contrast={contrast}: its code is no ReLU of one "
-                "product with filters. With 'exponential', False and None it is."
-            )
-        grid = settings.grid
-        yield ConvolutionLayer(
-            weight=layer.filters_.reshape(len(layer.filters_), -1),
-            bias=layer.bias_,
-            name=name,
-            is_hidden=True,
-            patch_shape=grid.patch_shape,
-            stride=grid.stride,
-            padding=grid.padding,
-            edge=True,
-        )
-    elif not layer._is_parallel and not layer._output_indices:
-        for inner_name, inner in layer.layers_:
-            yield from _read_image_layers(inner_name, inner)
-    else:
-        raise ValueError(
-            f"{name} was fitted with arrangement='parallel' or outputs='pools': only a "
-            "stack that returns its last layer is a sequence of layers. Read its "
-            "branches one by one."
-        )
-
-
-def _pool(layer, samples):
-    dtype, workspaces = samples.dtype, WorkspacePool()
-    return compute_maps(samples, None, layer=layer, dtype=dtype, workspaces=workspaces)
 
 
 def _read_arrays(pairs, readout):
@@ -243,7 +119,7 @@ def _read_arrays(pairs, readout):
     if readout:
         layers[-1] = replace(layers[-1], name="readout", is_hidden=False)
     name = f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"
-    prepare = partial(_prepare_rows, layers[0].weight.shape[1])
+    prepare = partial(_prepare_plain_rows, layers[0].weight.shape[1])
     return Network(name, tuple(layers), prepare, _write_arrays, output_activation=None)
 
 
@@ -275,21 +151,10 @@ def _write_arrays(layers):
     return [(layer.weight.copy(), layer.bias.copy()) for layer in layers.values()]
 
 
-def _prepare_estimator_rows(model, X):
-    X = to_array(X)
-    X = validate_data(model, X, reset=False, dtype=FLOAT_DTYPES, accept_sparse="csr")
-    return X if isinstance(X, np.ndarray) else X.toarray()
-
-
-def _prepare_rows(n_features, X):
+def _prepare_plain_rows(n_features, X):
     X = check_array(to_array(X), dtype=FLOAT_DTYPES, accept_sparse="csr")
     if X.shape[1] != n_features:
         raise ValueError(
             f"X has {X.shape[1]} features, but the network reads {n_features} features."
         )
     return X if isinstance(X, np.ndarray) else X.toarray()
-
-
-def _prepare_images(model, X):
-    images, _ = model._validate_images(X, reset=False)
-    return images if images.dtype in FLOAT_DTYPES else images.astype(np.float32)

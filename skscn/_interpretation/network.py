@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from skscn._data.sklearn_compat import as_numpy
 
+FLOAT_DTYPES = [np.float64, np.float32]
 OUTPUT_ACTIVATIONS: dict = {
     "softmax": partial(softmax, axis=1),
     "logistic": expit,
@@ -44,8 +45,9 @@ class Network:
     classes : ndarray or None
         The labels of a classifier of scikit-learn.
     output_activation : {"softmax", "logistic", "identity", "exp"} or None
-        The function that maps outputs to probabilities or values. None if the model
-        does not say whether its outputs are values or scores of classes.
+        The function that maps outputs to probabilities or values. "identity" of a
+        classifier stands for scores. None if the model does not say whether its outputs
+        are values or scores of classes.
     has_flat_output : bool
         Whether predictions of a single value are of shape (n_samples,).
     channels_first : bool
@@ -67,18 +69,26 @@ class Network:
         return self.prepare(to_array(X))
 
     def predict_values(self, outputs):
-        """Return probabilities of a classifier, or values."""
+        """Return probabilities or scores of a classifier, or values."""
         return OUTPUT_ACTIVATIONS.get(self.output_activation, np.asarray)(outputs)
+
+    @property
+    def has_probabilities(self):
+        """Whether `predict_values` returns probabilities of classes."""
+        return self.classes is not None and self.output_activation != "identity"
 
     def predict(self, outputs):
         """Return labels of a classifier, or values."""
         values = self.predict_values(outputs)
         if self.classes is None:
             return values.ravel() if self.has_flat_output else values
-        if self.output_activation == "softmax":
-            return self.classes[values.argmax(axis=1)]
-        is_positive = (values > 0.5).astype(int)
-        return self.classes[is_positive[:, 0]] if values.shape[1] == 1 else is_positive
+        is_logistic = self.output_activation == "logistic"
+        if values.shape[1] == 1:
+            is_second = values[:, 0] > (0.5 if is_logistic else 0.0)
+            return self.classes[is_second.astype(int)]
+        if is_logistic:  # several labels of each sample
+            return (values > 0.5).astype(int)
+        return self.classes[values.argmax(axis=1)]
 
     def score(self, predictions, y):
         """Return the accuracy of predictions, or R² of values.

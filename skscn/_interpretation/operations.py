@@ -1,8 +1,9 @@
 """Operations of a ReLU network on arrays: affine layers, activations and pooling.
 
 Maps are arrays of shape (n_samples, height, width, channels), and rows are arrays of
-shape (n_samples, n_features). A network is a sequence of operations, and the ReLU that
-follows an affine layer is part of that layer.
+shape (n_samples, n_features). A network is a sequence of operations, of which one may
+hold several such sequences in parallel (`skscn._interpretation.branches`). The ReLU
+that follows an affine layer is part of that layer.
 """
 
 from abc import ABC, abstractmethod
@@ -14,11 +15,9 @@ import numpy as np
 
 from skscn._core.marginals import positive_part
 from skscn._core.workspace import Workspace
-from skscn._data.progress import report_progress
 from skscn._images.layers.correlation import Correlation
 from skscn._images.layers.patches import PatchGrid, extract_patches, pad_images
-
-BLOCK_NUMBERS = 2**21  # numbers in the patches of a block, 16 MB in float64
+from skscn._images.layers.whitening import normalize_patches
 
 
 class Operation(ABC):
@@ -138,6 +137,56 @@ class ConvolutionLayer(AffineLayer):
         return Correlation(filters, grid)(images, workspace) + self.bias
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PatchLayer(AffineLayer):
+    """An affine layer of patches that another operation has taken from maps.
+
+    The patches are along the last axis, flat in the order of `patch_shape`.
+    """
+
+    def output_shape(self, shape):
+        return (*shape[:-1], len(self.bias))
+
+    def rows(self, samples):
+        return samples.reshape(-1, self.weight.shape[1])
+
+
+@dataclass(frozen=True)
+class NormalizedPatches(Operation):
+    """All patches of maps: minus their means, and divided by their contrasts.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+    center : bool
+        Whether to subtract the mean of each patch.
+    eps : float
+        Added to the variance of a patch in its contrast. With 0 patches are not
+        divided.
+    channel : int, default=None
+        The only channel that is read. None stands for all of them.
+    """
+
+    grid: PatchGrid
+    center: bool
+    eps: float
+    channel: int | None = None
+
+    def output_shape(self, shape):
+        return (*self.grid.grid_shape, int(np.prod(self.grid.patch_shape)))
+
+    def __call__(self, samples):
+        if self.channel is not None:
+            samples = samples[..., self.channel : self.channel + 1]
+        images = pad_images(samples, self.grid, samples.dtype, Workspace(), edge=True)
+        patches = extract_patches(images, self.grid)
+        shape = (len(samples), *self.output_shape(samples.shape[1:]))
+        rows, _, _ = normalize_patches(
+            patches.reshape(-1, shape[-1]), center=self.center, eps=self.eps
+        )
+        return rows.reshape(shape)
+
+
 @dataclass(frozen=True, eq=False)
 class Function(Operation):
     """A function of arrays, for example a softmax or a pool of this package.
@@ -233,6 +282,29 @@ class WindowPooling(Operation):
 
 
 @dataclass(frozen=True)
+class Reshape(Operation):
+    """Samples of another shape, in the order (height, width, channels) of this package.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one sample.
+    """
+
+    shape: tuple
+
+    def __call__(self, samples):
+        return samples.reshape(len(samples), *self.shape)
+
+    def output_shape(self, shape):
+        if np.prod(shape, dtype=int) != np.prod(self.shape, dtype=int):
+            raise ValueError(
+                f"Samples of shape {shape} cannot be given the shape {self.shape}."
+            )
+        return self.shape
+
+
+@dataclass(frozen=True)
 class Flatten(Operation):
     """Maps as rows, in the order (channels, height, width) of torch."""
 
@@ -271,91 +343,3 @@ def _count_positions(name, grid):
             f"and width {grid.padded_shape[:2]}, padding included."
         )
     return grid.grid_shape
-
-
-def compute_dtype(operations, samples):
-    """Return the wider dtype of the samples and of the weights.
-
-    In the dtype of the samples, rounded weights would deviate from those of the model
-    by the level of the samples times their rounding error.
-    """
-    layers = (each for each in operations if isinstance(each, AffineLayer))
-    return np.result_type(samples.dtype, *(layer.weight.dtype for layer in layers))
-
-
-def sample_blocks(operations, samples):
-    """Return slices of samples, small enough that their patches stay in memory.
-
-    Raise ValueError if the operations do not fit the samples, or each other.
-
-    Parameters
-    ----------
-    operations : sequence of Operation
-    samples : ndarray of shape (n_samples, ...)
-    """
-    shape = samples.shape[1:]
-    n_numbers = int(np.prod(shape))
-    for operation in operations:
-        shape = operation.output_shape(shape)
-        if isinstance(operation, AffineLayer):
-            n_positions = int(np.prod(shape[:-1]))
-            n_numbers = max(n_numbers, n_positions * sum(operation.weight.shape))
-    size = max(1, BLOCK_NUMBERS // max(n_numbers, 1))
-    blocks = [slice(start, start + size) for start in range(0, len(samples), size)]
-    return report_progress(blocks, len(blocks))
-
-
-def hidden_layer_blocks(operations, samples):
-    """Run the network, and yield the inputs and outputs of every hidden layer.
-
-    Yields
-    ------
-    block : slice
-        Of the samples.
-    index : int
-        Of the hidden layer.
-    layer : AffineLayer
-    inputs, outputs : ndarray
-        Of the layer, for the samples of the block.
-    """
-    dtype = compute_dtype(operations, samples)
-    operations = [operation.astype(dtype) for operation in operations]
-    for block in sample_blocks(operations, samples):
-        values, index = samples[block].astype(dtype, copy=False), 0
-        for operation in operations:
-            with np.errstate(over="ignore", invalid="ignore"):
-                outputs = operation(values)
-            if not np.isfinite(outputs).all():
-                raise ValueError(
-                    f"{getattr(operation, 'name', type(operation).__name__)}: outputs "
-                    f"exceed the largest number of {outputs.dtype}. Scale the samples, "
-                    "or the weights."
-                )
-            if operation.is_hidden:
-                yield block, index, operation, values, outputs
-                index += 1
-            values = outputs
-
-
-def select_rows(rows, block, samples, max_rows):
-    """Return the rows of a block that are among `max_rows` spread evenly over all rows.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_inputs)
-        As many for every sample of the block.
-    block : slice
-    samples : ndarray of shape (n_samples, ...)
-        Of which the block is a part.
-    max_rows : int
-
-    Returns
-    -------
-    rows : ndarray of shape (n_selected, n_inputs), float64
-    """
-    n_positions = len(rows) // len(samples[block])
-    n_rows = len(samples) * n_positions
-    n_selected = min(max_rows, n_rows)
-    indices = np.arange(n_selected) * n_rows // n_selected - block.start * n_positions
-    indices = indices[(indices >= 0) & (indices < len(rows))]
-    return rows[indices].astype(np.float64)

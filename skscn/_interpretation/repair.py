@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from skscn._interpretation.layer_geometry import LayerGeometry, orthonormalize
-from skscn._interpretation.operations import AffineLayer, sample_blocks, select_rows
+from skscn._interpretation.operations import AffineLayer
+from skscn._interpretation.traversal import sample_blocks, select_rows
 
 RIDGE = 1e-4  # of a refit, relative to the mean squared norm of a feature
 

@@ -183,9 +183,10 @@ class NetworkReport:
         ValueError
             As `decision_function`.
         """
-        if self._network.classes is None:
+        if not self._network.has_probabilities:
             raise AttributeError(
-                f"{self._network.name} is no classifier of scikit-learn: it has no "
+                f"{self._network.name} is no classifier of scikit-learn with "
+                "probabilities that are a function of its outputs alone: it has no "
                 "predict_proba. decision_function returns its outputs."
             )
         values = self._network.predict_values(self._run(X, inference, n_steps))
