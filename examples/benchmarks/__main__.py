@@ -4,8 +4,9 @@
     python examples/benchmarks patches convolution      some of them
     python examples/benchmarks --pages docs/benchmarks  and write pages
 
-A page contains what one benchmark compares and finds. The budgets of the project, met
-or missed, are for its developers: they are listed in BUDGETS.md beside this file.
+A page contains what one benchmark compares and finds, and a chart. The budgets of the
+project, met or missed, are for its developers: they are listed in BUDGETS.md beside
+this file.
 """
 
 import argparse
@@ -17,11 +18,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from _charts import CHARTS, draw_chart
+
 HERE = Path(__file__).parent
 BUDGET = re.compile(
     r"^- (?P<budget>.+ [≤≥] \S+): (?P<value>\S+), (?P<verdict>met|missed)$"
 )
-FIGURES = {"costs": "costs.png"}  # drawn with the option --save
+FIGURES = {"costs": "costs.png"}  # drawn by the benchmark, with the option --save
 BUDGETS = HERE / "BUDGETS.md"
 BUDGETS_HEAD = """# Budgets
 
@@ -81,19 +84,26 @@ def run_in_parallel(names, options):
             print(f"\n=== {name}\n\n{output}", flush=True)
 
 
-def make_page(name, output, seconds):
-    """Return the page of a benchmark: its question, its command and its output."""
+def make_page(name, output, seconds, figure):
+    """Return the page of a benchmark: its question, its figure and its output."""
     doc = (HERE / f"bench_{name}.py").read_text(encoding="utf-8").split('"""')[1]
     title, _, text = doc.partition("\n\n")
     lines = output.strip().splitlines()
     body = "\n".join(line for line in lines if not BUDGET.match(line))
     body = re.sub(r"^# .*\n+", "", body)
+    image = f"![{title}]({figure})\n\n" if figure else ""
+    command = f"`python examples/benchmarks {name}` took {seconds / 60:.1f} minutes."
+    return f"# {title}\n\n{text.strip()}\n\n{image}{command}\n\n{body}\n"
+
+
+def draw_figure(name, output, folder):
+    """Return the file of the figure of a page, which is drawn if it is a chart."""
     if name in FIGURES:
-        body += f"\n\n![{title}]({FIGURES[name]})"
-    return (
-        f"# {title}\n\n{text.strip()}\n\n`python examples/benchmarks {name}` took "
-        f"{seconds / 60:.1f} minutes.\n\n{body}\n"
-    )
+        return FIGURES[name]
+    if name not in CHARTS:
+        return None
+    figure = f"{name}.svg"
+    return figure if draw_chart(output, CHARTS[name], folder / figure) else None
 
 
 def update_budgets(name, output):
@@ -137,7 +147,8 @@ def main():
         start = time.perf_counter()
         output = run(name, options)
         if options.pages:
-            text = make_page(name, output, time.perf_counter() - start)
+            figure = draw_figure(name, output, options.pages)
+            text = make_page(name, output, time.perf_counter() - start, figure)
             (options.pages / f"{name}.md").write_text(text, encoding="utf-8")
             update_budgets(name, output)
 
