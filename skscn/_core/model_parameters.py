@@ -165,9 +165,7 @@ def initial_parameters(parametrization, energies, mean_square, n_features):
         np.maximum(energies - noise_variance, energies / 10),
         MIN_NOISE_FRACTION * data_variance,
     )
-    prior = parametrization.prior
-    offset = np.zeros(len(energies)) if parametrization.has_offset else None
-    parameters = prior.initial_parameters(variance, offset)
-    if parametrization.has_offset:
-        offset = prior.mean(parameters)
+    prior, has_offset = parametrization.prior, parametrization.has_offset
+    parameters = prior.initial_parameters(variance, is_central=has_offset)
+    offset = prior.mean(parameters) if has_offset else None
     return ModelParameters(parameters, noise_variance, offset)

@@ -161,10 +161,14 @@ class Prior(ABC):
         """Return the lower and upper bounds of the unconstrained parameters."""
 
     @abstractmethod
-    def initial_parameters(self, variance, offset):
-        """Return parameters for codes of some variance.
+    def initial_parameters(self, variance, *, is_central):
+        """Return parameters for codes of some variance, or of some second moment.
 
-        Where `offset` is None, the variance is the second moment.
+        Parameters
+        ----------
+        variance : ndarray of shape (n_components,)
+        is_central : bool
+            Whether it is the variance about the mean. Otherwise it is about zero.
         """
 
     @abstractmethod
@@ -263,7 +267,7 @@ class Laplace(_RatePrior):
     def posterior_variance(self, z, standardized):
         return marginals.laplace_variance(z, *standardized)
 
-    def initial_parameters(self, variance, offset):
+    def initial_parameters(self, variance, *, is_central):
         return np.sqrt(2.0 / variance)[None]
 
     def mean(self, parameters):
@@ -302,9 +306,9 @@ class Exponential(_RatePrior):
     def posterior_variance(self, z, standardized):
         return marginals.exponential_variance(z, *standardized)
 
-    def initial_parameters(self, variance, offset):
+    def initial_parameters(self, variance, *, is_central):
         # The second moment of a coefficient is 2/β², its variance 1/β².
-        return np.sqrt((2.0 if offset is None else 1.0) / variance)[None]
+        return np.sqrt((1.0 if is_central else 2.0) / variance)[None]
 
     def mean(self, parameters):
         return 1.0 / parameters[0]
@@ -441,7 +445,7 @@ class SpikeSlab(Prior):
             for sign in (-1, 1)
         )
 
-    def initial_parameters(self, variance, offset):
+    def initial_parameters(self, variance, *, is_central):
         weight = np.full(len(variance), SLAB_WEIGHT_START)
         return np.array([weight, variance / weight])
 

@@ -159,7 +159,7 @@ def _learn_prior(prior, projections):
     variance = projections.var(axis=0, dtype=np.float64) - 1
     variance = np.maximum(variance, MIN_INITIAL_VARIANCE)
     lower, upper = (bound[:, None] for bound in prior.bounds(float(variance.max())))
-    parameters = prior.initial_parameters(variance, np.zeros(len(variance)))
+    parameters = prior.initial_parameters(variance, is_central=True)
     for _ in range(N_EM_ITERATIONS):
         encoder = PosteriorMeanEncoder(prior, parameters, 1.0)
         _, sums = encoder.encode_and_sum(projections.copy())

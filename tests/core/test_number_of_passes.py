@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from common import make_planted_data, random_orthonormal
 
-from skscn._core import stiefel
-from skscn._core.encoders import MapEncoder
+from skscn._core import expectation_propagation, stiefel
+from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.missing_values import _Imputation
 from skscn._core.priors import ONE_SIDED, SIGNED
 from skscn._core.problems import CenteredRows, MapProblem, MarginalLikelihoodProblem
@@ -176,3 +176,21 @@ def test_momentum_saves_sweeps_of_imputation():
     n_sweeps = count_sweeps(_Imputation.accelerate)
     assert n_sweeps < 66  # 57, and 15 % more; without restarts it takes 121
     assert count_sweeps(iterate_plainly) > 4 * n_sweeps
+
+
+def test_expectation_propagation_ends_when_sites_no_longer_change(monkeypatch):
+    """For complete samples by the factor 1 − DAMPING: their cavities do not change."""
+    encoder = PosteriorMeanEncoder(SIGNED["laplace"], np.array([[1.0, 2.0]]), 0.5)
+    model = SparseModel(random_orthonormal(2, 3), None, encoder)
+    passes, invert = [], expectation_propagation._inverse
+
+    def counted(*arguments):
+        passes.append(1)
+        return invert(*arguments)
+
+    monkeypatch.setattr(expectation_propagation, "_inverse", counted)
+    rows = np.array([[0.3, -1.0, 2.0]])
+    expectation_propagation.approximate_posterior(rows, model)
+    factor = 1 - expectation_propagation.DAMPING
+    expected = np.log(expectation_propagation.TOL) / np.log(factor)
+    assert expected < len(passes) < expected + 4
