@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skscn import OrthogonalSparseCoder
 
 N_ATOMS, NOISE_STD = 64, 0.05
-CURVE_REPEATS = 4  # data sets for every point of a curve
+CURVE_REPEATS = 3  # data sets for every point of a curve
 HEATMAP_REPEATS = 1  # data sets for every cell of the heat map
 
 # %%
@@ -108,7 +108,7 @@ def recovery_curve(method, sample_counts, n_repeats=1):
     return sample_counts[: len(fractions)], np.array(fractions)
 
 
-coder_counts = (70, 80, 90, 100, 110, 120, 135, 150, 170, 190, 220, 250, 280, 320)
+coder_counts = (70, 80, 90, 100, 110, 125, 150, 180, 220, 280)
 true_curve = recovery_curve(init_true_atoms, coder_counts, CURVE_REPEATS)
 random_curve = recovery_curve(init_random, coder_counts, CURVE_REPEATS)
 learning_curve = recovery_curve(dictionary_learning, (165, 260, 425))
@@ -120,8 +120,8 @@ ica_curve = recovery_curve(independent_components, (600, 1000, 1500, 2200))
 # The same experiment for densities from one coefficient in a hundred to all
 # coefficients, in float32 to save time.
 
-densities = np.geomspace(0.01, 1.0, 11)
-sample_counts = np.geomspace(64, 4096, 13).round().astype(int)
+densities = np.geomspace(0.01, 1.0, 9)
+sample_counts = np.geomspace(64, 4096, 9).round().astype(int)
 heatmap = np.zeros((len(densities), len(sample_counts)))
 for i, density in enumerate(densities):
     for j, n_samples in enumerate(sample_counts):
