@@ -9,25 +9,23 @@ from skscn._core.marginals import positive_part
 def encode_and_split(rows, out=None, *, encode):
     """Return both parts of the codes encode(rows), which are dense or CSR.
 
-    Dense parts are written into `out` where it is given.
+    Dense parts are written into `out`.
     """
     codes = encode(rows)
     return _split_csr(codes) if sparse.issparse(codes) else split_signs(codes, out)
 
 
-def split_signs(codes, out=None):
+def split_signs(codes, out):
     """Return max(a, 0) and max(−a, 0) of dense codes a, side by side.
 
     Parameters
     ----------
     codes : ndarray of shape (n_rows, n_components)
         Overwritten.
-    out : ndarray of shape (n_rows, 2 * n_components), default=None
+    out : ndarray of shape (n_rows, 2 * n_components)
         Where the parts are written.
     """
-    n_rows, n_components = codes.shape
-    if out is None:
-        out = np.empty((n_rows, 2 * n_components), dtype=codes.dtype)
+    n_components = codes.shape[1]
     positive_part(codes, out=out[:, :n_components])
     positive_part(np.negative(codes, out=codes), out=out[:, n_components:])
     return out

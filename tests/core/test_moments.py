@@ -176,6 +176,18 @@ def test_dense_and_sparse_codes_are_their_definition(X, mean, encoder):
         assert csr.nnz == np.count_nonzero(expected)
 
 
+def test_codes_of_rows_that_are_not_finite_are_nan(rng):
+    X = rng.normal(size=(5, COMPONENTS.shape[1]))
+    model = SparseModel(COMPONENTS, None, ENCODERS[0])
+    expected = model.encode(X)
+    for value in (np.inf, -np.inf, np.nan):
+        bad = X.copy()
+        bad[2, 3] = value
+        codes = model.encode(bad)
+        assert np.isnan(codes[2]).all()
+        np.testing.assert_array_equal(np.delete(codes, 2, 0), np.delete(expected, 2, 0))
+
+
 def test_float32_is_summed_in_float64(rng):
     X = (1000 + rng.normal(size=(60, 8))).astype(np.float32)
     mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
