@@ -296,3 +296,13 @@ def test_the_gradient_of_the_likelihood_is_numeric_about_any_point(prior, rng):
     ]
     gradient = evaluate(theta).gradient / len(X)
     np.testing.assert_allclose(gradient, np.array(numeric) / 2e-5, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-200, 1e200])
+def test_the_norm_is_the_root_of_the_inner_product_at_any_scale(factor, rng):
+    rotation = rng.normal(size=(3, 3))
+    parts = rotation - rotation.T, rng.normal(size=(3, 5)), rng.normal(size=2)
+    vector = stiefel.TangentVector(*parts)
+    expected = factor * np.sqrt(vector.dot(vector))
+    scaled = stiefel.TangentVector(*(factor * part for part in parts))
+    np.testing.assert_allclose(scaled.norm(), expected, rtol=1e-12)
