@@ -1,7 +1,7 @@
 """Scalar functions against mpmath with 80 digits, far beyond the range of any data.
 
-Projections of up to 1e6 standard deviations of the noise, rates and scales of slabs from
-1e-6 to 1e6 of it. `SKSCN_GRID=20` in the environment tries more points per axis;
+Projections of up to 1e6 standard deviations of the noise, and rates and scales of slabs
+from 1e-6 to 1e6 of it. `SKSCN_GRID=20` in the environment tries more points per axis;
 `pytest -s` prints the worst errors, which the user guide lists.
 """
 
