@@ -15,9 +15,8 @@ import threading
 
 import numpy as np
 import pytest
-from common import ESTIMATORS, make_estimator
+from common import ESTIMATORS, make_data, make_short
 from sklearn.base import clone
-from test_rows_and_weights import make_data
 from threadpoolctl import threadpool_info
 
 N_FAULTS = int(os.environ.get("SKSCN_FAULTS", "5"))  # of each fit
@@ -83,15 +82,6 @@ def call(estimator, method, X, y):
     return function(X, y, **options)
 
 
-def prepared(Estimator):
-    estimator = make_estimator(Estimator)
-    names = estimator.get_params(deep=False)
-    for name, value in {"max_iter": 4, "n_jobs": 1, "random_state": 0}.items():
-        if name in names:
-            estimator.set_params(**{name: value})
-    return estimator
-
-
 CASES = [
     (Estimator, method)
     for Estimator in ESTIMATORS
@@ -107,7 +97,7 @@ CASES = [
 def test_a_failed_fit_changes_nothing(Estimator, method, error, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     X, y = make_data(Estimator, 60)
-    new = prepared(Estimator)
+    new = make_short(Estimator)
     fitted = clone(new).fit(X, y)
     for estimator in (new, fitted):
         for _ in range(2):  # the first call may fill caches
@@ -144,7 +134,7 @@ def test_an_error_in_a_callback_changes_nothing(error):
         if not hasattr(Estimator, "set_callbacks"):
             continue
         X, y = make_data(Estimator, 60)
-        estimator = prepared(Estimator).fit(X, y).set_callbacks(Failing())
+        estimator = make_short(Estimator).fit(X, y).set_callbacks(Failing())
         before = {
             k: pickle.dumps(v) for k, v in vars(estimator).items() if k[-1] == "_"
         }

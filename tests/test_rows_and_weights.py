@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from common import ESTIMATORS, make_estimator
+from common import ESTIMATORS, make_data, make_estimator
 from sklearn.base import clone
 
 from skscn import (
@@ -30,16 +30,6 @@ def has_weights(Estimator, method="fit"):
 
 WEIGHTED = [Estimator for Estimator in ESTIMATORS if has_weights(Estimator)]
 STREAMING = [each for each in ESTIMATORS if hasattr(each, "partial_fit")]
-
-
-def make_data(Estimator, n_samples=120):
-    """Return samples, of images where these are read, and labels."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 3, size=n_samples)
-    X = rng.laplace(size=(n_samples, 8)) @ rng.normal(size=(8, 8)) + y[:, None]
-    if hasattr(make_estimator(Estimator), "image_shape"):
-        X = rng.laplace(size=(n_samples, 6, 6))
-    return X, y
 
 
 def make_quick(Estimator):

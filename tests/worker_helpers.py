@@ -1,9 +1,11 @@
 """Helpers of tests that count workers."""
 
 import time
+import warnings
 from threading import Lock
 
 import numpy as np
+from common import ESTIMATORS, make_data, make_short, results
 
 from skscn._data.parallel import MIN_SLICE_ROWS, map_rows, n_workers_of, worker_pool
 
@@ -33,3 +35,15 @@ def measure(gauge, n_jobs=None):
 def n_workers_in_process():
     """Return how many workers the default of `n_jobs` means here."""
     return n_workers_of(None)
+
+
+def results_of_all_estimators():
+    """Fit every public estimator, and return its results."""
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for Estimator in ESTIMATORS:
+            X, y = make_data(Estimator, 60)
+            for name, values in results(make_short(Estimator).fit(X, y), X).items():
+                found[Estimator.__name__, name] = values
+    return found

@@ -3,20 +3,20 @@
 from contextlib import suppress
 from functools import wraps
 from numbers import Real
-from os import PathLike, fspath, replace, unlink
+from os import PathLike, fspath, fsync, replace, unlink
 from os.path import exists, isdir, realpath, samefile
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import dtype_to_descr, open_memmap, write_array_header_1_0
 from scipy import sparse
 
 from skscn._data.dask_arrays import is_dask, map_dask_blocks
 from skscn._data.inputs import is_remote
 from skscn._data.progress import report_progress
 from skscn._data.sklearn_compat import array_namespace, as_numpy
-from skscn._data.stored_arrays import check_not_empty, chunk_rows
+from skscn._data.stored_arrays import check_complete, check_not_empty, chunk_rows
 from skscn._data.validation import cast
 
 BLOCK_BYTES = 2**25  # of input or output, whichever is larger, as float64
@@ -108,16 +108,22 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     check_result(first, method)
     slices = _slices(X, first, block_bytes)
     parts = report_progress(slices, len(slices))
+
+    def compute(start, stop):
+        result = function(_read(X, start, stop))
+        _check_shape(result, (stop - start, *first.shape[1:]), method)
+        return result
+
     if sparse.issparse(first):
         if out is not None:
             raise ValueError(
                 f"{method} returns CSR, which out cannot hold: use sparse_output=False."
             )
-        results = [function(_read(X, *part)) for part in parts]
+        results = [compute(*part) for part in parts]
         return sparse.vstack(results, format="csr")
     first = np.asarray(as_numpy(first))
     shape = (X.shape[0], *first.shape[1:])
-    blocks = ((part, np.asarray(as_numpy(function(_read(X, *part))))) for part in parts)
+    blocks = ((part, np.asarray(as_numpy(compute(*part)))) for part in parts)
     if isinstance(out, str | PathLike):
         _check_path(out, X, first.dtype)
         return _write_file(blocks, realpath(fspath(out)), first.dtype, shape)
@@ -147,25 +153,37 @@ def blockwise(method):
 def _write_blocks(blocks, out):
     """Write results into an array, and return it."""
     for (start, stop), result in blocks:
-        if not out.dtype.hasobject:
-            result = cast(
-                result, out.dtype, f"The results of rows {start} to {stop - 1}"
-            )
-        out[start:stop] = result
+        out[start:stop] = _cast_block(result, out.dtype, (start, stop))
         del result  # before the next block is computed
     if isinstance(out, np.memmap):
         out.flush()
     return out
 
 
+def _cast_block(result, dtype, part):
+    """Return results in a dtype that holds them; raise if it does not."""
+    if dtype.hasobject:
+        return result
+    return cast(result, dtype, f"The results of rows {part[0]} to {part[1] - 1}")
+
+
 def _write_file(blocks, path, dtype, shape):
     """Return the memory map of a new file, renamed into place when it is complete.
 
-    Until then an older file of that name stays: X may be a view of it.
+    Until then an older file of that name stays: X may be a view of it. Blocks are
+    written one after another, because a full disk is an error there, whereas writing
+    to a memory map ends the process.
     """
+    header = {"descr": dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     partial_path = f"{path}.{uuid4().hex}.part"
     try:
-        _write_blocks(blocks, open_memmap(partial_path, "w+", dtype=dtype, shape=shape))
+        with open(partial_path, "xb") as file:
+            write_array_header_1_0(file, header)
+            for part, result in blocks:
+                rows = np.ascontiguousarray(_cast_block(result, dtype, part))
+                file.write(rows.reshape(-1).view(np.uint8))
+            file.flush()
+            fsync(file.fileno())  # the name must not reach the disk before the rows
         replace(partial_path, path)
     except BaseException:
         with suppress(OSError):  # no incomplete file stays
@@ -177,6 +195,8 @@ def _write_file(blocks, path, dtype, shape):
 def _read(X, start, stop):
     """Return a block of rows in memory: an array of any library, CSR or a frame."""
     block = X[start:stop, ...] if array_namespace(X) else X[start:stop]
+    block = block if hasattr(block, "shape") else np.asarray(block)
+    check_complete(block, start, stop)
     require_in_memory = sparse.issparse(block) or hasattr(block, "columns")
     return block if require_in_memory or array_namespace(X) else np.asarray(block)
 
@@ -208,6 +228,16 @@ def check_result(result, method):
             f"{method} returns no row for each sample: for 1 sample it returned "
             f"{type(result).__name__} of shape {tuple(shape)}. map_blocks is for "
             'methods such as "transform", "predict" and "score_samples".'
+        )
+
+
+def _check_shape(result, shape, method):
+    """Raise where the results of a block do not have the shape of those of one row."""
+    if tuple(np.shape(result)) != shape:
+        raise ValueError(
+            f"{method} returned an array of shape {tuple(np.shape(result))} for "
+            f"{shape[0]} samples, but should return {shape}, as it did for one sample. "
+            "map_blocks is for methods that treat each sample by itself."
         )
 
 

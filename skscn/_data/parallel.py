@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing import current_process
-from threading import current_thread, local, main_thread
+from threading import Lock, current_thread, local, main_thread
 
 import numpy as np
 from joblib import cpu_count, effective_n_jobs, parallel_config
@@ -102,14 +102,25 @@ def n_workers_of(n_jobs):
     return backend.effective_n_jobs(n_blas_threads() or cpu_count())
 
 
-@lru_cache(maxsize=4)
 def _executor(n_workers):
     """Return threads, which start with their first task and wait for others.
 
     To start threads takes longer than a small pass. Calls from several threads share
     them, and therefore never run more tasks at a time than one call does.
     """
+    with _executor_lock:  # two threads at a time would make two executors
+        return _cached_executor(n_workers)
+
+
+@lru_cache(maxsize=4)
+def _cached_executor(n_workers):
     return ThreadPoolExecutor(n_workers, "skscn", initializer=_start_worker)
+
+
+def _forget_executors():
+    """Start anew in a forked process, which has none of the threads."""
+    _cached_executor.cache_clear()
+    _executor_lock.release()
 
 
 def _start_worker():
@@ -213,5 +224,10 @@ def _with_single_blas_thread(function, item):
 
 
 _thread = local()
+_executor_lock = Lock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_executor.cache_clear)
+    os.register_at_fork(
+        before=_executor_lock.acquire,
+        after_in_parent=_executor_lock.release,
+        after_in_child=_forget_executors,
+    )

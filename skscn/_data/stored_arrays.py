@@ -83,22 +83,25 @@ class RemoteRows:
     dtype : dtype
         That rows are read as.
     row_shape : tuple of int
+    n_rows : int
     """
 
     array: Any
     dtype: np.dtype
     row_shape: tuple
+    n_rows: int  # when the call began: files may grow
 
     @classmethod
     def from_array(cls, array, types):
         """Return the rows of an array, read as one of the dtypes."""
         check_not_empty(array)
-        return cls(array, float_type(array.dtype, types), tuple(array.shape[1:]))
+        n_rows, *row_shape = array.shape
+        return cls(array, float_type(array.dtype, types), tuple(row_shape), n_rows)
 
     @property
     def shape(self):
         """(n_rows, *row_shape)."""
-        return (self.array.shape[0], *self.row_shape)
+        return (self.n_rows, *self.row_shape)
 
     @property
     def ndim(self):
@@ -106,7 +109,7 @@ class RemoteRows:
         return 1 + len(self.row_shape)
 
     def __len__(self):
-        return self.array.shape[0]
+        return self.n_rows
 
     def reshape(self, _, *row_shape):
         """Return the same rows in another shape."""
@@ -119,7 +122,7 @@ class StoredRows(RemoteRows):
 
     Parameters
     ----------
-    array, dtype, row_shape
+    array, dtype, row_shape, n_rows
         As of `RemoteRows`.
     missing_remedy : str
         The remedy in the error that is raised for NaN.
@@ -145,7 +148,7 @@ class StoredRows(RemoteRows):
     def _read(self, start, stop):
         size = chunk_rows(self.array)
         if size is None:
-            rows = np.asarray(self.array[start:stop])
+            rows = check_complete(np.asarray(self.array[start:stop]), start, stop)
         else:
             parts = [
                 self._chunk(i, size)[max(start - i * size, 0) : stop - i * size]
@@ -161,8 +164,21 @@ class StoredRows(RemoteRows):
         if i not in self._chunks:
             while len(self._chunks) >= MAX_CHUNKS_IN_MEMORY:
                 self._chunks.pop(next(iter(self._chunks)))
-            self._chunks[i] = np.asarray(self.array[i * size : (i + 1) * size])
+            start, stop = i * size, min((i + 1) * size, len(self))
+            chunk = np.asarray(self.array[start:stop])
+            self._chunks[i] = check_complete(chunk, start, stop)
         return self._chunks[i]
+
+
+def check_complete(rows, start, stop):
+    """Return rows that were read, or raise where some of start to stop are missing."""
+    if rows.shape[0] != stop - start:
+        raise ValueError(
+            f"Rows {start} to {stop - 1} of X are {stop - start} rows, but "
+            f"{rows.shape[0]} were read. X changed after the call began, or its file "
+            "is incomplete."
+        )
+    return rows
 
 
 def chunk_rows(X):

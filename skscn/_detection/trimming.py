@@ -63,10 +63,9 @@ def restore_rank(z, center, weights, trimmed, n_jobs):
     n_features, n_kept = z.shape[1], trimmed.sum(dtype=float)  # with repetitions
     if n_features > MAX_FEATURES or trimmed.all():
         return trimmed
-    with worker_pool(z.shape[0], n_jobs) as pool, np.errstate(all="ignore"):
+    with worker_pool(z.shape[0], n_jobs) as pool:
         moments = sum_over_rows(pool, partial(_moments, center), z, trimmed)
-        mean = moments.weighted_sum / moments.weight
-        covariance = moments.scatter / moments.weight - np.outer(mean, mean)
+        mean, covariance = _mean_and_covariance(moments)
         if not np.isfinite(covariance).all():  # the coder raises an error
             return trimmed
         variance, axes = eigh(covariance)
@@ -80,10 +79,19 @@ def restore_rank(z, center, weights, trimmed, n_jobs):
     return np.where(is_outside, 1.0 if weights is None else weights, trimmed)
 
 
+# Workers do not share the error state of NumPy: every function has its own.
+@np.errstate(all="ignore")
 def _moments(center, rows, weights):
     return data_moments(center_rows(rows, center), weights, scatter=True)
 
 
+@np.errstate(all="ignore")
+def _mean_and_covariance(moments):
+    mean = moments.weighted_sum / moments.weight
+    return mean, moments.scatter / moments.weight - np.outer(mean, mean)
+
+
+@np.errstate(all="ignore")
 def _squared_distances(mean, null_axes, rows, _):
     projections = center_rows(rows, mean) @ null_axes
     return np.einsum("ij,ij->i", projections, projections)

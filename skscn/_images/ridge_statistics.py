@@ -3,11 +3,11 @@
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from functools import cached_property
-from warnings import catch_warnings, simplefilter
 
 import numpy as np
-from scipy.linalg import LinAlgError, LinAlgWarning, solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.blas import dger
+from scipy.linalg.lapack import dlange, dpocon
 
 from skscn._core.sparse_model import row_blocks
 from skscn._data.blas_threads import single_blas_thread
@@ -149,19 +149,33 @@ class RidgeStatistics:
         system[np.diag_indices(n_features)] += self.alpha
         right_side = moments.target_scatter / moments.weight / scale[:, None]
         is_small = n_features < MAX_SINGLE_THREAD_FEATURES
-        with single_blas_thread() if is_small else nullcontext(), catch_warnings():
-            simplefilter("error", LinAlgWarning)
-            try:
-                coef = solve(system, right_side, assume_a="pos")
-            except (LinAlgError, LinAlgWarning) as error:
-                raise ValueError(
-                    f"alpha={self.alpha:g} is too small for these {n_features} "
-                    "features: the equations of the ridge regression are singular up "
-                    f"to rounding errors ({error}). Increase alpha, for instance to "
-                    "1e-6."
-                ) from error
+        with single_blas_thread() if is_small else nullcontext():
+            coef = _solve_positive_definite(system, right_side)
+        if coef is None:
+            raise ValueError(
+                f"alpha={self.alpha:g} is too small for these {n_features} features: "
+                "the equations of the ridge regression are singular up to rounding "
+                "errors. Increase alpha, for instance to 1e-6."
+            )
         coef /= scale[:, None]
         return coef.T, moments.target_mean - moments.mean @ coef
+
+
+def _solve_positive_definite(system, right_side):
+    """Solve symmetric equations; return None where they are singular up to rounding.
+
+    `scipy.linalg.solve` warns of an ill-conditioned matrix. To catch its warning would
+    change the filters of all threads.
+    """
+    try:
+        factor = cho_factor(system)
+    except LinAlgError:
+        return None
+    norm = dlange("1", system.T)  # which is not copied: its order is Fortran's
+    inverse_condition, _ = dpocon(factor[0], norm)
+    if not inverse_condition >= np.finfo(np.float64).eps:
+        return None
+    return cho_solve(factor, right_side)
 
 
 def floored_scale(variance, scale, floor):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from threading import Event, Thread
 
@@ -19,6 +20,8 @@ from skscn._data.blas_threads import single_blas_thread
 from skscn._data.parallel import (
     MAX_SLICE_ROWS,
     MIN_SLICE_ROWS,
+    _cached_executor,
+    _executor,
     map_rows,
     map_rows_into,
     n_workers_of,
@@ -295,6 +298,38 @@ def test_threads_limit_blas_and_restore_it_in_any_order():
             caller.join()
         assert seen == [{1}, {1}]
         assert blas_threads() == {2}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blas_is_restored_after_every_interleaving_of_threads(seed):
+    rng = np.random.default_rng(seed)
+    contexts = [[], [], []]  # that each of three threads is in
+    with threadpool_limits(2, user_api="blas"), ExitStack() as stack:
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in contexts]
+        n_left = 20  # contexts to enter
+        while n_left or any(contexts):
+            thread, inside = list(zip(threads, contexts, strict=True))[rng.integers(3)]
+            if inside and (n_left == 0 or rng.random() < 0.5):
+                leave = inside.pop().__exit__
+                thread.submit(leave, None, None, None).result()
+            elif n_left:
+                inside.append(single_blas_thread())
+                thread.submit(inside[-1].__enter__).result()
+                n_left -= 1
+            assert blas_threads() == ({1} if any(contexts) else {2})
+
+
+def test_callers_that_start_at_once_share_one_executor():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            _cached_executor.cache_clear()
+            with ThreadPoolExecutor(8) as callers:
+                executors = set(callers.map(_executor, [3] * 8))
+            assert len(executors) == 1
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_limit_that_others_set_in_the_meantime_stays():

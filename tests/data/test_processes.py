@@ -1,7 +1,4 @@
-"""Processes of every kind, maps that are read-only, and searches within searches."""
-
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+"""Processes of joblib, maps that are read-only, and searches within searches."""
 
 import joblib
 import numpy as np
@@ -12,19 +9,6 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skscn import OrthogonalSparseCoder
 
 coder = OrthogonalSparseCoder(3, alpha=0.5, max_iter=4, tol=1, n_jobs=2)
-
-
-def fitted_components(X):
-    return clone(coder).fit(X).components_
-
-
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_started_processes_give_the_same_bits(method, short_slices, rng):
-    X = rng.laplace(size=(2 * short_slices, 5))
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(1, mp_context=context) as executor:
-        found = executor.submit(fitted_components, X[:short_slices]).result()
-    np.testing.assert_array_equal(found, fitted_components(X[:short_slices]))
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])

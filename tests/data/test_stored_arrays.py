@@ -268,6 +268,97 @@ def test_no_half_written_file_stays(X, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+class Failing(Stored):
+    """A stored array whose file changes, or cannot be read, after some reads."""
+
+    def __init__(self, array, n_reads, fault):
+        super().__init__(array)
+        self.n_reads, self.fault = n_reads, fault
+
+    def __getitem__(self, part):
+        rows = super().__getitem__(part)
+        if len(self.read) <= self.n_reads:
+            return rows
+        if self.fault == "error":
+            raise OSError("Input/output error")
+        return rows[:1] if self.fault == "shrinks" else rows[:-1]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_reads", [0, 1, 3, 5])
+@pytest.mark.parametrize(
+    ("fault", "kind", "message"),
+    [
+        ("error", OSError, "Input/output error"),
+        ("truncated", ValueError, "X changed after the call began, or its file is inc"),
+        ("shrinks", ValueError, r"but 1 were read\. X changed"),
+    ],
+)
+def test_files_that_cannot_be_read_or_change_are_errors(
+    fault, kind, message, n_reads, n_jobs, X, tmp_path
+):
+    """A fit changes nothing then, and no file of results appears."""
+    coder = OrthogonalSparseCoder(4, n_jobs=n_jobs, **few).fit(X)
+    before = dict(vars(coder))
+    with pytest.raises(kind, match=message):
+        coder.fit(Failing(X, n_reads, fault))
+    assert vars(coder) == before
+    out = np.full((9000, 4), np.nan, dtype=np.float32)
+    for where in (tmp_path / "codes.npy", out):
+        with pytest.raises(kind, match=message):
+            map_blocks(coder, Failing(X, n_reads, fault), out=where, block_bytes=48_000)
+    assert not list(tmp_path.iterdir())
+    assert np.isnan(out[-1]).all()
+
+
+def test_rows_that_are_appended_during_a_fit_do_not_count(X):
+    class Growing(Stored):
+        def __getitem__(self, part):
+            self.shape = (self.shape[0] + 10, *self.shape[1:])
+            return super().__getitem__(part)
+
+    expected = OrthogonalSparseCoder(4, **few).fit(X[:5000])
+    found = OrthogonalSparseCoder(4, **few).fit(Growing(X[:5000]))
+    np.testing.assert_array_equal(found.components_, expected.components_)
+
+
+def test_results_of_another_shape_than_that_of_one_sample_are_refused(X, tmp_path):
+    class Grouping(OrthogonalSparseCoder):
+        def transform(self, X):
+            return super().transform(X)[:1]
+
+    model = Grouping(4).fit(X)
+    for out in (None, tmp_path / "codes.npy"):
+        with pytest.raises(ValueError, match=r"shape \(1, 4\) for \d+ samples"):
+            map_blocks(model, X, out=out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_an_error_and_leaves_the_file_before(X, tmp_path):
+    """A limit of the size of files stands for it."""
+    resource = pytest.importorskip("resource")
+    coder = OrthogonalSparseCoder(4).fit(X)
+    path = tmp_path / "codes.npy"
+    before = np.array(map_blocks(coder, X[:100], out=path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            map_blocks(coder, X, out=path, block_bytes=48_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [each.name for each in tmp_path.iterdir()] == ["codes.npy"]
+    np.testing.assert_array_equal(np.load(path), before)
+
+
+def test_a_truncated_file_is_refused_before_anything_is_learned(X, tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, X)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="mmap length is greater than file size"):
+        OrthogonalSparseCoder(4).fit(np.load(path, mmap_mode="r"))
+
+
 def test_no_file_is_read_and_written_at_once(X, on_disk, tmp_path):
     coder = OrthogonalSparseCoder(6).fit(X)
     with pytest.raises(ValueError, match="is the file that X is read from"):
