@@ -292,7 +292,7 @@ def compare_small_samples(quick, n_seeds):
     tables = [
         (X, y) for _, X, y in load_tables(quick) if X.shape[1] <= MAX_SMALL_FEATURES
     ]
-    for n_samples in SMALL_SAMPLES[: 2 if quick else None]:
+    for n_samples in SMALL_SAMPLES[: 1 if quick else None]:
         trials = (
             make_trials(X, y, n_samples) for X, y in tables if 1.3 * n_samples <= len(X)
         )
