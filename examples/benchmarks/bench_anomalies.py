@@ -2,8 +2,9 @@
 
 On the data sets of ADBench in the folder SKSCN_DATA/adbench: a stratified 70 % of the
 rows are training data, without labels and including anomalies, and 30 % are test data,
-for several seeds. Larger data sets are reduced to 20,000 rows. Then one class of
-digits, or of the signals of the UCR archive, is normal and the others are anomalies.
+for several seeds. Larger data sets are reduced to 20,000 rows. Then the training data
+are 100, 200 and 400 rows. Then one class of digits, or of the signals of the UCR
+archive, is normal and the others are anomalies.
 Without the folder, and with --quick, on artificial data.
 """
 
@@ -43,6 +44,9 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "pyod")
 OURS = "skscn"
 MAX_ROWS = 20_000
 MAX_FEATURES = 500  # of EllipticEnvelope, which takes hours for more
+SMALL_SAMPLES = (100, 200, 400)  # rows of small training data
+MAX_SMALL_FEATURES = 100  # of a table that they are taken from
+MAX_TEST_ROWS = 2_000  # of small training data
 DIGITS_PER_CLASS = 2_000  # in the training data
 MIN_SIGNALS = 10  # of a class that is normal
 
@@ -266,6 +270,40 @@ def compare_tables(quick, n_seeds):
     print_at_most(best, ranks[OURS], "mean rank, and the best of the others")
 
 
+def compare_small_samples(quick, n_seeds):
+    """Print how well anomalies are detected after fits to few rows of tables."""
+
+    def make_detectors(seed):
+        return {OURS: SparseCodingDetector(), **make_baselines(seed)}
+
+    def make_trials(X, y, n_samples):
+        n_test = min(len(X) - n_samples, MAX_TEST_ROWS)
+        for seed in range(n_seeds):
+            X_train, X_test, _, y_test = train_test_split(
+                X,
+                y,
+                train_size=n_samples,
+                test_size=n_test,
+                stratify=y,
+                random_state=seed,
+            )
+            yield seed, X_train, X_test, y_test
+
+    tables = [
+        (X, y) for _, X, y in load_tables(quick) if X.shape[1] <= MAX_SMALL_FEATURES
+    ]
+    for n_samples in SMALL_SAMPLES[: 1 if quick else None]:
+        trials = (
+            make_trials(X, y, n_samples) for X, y in tables if 1.3 * n_samples <= len(X)
+        )
+        results = compare(make_detectors, trials)
+        title = f"Fits to {n_samples} rows"
+        auroc, _ = print_results(title, list(make_detectors(0)), results)
+        ours = auroc.pop(OURS)
+        best = max(value for value in auroc.values() if not np.isnan(value))
+        print_at_least(best, ours, "mean AUROC, and the best of the others")
+
+
 def compare_trimming(quick):
     """Print the effect of trimming if anomalies of the training data form a cluster."""
     rng = np.random.default_rng(0)
@@ -423,7 +461,15 @@ def main():
     )
     parser.add_argument(
         "--only",
-        choices=["tables", "trim", "digits", "signals", "speed", "explanations"],
+        choices=[
+            "tables",
+            "small",
+            "trim",
+            "digits",
+            "signals",
+            "speed",
+            "explanations",
+        ],
         help="run one part",
     )
     options = parser.parse_args()
@@ -432,6 +478,7 @@ def main():
     warnings.simplefilter("ignore")  # other detectors may not converge
     parts = {
         "tables": lambda: compare_tables(quick, 1 if quick else options.seeds),
+        "small": lambda: compare_small_samples(quick, 1 if quick else options.seeds),
         "trim": lambda: compare_trimming(quick),
         "digits": lambda: compare_digits(quick),
         "signals": lambda: compare_signals(quick),

@@ -5,9 +5,9 @@ between the values of the training data.
 
 A bin is judged by three shares of the training data. Its own share finds gaps between
 values. The lowest share between it and the fullest bin does not grow again away from
-this bin, so that a group of anomalies at the end of a feature is unlikely. The share of
-values at least as far out finds extreme values, whose own bins have too few samples to
-be compared.
+this bin, so that a group of anomalies at the end of a feature is unlikely. The third is
+the geometric mean of the shares of both tails, of values at least as large and at least
+as small. It finds extreme values, whose own bins have too few samples to be compared.
 """
 
 from dataclasses import dataclass, replace
@@ -187,20 +187,10 @@ def _unimodal(shares):
 
 
 def _log_tails(shares):
-    """Return the log share of values at least as far out as each bin.
-
-    It is a mean of the logarithms of both tails. Their weights are the parts of the
-    third absolute moment above and below the mean: one half for a symmetric feature,
-    and close to one for the long tail of a skewed feature.
-    """
-    bins = np.arange(shares.shape[1])
-    distance = bins - (shares @ bins)[:, None]
-    moments = np.abs(distance) ** 3 * shares
-    upper = np.sum(moments, axis=1, where=distance > 0, keepdims=True)
-    upper_weight = upper / moments.sum(axis=1, keepdims=True)
+    """Return the mean log share of values at least as large and at least as small."""
     above = np.cumsum(shares[:, ::-1], axis=1)[:, ::-1]
     below = np.cumsum(shares, axis=1)
-    return upper_weight * np.log(above) + (1 - upper_weight) * np.log(below)
+    return (np.log(above) + np.log(below)) / 2
 
 
 def _blocks(rows):
