@@ -198,9 +198,8 @@ class _RatePrior(Prior):
     def second_moment(self, z, mean, statistics, standardized):
         # E a² − u E a = σ² (1 − β E|a|): the integral of d/da [a p(a | u)] is zero.
         # Where β and u are large, u E a and β E|a| are nearly equal and much larger.
-        size, magnitude = np.abs(z), statistics[0]
-        opposite = magnitude - np.sign(z) * mean
-        return (size - standardized[0]) * magnitude - size * opposite + 1.0
+        size, magnitude, rate = np.abs(z), statistics[0], standardized[0]
+        return size * (np.sign(z) * mean - magnitude) + (size - rate) * magnitude + 1.0
 
     def sum_second_moments(
         self, parameters, noise_variance, statistics, sum_u_mean, weight

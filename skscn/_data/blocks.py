@@ -181,7 +181,7 @@ def _write_file(blocks, path, dtype, shape):
             write_array_header_1_0(file, header)
             for part, result in blocks:
                 rows = np.ascontiguousarray(_cast_block(result, dtype, part))
-                file.write(rows.reshape(-1).view(np.uint8))
+                file.write(rows.reshape(-1).view(np.uint8).data)
             file.flush()
             fsync(file.fileno())  # the name must not reach the disk before the rows
         replace(partial_path, path)
