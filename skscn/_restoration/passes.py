@@ -1,9 +1,9 @@
 """One pass over an image: every patch is reconstructed, and all are averaged.
 
-A pass is the kernel of its patches, and a function that reconstructs the patches of a
-tile. It works on transformed channels, in which the noise has standard deviation one.
-The weight of a patch in the average is the inverse of the noise variance that remains
-in its entries. It is large for a patch with few codes, or with strongly shrunk codes.
+A pass is a function that reconstructs the patches of a tile. It works on transformed
+channels, in which the noise has standard deviation one. The weight of a patch in the
+average is the inverse of the noise variance that remains in its entries. It is large
+for a patch with few codes, or with strongly shrunk codes.
 """
 
 from functools import partial
@@ -17,14 +17,15 @@ from skscn._restoration.patch_model import fit_patch_model
 from skscn._restoration.patches import divide_into_tiles, sample_patches, select_tiles
 
 
-def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng, unit=1.0):
-    """Return a first pass for every kernel, with models of noisy patches.
+def fit_coding_pass(pixels, transform, kernel, coder, max_patches, rng, unit=1.0):
+    """Return the first pass, with models of noisy patches.
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, n_channels)
+    pixels : ndarray of shape (*shape, n_channels)
     transform : ChannelTransform
-    kernels : list of tuple of int
+    kernel : tuple of int
+        Sides of a patch.
     coder : OrthogonalSparseCoder or None
     max_patches : int
         Size of the sample of patches.
@@ -35,40 +36,39 @@ def fit_coding_passes(pixels, transform, kernels, coder, max_patches, rng, unit=
 
     Returns
     -------
-    passes : list of (kernel, function)
+    reconstruct : callable
+        With the parameters (channels, pilot, tile).
     """
-    passes, sigma = [], unit * transform.sigma
-    for kernel in kernels:
-        sample = transform.transform(sample_patches(pixels, kernel, max_patches, rng))
-        models = [fit_patch_model(coder, sigma, rows) for rows in sample]
-        passes.append((kernel, partial(reconstruct_from_codes, models)))
-    return passes
+    sample = transform.transform(sample_patches(pixels, kernel, max_patches, rng))
+    sigma = unit * transform.sigma
+    models = [fit_patch_model(coder, sigma, patches) for patches in sample]
+    return partial(reconstruct_from_codes, models)
 
 
-def fit_wiener_passes(pilot, kernels, n_classes, max_patches, rng, is_near=None):
-    """Return a further pass for every kernel, with a mixture of patches of the pilot.
+def fit_wiener_pass(pilot, kernel, n_classes, max_patches, rng, is_near=None):
+    """Return a further pass, with a mixture of patches of the pilot.
 
     Parameters
     ----------
-    pilot : ndarray of shape (n_channels, height, width)
+    pilot : ndarray of shape (n_channels, *shape)
         The current estimate.
-    kernels : list of tuple of int
+    kernel : tuple of int
+        Sides of a patch.
     n_classes, max_patches : int
     rng : RandomState instance
         For the sample of patches.
-    is_near : ndarray of bool of shape (height, width), default=None
+    is_near : ndarray of bool of shape `shape`, default=None
         Where patches are sampled; None means everywhere.
 
     Returns
     -------
-    passes : list of (kernel, function)
+    reconstruct : callable
+        With the parameters (channels, pilot, tile).
     """
-    passes, pixels = [], np.moveaxis(pilot, 0, -1)
-    for kernel in kernels:
-        sample = sample_patches(pixels, kernel, max_patches, rng, is_near)
-        mixture = fit_patch_mixture(np.moveaxis(sample, -1, 0), n_classes)
-        passes.append((kernel, partial(apply_wiener_filter, mixture)))
-    return passes
+    pixels = np.moveaxis(pilot, 0, -1)
+    sample = sample_patches(pixels, kernel, max_patches, rng, is_near)
+    mixture = fit_patch_mixture(np.moveaxis(sample, -1, 0), n_classes)
+    return partial(apply_wiener_filter, mixture)
 
 
 def reconstruct_from_codes(models, channels, pilot, tile):
@@ -152,45 +152,47 @@ def _filter_classes(patches, pilot_patches, dictionaries, ends):
     return np.concatenate(weights)
 
 
-def average_patches(pixels, pilot, passes, transform, *, stride, n_jobs, needed=None):
-    """Return the weighted average of the patches that one or several passes return.
+def average_patches(
+    pixels, pilot, reconstruct, transform, *, kernel, stride, n_jobs, needed=None
+):
+    """Return the weighted average of the patches that a pass reconstructs.
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, n_channels)
-    pilot : ndarray of shape (n_channels, height, width) or None
+    pixels : ndarray of shape (*shape, n_channels)
+    pilot : ndarray of shape (n_channels, *shape) or None
         The current estimate; None for the first pass.
-    passes : list of (kernel, function)
+    reconstruct : callable
+        The pass, with the parameters (channels, pilot, tile).
     transform : ChannelTransform
+    kernel : tuple of int
+        Sides of a patch.
     stride : int
     n_jobs : int or None
-    needed : ndarray of bool of shape (height, width), default=None
+    needed : ndarray of bool of shape `shape`, default=None
         Tiles without such pixels are not processed. Their pixels are only transformed.
 
     Returns
     -------
-    estimate : ndarray of shape (n_channels, height, width)
+    estimate : ndarray of shape (n_channels, *shape)
         Transformed channels.
     """
-    shape = pixels.shape[:2]
+    *shape, n_channels = pixels.shape
     pilot = np.empty((0, *shape)) if pilot is None else pilot
-    estimate = np.zeros((pixels.shape[2], *shape), dtype=transform.dtype)
+    estimate = np.zeros((n_channels, *shape), dtype=transform.dtype)
     weight_sums = np.zeros_like(estimate)
-    for kernel, reconstruct in passes:
-        strides = tuple(min(stride, size) for size in kernel)
-        tiles = divide_into_tiles(shape, kernel, strides)
-        if needed is not None:
-            tiles = select_tiles(tiles, needed)
-        items = (
-            (tile, pixels[tile.region], pilot[(..., *tile.region)]) for tile in tiles
-        )
-        function = partial(_reconstruct_tile, reconstruct, transform)
-        with worker_pool(len(tiles), n_jobs, 1) as pool:
-            results = report_progress(pool.map(function, items), len(tiles))
-            for tile, sums in zip(tiles, results, strict=True):
-                for channel, (weighted_sum, weight_sum) in enumerate(sums):
-                    estimate[channel][tile.region] += weighted_sum
-                    weight_sums[channel][tile.region] += weight_sum
+    strides = tuple(min(stride, size) for size in kernel)
+    tiles = divide_into_tiles(shape, kernel, strides)
+    if needed is not None:
+        tiles = select_tiles(tiles, needed)
+    items = ((tile, pixels[tile.region], pilot[(..., *tile.region)]) for tile in tiles)
+    function = partial(_reconstruct_tile, reconstruct, transform)
+    with worker_pool(len(tiles), n_jobs, 1) as pool:
+        results = report_progress(pool.map(function, items), len(tiles))
+        for tile, sums in zip(tiles, results, strict=True):
+            for channel, (weighted_sum, weight_sum) in enumerate(sums):
+                estimate[channel][tile.region] += weighted_sum
+                weight_sums[channel][tile.region] += weight_sum
     if needed is not None:
         uncovered = weight_sums[0] == 0
         estimate[:, uncovered] = transform.transform(pixels[uncovered])

@@ -58,7 +58,7 @@ def fit_patch_mixture(patches, n_classes):
 
     Parameters
     ----------
-    patches : ndarray of shape (n_channels, n_patches, height, width)
+    patches : ndarray of shape (n_channels, n_patches, *kernel)
     n_classes : int
         Maximum number of classes.
     """
@@ -115,14 +115,53 @@ def _initial_labels(patches, kernel, n_classes):
     energy = np.einsum("ij,ij->i", patches, patches)
     if n_classes < 4 or min(kernel) < 2:
         return np.argsort(np.argsort(energy)) * n_classes // len(patches)
-    images = patches.reshape(-1, *kernel)
-    down, right = np.diff(images, axis=1)[:, :, 1:], np.diff(images, axis=2)[:, 1:]
-    squares = (right**2 - down**2).sum(axis=(1, 2))
-    angle = np.arctan2(2 * (right * down).sum(axis=(1, 2)), squares)
-    turn = (angle + np.pi) / (2 * np.pi)
-    n_directions = n_classes - 2
-    labels = 2 + np.minimum((turn * n_directions).astype(int), n_directions - 1)
     low, middle = np.quantile(energy, FLAT_QUANTILES)
+    gradients = _gradients(patches.reshape(-1, *kernel))
+    by_direction = _angle_labels if len(kernel) == 2 else _tensor_labels
+    labels = 2 + by_direction(gradients, energy >= middle, n_classes - 2)
     labels[energy < middle] = 1
     labels[energy < low] = 0
     return labels
+
+
+def _gradients(images):
+    """Return differences of neighboring pixels.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_images, *kernel)
+
+    Returns
+    -------
+    gradients : ndarray of shape (n_axes, n_images, n_differences)
+    """
+    axes = range(1, images.ndim)
+    gradients = []
+    for axis in axes:
+        others = (slice(int(other != axis), None) for other in axes)
+        difference = np.diff(images, axis=axis)[(slice(None), *others)]
+        gradients.append(difference.reshape(len(images), -1))
+    return np.array(gradients)
+
+
+def _angle_labels(gradients, is_textured, n_directions):
+    """Return labels of equal intervals of the angle of images."""
+    down, right = gradients
+    squares = (right**2 - down**2).sum(axis=1)
+    angle = np.arctan2(2 * (right * down).sum(axis=1), squares)
+    turn = (angle + np.pi) / (2 * np.pi)
+    return np.minimum((turn * n_directions).astype(int), n_directions - 1)
+
+
+def _tensor_labels(gradients, is_textured, n_directions):
+    """Return labels by the most similar structure tensor of some textured volumes.
+
+    The tensor contains the scalar products of the gradients along all pairs of axes.
+    """
+    tensors = np.einsum("aij,bij->iab", gradients, gradients)
+    tensors = tensors.reshape(len(tensors), -1)
+    norms = np.linalg.norm(tensors, axis=1, keepdims=True)
+    tensors /= np.where(norms == 0, 1, norms)
+    textured = np.flatnonzero(is_textured)
+    chosen = textured[np.arange(n_directions) * len(textured) // n_directions]
+    return (tensors @ tensors[chosen].T).argmax(axis=1)

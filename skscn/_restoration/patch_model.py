@@ -87,7 +87,7 @@ def fit_patch_model(coder, sigma, patches):
         Fitted to patches in the units of the image, or not fitted.
     sigma : ndarray of shape (n_channels,)
         Standard deviations of the noise, in the units of the image.
-    patches : ndarray of shape (n_patches, height, width)
+    patches : ndarray of shape (n_patches, *kernel)
         In units of the noise.
     """
     dtype, kernel = patches.dtype, patches.shape[1:]

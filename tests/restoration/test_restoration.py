@@ -24,7 +24,7 @@ from skscn._restoration.passes import (
 from skscn._restoration.patch_mixture import fit_patch_mixture
 from skscn._restoration.patch_model import PatchModel
 from skscn._restoration.patches import (
-    SMALL_TILE_SIZE,
+    SMALL_TILE_PATCHES,
     dct_matrix,
     divide_into_tiles,
     near_pixels,
@@ -94,7 +94,7 @@ def test_selected_tiles_have_all_patches_with_needed_pixels(
     for y, x in set(every) - set(found):
         assert not needed[y : y + kernel[0], x : x + kernel[1]].any()
     if n_needed < 10:
-        assert len(found) <= 4 * SMALL_TILE_SIZE**2 * n_needed
+        assert len(found) <= 4 * SMALL_TILE_PATCHES * n_needed
 
 
 def test_patches_are_sampled_near_pixels(rng):
@@ -149,8 +149,15 @@ def test_a_pass_with_a_threshold_of_zero_returns_the_image(rng):
         np.zeros(1), np.ones(1), np.eye(1), np.dtype(np.float64)
     )
     model = PatchModel(dct_matrix((5, 4)), MapEncoder(SIGNED["spike_slab"], 0.0))
-    passes = [((5, 4), partial(reconstruct_from_codes, [model]))]
-    channels = average_patches(image, None, passes, transform, stride=2, n_jobs=1)
+    channels = average_patches(
+        image,
+        None,
+        partial(reconstruct_from_codes, [model]),
+        transform,
+        kernel=(5, 4),
+        stride=2,
+        n_jobs=1,
+    )
     np.testing.assert_allclose(channels[0], image[..., 0], atol=1e-12)
 
 
@@ -461,11 +468,12 @@ def test_inpainting_returns_a_complete_image_unchanged(rng):
         ({"sigma": np.nan}, ValueError, "finite"),
         ({"patch_size": 0}, ValueError, "at least 1"),
         ({"patch_size": 2.5}, ValueError, "integer"),
-        ({"patch_size": ()}, ValueError, "no size"),
+        ({"patch_size": ()}, ValueError, "0 sides"),
+        ({"patch_size": (3, 3, 3)}, ValueError, "3 sides, but the image has 2 axes"),
         ({"stride": 0}, ValueError, "at least 1"),
         ({"n_refinements": -1}, ValueError, "at least 0"),
         ({"n_classes": 0}, ValueError, "at least 1"),
-        ({"channel_axis": 0}, ValueError, "3"),
+        ({"channel_axis": 0}, ValueError, "2 axes of an image"),
         ({"coder": NonNegativeSparseCoder()}, TypeError, "OrthogonalSparseCoder"),
     ],
 )
@@ -479,7 +487,9 @@ def test_invalid_parameters_raise_errors(options, error, message):
     [
         (np.ones((4, 4), complex), TypeError, "complex"),
         (np.ones((4, 4), bool), TypeError, "bool"),
-        (np.ones((4, 4, 3)), ValueError, "channel_axis"),
+        (np.ones((9, 9, 3)), ValueError, "channel_axis=-1"),
+        (np.ones((4, 9, 9)), ValueError, "channel_axis=-3"),
+        (np.ones((9, 9, 9, 9)), ValueError, "3 of a volume"),
         (np.ones((0, 4)), ValueError, "no pixels"),
         (np.array([[1.0, np.nan], [np.inf, 2.0]]), ValueError, "2 of 4"),
     ],
