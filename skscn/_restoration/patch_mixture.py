@@ -117,8 +117,10 @@ def _initial_labels(patches, kernel, n_classes):
         return np.argsort(np.argsort(energy)) * n_classes // len(patches)
     low, middle = np.quantile(energy, FLAT_QUANTILES)
     gradients = _gradients(patches.reshape(-1, *kernel))
-    by_direction = _angle_labels if len(kernel) == 2 else _tensor_labels
-    labels = 2 + by_direction(gradients, energy >= middle, n_classes - 2)
+    if len(kernel) == 2:
+        labels = 2 + _angle_labels(gradients, n_classes - 2)
+    else:
+        labels = 2 + _tensor_labels(gradients, energy >= middle, n_classes - 2)
     labels[energy < middle] = 1
     labels[energy < low] = 0
     return labels
@@ -144,7 +146,7 @@ def _gradients(images):
     return np.array(gradients)
 
 
-def _angle_labels(gradients, is_textured, n_directions):
+def _angle_labels(gradients, n_directions):
     """Return labels of equal intervals of the angle of images."""
     down, right = gradients
     squares = (right**2 - down**2).sum(axis=1)
