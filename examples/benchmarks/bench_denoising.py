@@ -9,6 +9,7 @@ two sample images are used.
     python bench_denoising.py --only slow     # K-SVD, dictionary learning, BM3D
     python bench_denoising.py --only inpaint  # compared with biharmonic functions
     python bench_denoising.py --only mixture  # a mixture of clean patches, and BM3D
+    python bench_denoising.py --only color    # color photographs, and BM3D
     python bench_denoising.py --only large    # 50 megapixels, two workers
 
 The slow methods take about a minute per image. To run some of them, use options such as
@@ -89,7 +90,7 @@ def denoise_dct(noisy, sigma):
         init=dct_dictionary(10),
         max_iter=0,
     )
-    return denoise_image(noisy, sigma, coder, n_refinements=0)
+    return denoise_image(noisy, sigma, coder, patch_size=10, n_refinements=0)
 
 
 def denoise_total_variation(noisy, sigma, weight):
@@ -177,7 +178,8 @@ def denoise_k_svd(noisy, sigma, n_iter=10):
 
 
 def denoise_bm3d(noisy, sigma):
-    return 255 * bm3d.bm3d(noisy / 255, sigma / 255)
+    denoise = bm3d.bm3d if noisy.ndim == 2 else bm3d.bm3d_rgb
+    return 255 * denoise(noisy / 255, sigma / 255)
 
 
 FAST_OPTIONS = {
@@ -360,6 +362,17 @@ def compare_with_mixture(sigmas, n_dictionaries, n_patches):
     print_table(f"{len(images)} photographs", columns, rows)
 
 
+def compare_colors(sigmas, height, width):
+    """Print the PSNR and seconds for color photographs."""
+    photographs = {
+        name: load_sample_image(f"{name}.jpg")[120 : 120 + height, 200 : 200 + width]
+        for name in ("china", "flower")
+    }
+    color = partial(denoise_image, channel_axis=-1)
+    methods = {"skscn": color, "BM3D": bm3d and denoise_bm3d}
+    compare_denoising(photographs, sigmas, methods)
+
+
 def denoise_large_image(shape):
     """Print the time and the peak memory of denoising a large image."""
     tile = load_photographs(256)["china"].astype(np.float32)
@@ -385,7 +398,7 @@ def denoise_large_image(shape):
 def main():
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--only", choices=("denoise", "slow", "inpaint", "mixture", "large")
+        "--only", choices=("denoise", "slow", "inpaint", "mixture", "color", "large")
     )
     parser.add_argument("--sigmas", type=int, nargs="+", default=SIGMAS)
     parser.add_argument("--images", nargs="+", help="names of the images to use")
@@ -410,6 +423,8 @@ def main():
         compare_inpainting(images, n_passes)
     if options.only == "mixture" or options.quick:
         compare_with_mixture(sigmas, *((3, 600) if options.quick else (48, 120_000)))
+    if options.only == "color" or options.quick:
+        compare_colors(sigmas, *((40, 48) if options.quick else (240, 320)))
     if options.only == "large" or options.quick:
         denoise_large_image(shape)
 

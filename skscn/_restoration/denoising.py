@@ -32,7 +32,7 @@ def denoise_image(
     sigma=None,
     coder=None,
     *,
-    patch_size=10,
+    patch_size=8,
     stride=1,
     n_refinements=2,
     n_classes=48,
@@ -43,18 +43,19 @@ def denoise_image(
 ):
     """Remove white noise from an image by sparse codes of its overlapping patches.
 
-    A dictionary D of orthonormal atoms is learned from the noisy image. In units of the
-    noise, every patch x without its mean is reconstructed from the code that
-    minimizes ::
+    A dictionary D of orthonormal atoms is learned from the noisy image. Its atoms have
+    entries in up to three channels. In units of the noise, every patch x without the
+    means of its channels is reconstructed from the code that minimizes ::
 
         ½‖x − a D‖² + ½λ² · (number of non-zero a_j)
 
     and a pixel becomes the weighted average of all patches that cover it. Further
     passes use this estimate. Its patches are sorted into classes, each class has its
-    own orthonormal dictionary, and the projections u of a noisy patch become u · v² /
-    (v² + 1), with the projections v of the same patch of the estimate (empirical Wiener
-    filter). Patches are not compared with each other, so the time is proportional to
-    the number of pixels.
+    own orthonormal dictionary, and groups of 8 to 16 similar patches of a class share
+    an estimate of the variances of the codes. With this variance s², the projections u
+    of a noisy patch become u · s² / (s² + 1) (empirical Wiener filter). The groups are
+    the leaves of a tree: patches are not compared in pairs, so the time is proportional
+    to the number of pixels.
 
     Read more in the :ref:`user guide <patches>`.
 
@@ -78,11 +79,11 @@ def denoise_image(
         their own means; each patch becomes its posterior mean under its most probable
         dictionary. None uses a spike-and-slab prior with the threshold 2.7, which
         measured best.
-    patch_size : int or tuple of int, default=10
+    patch_size : int or tuple of int, default=8
         Side of the square patches. A tuple does not contain height and width, but
         several sides: the estimates with each of them are averaged, which gains little
         for its time. Without `coder`, a patch has at most n // 4 + 1 pixels along an
-        axis of n pixels, and at least 3; for the default this matters for n < 36.
+        axis of n pixels, and at least 3; for the default this matters for n < 28.
     stride : int, default=1
         Number of pixels between neighboring patches. A stride of 2 takes a third of the
         time or less, and loses about 0.1 dB.
@@ -94,7 +95,8 @@ def denoise_image(
         Maximum number of patches that a dictionary is learned from.
     channel_axis : int, default=None
         Axis of the channels, for example -1. None means a gray image. Channels are
-        first made uncorrelated; any number of them is possible.
+        first made uncorrelated; any number of them is possible, in blocks of three that
+        are coded jointly. A `coder` codes each of them alone.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.
         The result has the same bits for every number.
