@@ -10,6 +10,7 @@ two sample images are used.
     python bench_denoising.py --only inpaint  # compared with biharmonic functions
     python bench_denoising.py --only mixture  # a mixture of clean patches, and BM3D
     python bench_denoising.py --only volumes  # compared with slices, BM4D and others
+    python bench_denoising.py --only color    # color photographs, and BM3D
     python bench_denoising.py --only large    # 50 megapixels, two workers
 
 The slow methods take about a minute per image. To run some of them, use options such as
@@ -107,7 +108,7 @@ def denoise_dct(noisy, sigma):
         init=dct_dictionary(10),
         max_iter=0,
     )
-    return denoise_image(noisy, sigma, coder, n_refinements=0)
+    return denoise_image(noisy, sigma, coder, patch_size=10, n_refinements=0)
 
 
 def denoise_total_variation(noisy, sigma, weight):
@@ -195,7 +196,8 @@ def denoise_k_svd(noisy, sigma, n_iter=10):
 
 
 def denoise_bm3d(noisy, sigma):
-    return 255 * bm3d.bm3d(noisy / 255, sigma / 255)
+    denoise = bm3d.bm3d if noisy.ndim == 2 else bm3d.bm3d_rgb
+    return 255 * denoise(noisy / 255, sigma / 255)
 
 
 def denoise_bm4d(noisy, sigma):
@@ -414,6 +416,17 @@ def compare_on_volumes(volumes, sigmas):
         print_at_least(MIN_VOLUME_GAIN, whole - slices, title)
 
 
+def compare_colors(sigmas, height, width):
+    """Print the PSNR and seconds for color photographs."""
+    photographs = {
+        name: load_sample_image(f"{name}.jpg")[120 : 120 + height, 200 : 200 + width]
+        for name in ("china", "flower")
+    }
+    color = partial(denoise_image, channel_axis=-1)
+    methods = {"skscn": color, "BM3D": bm3d and denoise_bm3d}
+    compare_denoising(photographs, sigmas, methods)
+
+
 def denoise_large_image(shape):
     """Print the time and the peak memory of denoising a large image."""
     tile = load_photographs(256)["china"].astype(np.float32)
@@ -439,7 +452,8 @@ def denoise_large_image(shape):
 def main():
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--only", choices=("denoise", "slow", "inpaint", "mixture", "volumes", "large")
+        "--only",
+        choices=("denoise", "slow", "inpaint", "mixture", "color", "volumes", "large"),
     )
     parser.add_argument("--sigmas", type=int, nargs="+", default=SIGMAS)
     parser.add_argument("--images", nargs="+", help="names of the images to use")
@@ -469,6 +483,8 @@ def main():
         if not options.quick:
             volumes |= load_scans()
         compare_on_volumes(volumes, (25,) if options.quick else VOLUME_SIGMAS)
+    if options.only == "color" or options.quick:
+        compare_colors(sigmas, *((40, 48) if options.quick else (240, 320)))
     if options.only == "large" or options.quick:
         denoise_large_image(shape)
 

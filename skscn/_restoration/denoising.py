@@ -26,7 +26,7 @@ from skscn._restoration.validation import (
     warn_small_sigma,
 )
 
-PATCH_SIZES = {2: 10, 3: 4}  # by the number of axes of images and volumes
+PATCH_SIZES = {2: 8, 3: 4}  # by the number of axes of images and volumes
 
 
 def denoise_image(
@@ -45,18 +45,19 @@ def denoise_image(
 ):
     """Remove white noise from an image or volume by sparse codes of its patches.
 
-    A dictionary D of orthonormal atoms is learned from the noisy image. In units of the
-    noise, every patch x without its mean is reconstructed from the code that
-    minimizes ::
+    A dictionary D of orthonormal atoms is learned from the noisy image. Its atoms have
+    entries in up to three channels. In units of the noise, every patch x without the
+    means of its channels is reconstructed from the code that minimizes ::
 
         ½‖x − a D‖² + ½λ² · (number of non-zero a_j)
 
     and a pixel becomes the weighted average of all patches that cover it. Further
     passes use this estimate. Its patches are sorted into classes, each class has its
-    own orthonormal dictionary, and the projections u of a noisy patch become u · v² /
-    (v² + 1), with the projections v of the same patch of the estimate (empirical Wiener
-    filter). Patches are not compared with each other, so the time is proportional to
-    the number of pixels.
+    own orthonormal dictionary, and groups of 8 to 16 similar patches of a class share
+    an estimate of the variances of the codes. With this variance s², the projections u
+    of a noisy patch become u · s² / (s² + 1) (empirical Wiener filter). The groups are
+    the leaves of a tree: patches are not compared in pairs, so the time is proportional
+    to the number of pixels.
 
     Read more in the :ref:`user guide <patches>`.
 
@@ -82,9 +83,9 @@ def denoise_image(
         measured best.
     patch_size : int or tuple of int, default=None
         Side of the patches, or their sides along each axis that is not that of the
-        channels, such as (height, width). None stands for 10 pixels, or 4 voxels of a
+        channels, such as (height, width). None stands for 8 pixels, or 4 voxels of a
         volume. Without `coder`, a patch has at most n // 4 + 1 pixels along an axis of
-        n pixels, and at least 3; for the default this matters for images with n < 36,
+        n pixels, and at least 3; for the default this matters for images with n < 28,
         and for volumes with n < 12.
     stride : int, default=1
         Number of pixels between neighboring patches. A stride of 2 takes a third of the
@@ -97,7 +98,8 @@ def denoise_image(
         Maximum number of patches that a dictionary is learned from.
     channel_axis : int, default=None
         Axis of the channels, for example -1. Channels are first made uncorrelated; any
-        number of them is possible. None means that all axes are spatial: two of a gray
+        number of them is possible, in blocks of three that are coded jointly. A `coder`
+        codes each of them alone. None means that all axes are spatial: two of a gray
         image, or three of a volume. Three axes, one of which is shorter than 5, are an
         error without `channel_axis`, because they are more often a color image.
     n_jobs : int, default=None

@@ -12,9 +12,13 @@ import numpy as np
 
 from skscn._data.parallel import worker_pool
 from skscn._data.progress import report_progress
-from skscn._restoration.patch_mixture import fit_patch_mixture
+from skscn._restoration.patch_groups import group_patches
+from skscn._restoration.patch_mixture import channel_blocks, fit_patch_mixture
 from skscn._restoration.patch_model import fit_patch_model
 from skscn._restoration.patches import divide_into_tiles, sample_patches, select_tiles
+
+GROUP_SIZE = 8  # minimum number of similar patches in a group
+N_GROUPING_COEFFICIENTS = 24  # leading coefficients of a patch that determine its group
 
 
 def fit_coding_pass(pixels, transform, kernel, coder, max_patches, rng, unit=1.0):
@@ -39,9 +43,12 @@ def fit_coding_pass(pixels, transform, kernel, coder, max_patches, rng, unit=1.0
     reconstruct : callable
         With the parameters (channels, pilot, tile).
     """
+    sigma, n_channels = unit * transform.sigma, pixels.shape[-1]
+    blocks = channel_blocks(n_channels)
+    if coder is not None:  # of the patches of one channel
+        blocks = [slice(i, i + 1) for i in range(n_channels)]
     sample = transform.transform(sample_patches(pixels, kernel, max_patches, rng))
-    sigma = unit * transform.sigma
-    models = [fit_patch_model(coder, sigma, patches) for patches in sample]
+    models = [(block, fit_patch_model(coder, sigma, sample[block])) for block in blocks]
     return partial(reconstruct_from_codes, models)
 
 
@@ -76,8 +83,8 @@ def reconstruct_from_codes(models, channels, pilot, tile):
 
     Parameters
     ----------
-    models : list of PatchModel
-        One for each channel.
+    models : list of (slice, PatchModel)
+        Blocks of channels that are coded jointly.
     channels : ndarray of shape (n_channels, *tile.shape)
     pilot : ndarray
         Not used, present for API consistency with `apply_wiener_filter`.
@@ -88,19 +95,31 @@ def reconstruct_from_codes(models, channels, pilot, tile):
     sums : list of tuple of ndarray
         The result of `Tile.overlap_add` for every channel.
     """
-    return [
-        tile.overlap_add(*model.reconstruct(tile.extract_patches(channel)))
-        for channel, model in zip(channels, models, strict=True)
-    ]
+    sums = []
+    for block, model in models:
+        patches = _extract_patches(tile, channels[block])
+        n_channels = len(channels[block])
+        by_channel = patches.reshape(n_channels, -1, patches.shape[1])
+        means = by_channel.mean(axis=1, keepdims=True)
+        by_channel -= means
+        patches, noise = model.reconstruct(patches)
+        by_channel = patches.reshape(by_channel.shape)
+        by_channel += means  # each has the noise variance of one coefficient
+        noise = noise + (n_channels - 1)
+        sums += _add_patches(tile, patches, n_channels, noise)
+    return sums
 
 
 def apply_wiener_filter(mixture, channels, pilot, tile):
     """Filter every patch of a tile in the dictionary of its class.
 
-    Let u be the projections of a noisy patch, and v those of the same patch of the
-    pilot. The codes are u · v² / (v² + 1): the best linear estimate if v² is the
-    variance of the coefficient (empirical Wiener filter). The first channel of the
-    pilot determines the classes of the patches in all channels.
+    Let u be the projections of a noisy patch, with the means of its channels, and v
+    those of the same patch of the pilot. The best linear estimate of a coefficient
+    with variance s² is u · s² / (s² + 1) (Wiener filter). Similar patches of a class
+    form a group of n. The mean of u over the group has noise of variance 1 / n; its s²
+    is the square of the mean of v. For the deviations from it, s² is the average of
+    two estimates: the squared deviation of v, and the variance of v in the group. The
+    first block of channels of the pilot determines the classes and the groups.
 
     Parameters
     ----------
@@ -114,42 +133,90 @@ def apply_wiener_filter(mixture, channels, pilot, tile):
     sums : list of tuple of ndarray
         The result of `Tile.overlap_add` for every channel.
     """
-    sums, order = [], None
-    arrays = zip(channels, pilot, mixture.dictionaries, strict=True)
-    for noisy, estimate, dictionaries in arrays:
-        pilot_patches = tile.extract_patches(estimate)
-        if order is None:
-            labels = mixture.predict(pilot_patches)
-            order = np.argsort(labels, kind="stable")
-            ends = np.searchsorted(labels, range(1, len(dictionaries)), sorter=order)
-            inverse_order = np.empty_like(order)
-            inverse_order[order] = np.arange(len(order))
-        # After sorting, the patches of a class are neighboring columns.
-        pilot_patches = pilot_patches.take(order, axis=1)
-        pilot_patches -= pilot_patches.mean(axis=0)
-        patches = tile.extract_patches(noisy).take(order, axis=1)
-        means = patches.mean(axis=0)
-        patches -= means
-        weights = _filter_classes(patches, pilot_patches, dictionaries, ends)
-        patches += means
+    blocks, sums = channel_blocks(len(channels)), []
+    order, classes = _sort_patches(mixture, _extract_patches(tile, pilot[blocks[0]]))
+    inverse_order = np.empty_like(order)
+    inverse_order[order] = np.arange(len(order))
+    for block, dictionaries in zip(blocks, mixture.dictionaries, strict=True):
+        patches, pilot_patches = (
+            _extract_patches(tile, images[block]).take(order, axis=1)
+            for images in (channels, pilot)
+        )
+        noise = np.empty_like(patches[0])
+        for label, members, groups in classes:
+            atoms = dictionaries[label]
+            codes = atoms @ patches[:, members]
+            pilot_codes = atoms @ pilot_patches[:, members]
+            codes, noise[members] = _filter_groups(codes, pilot_codes, groups)
+            np.matmul(atoms.T, codes, out=patches[:, members])
         patches = patches.take(inverse_order, axis=1)
-        sums.append(tile.overlap_add(patches, weights.take(inverse_order)))
+        n_channels = len(channels[block])
+        sums += _add_patches(tile, patches, n_channels, noise.take(inverse_order))
     return sums
 
 
-def _filter_classes(patches, pilot_patches, dictionaries, ends):
-    """Overwrite patches, sorted by class, with filtered ones; return their weights."""
-    classes = (np.split(array, ends, axis=1) for array in (patches, pilot_patches))
-    weights = []
-    for atoms, noisy, estimate in zip(dictionaries, *classes, strict=True):
-        gains = atoms @ estimate
-        gains *= gains
-        gains /= gains + 1
-        codes = atoms @ noisy
-        codes *= gains
-        noisy[...] = atoms.T @ codes
-        weights.append(len(noisy) / (1 + np.einsum("ij,ij->j", gains, gains)))
-    return np.concatenate(weights)
+def _sort_patches(mixture, pilot_patches):
+    """Return an order of the patches in which classes and groups are neighbors.
+
+    Parameters
+    ----------
+    mixture : PatchMixture
+    pilot_patches : ndarray of shape (n_entries, n_patches)
+        Of the first block of channels.
+
+    Returns
+    -------
+    order : ndarray of int of shape (n_patches,)
+    classes : list of (label, slice of the ordered patches, PatchGroups)
+    """
+    labels = mixture.predict(pilot_patches)
+    order, classes, start = [], [], 0
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        atoms = mixture.dictionaries[0][label][:N_GROUPING_COEFFICIENTS]
+        codes = atoms @ pilot_patches.take(members, axis=1)
+        member_order, groups = group_patches(codes, GROUP_SIZE)
+        order.append(members[member_order])
+        classes.append((label, slice(start, start + len(members)), groups))
+        start += len(members)
+    return np.concatenate(order), classes
+
+
+def _filter_groups(codes, pilot_codes, groups):
+    """Return filtered codes, and the sum of the noise variance that remains in them."""
+    n_patches = groups.sizes.astype(codes.dtype)
+    pilot_means, means = groups.mean(pilot_codes), groups.mean(codes)
+    gains = pilot_means**2
+    gains /= gains + 1 / n_patches
+    noise = np.einsum("ij,ij->j", gains, gains) / n_patches
+    deviations = codes - groups.repeat(means)
+    variance = (pilot_codes - groups.repeat(pilot_means)) ** 2
+    group_variance = groups.mean(variance) * (n_patches / np.maximum(n_patches - 1, 1))
+    variance += groups.repeat(group_variance)
+    variance /= variance + 2  # the gain of their average
+    noise = groups.repeat(noise)
+    noise += np.einsum("ij,ij->j", variance, variance) * groups.repeat(
+        1 - 1 / n_patches
+    )
+    deviations *= variance
+    deviations += groups.repeat(gains * means)
+    return deviations, noise
+
+
+def _extract_patches(tile, channels):
+    """Return the patches of several channels as columns."""
+    return np.concatenate([tile.extract_patches(channel) for channel in channels])
+
+
+def _add_patches(tile, patches, n_channels, noise):
+    """Return the weighted sums of the patches of every channel.
+
+    The weight of a patch is the inverse of its noise variance, averaged over the
+    entries. At least the variance of one coefficient is assumed.
+    """
+    weights = (len(patches) / (1 + noise)).astype(patches.dtype)
+    by_channel = patches.reshape(n_channels, -1, patches.shape[1])
+    return [tile.overlap_add(rows, weights) for rows in by_channel]
 
 
 def average_patches(

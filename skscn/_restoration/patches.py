@@ -88,6 +88,24 @@ def dct_matrix(kernel):
     return reduce(np.kron, (dct(np.eye(n), axis=0, norm="ortho") for n in kernel))
 
 
+def join_channels(patches):
+    """Return patches of several channels as rows, without their means.
+
+    Parameters
+    ----------
+    patches : ndarray of shape (n_channels, n_patches, *kernel)
+
+    Returns
+    -------
+    rows : ndarray of shape (n_patches, n_channels * n_entries)
+        The entries of one channel after those of another, each without their mean.
+    """
+    n_channels, n_patches = patches.shape[:2]
+    patches = patches.reshape(n_channels, n_patches, -1)
+    patches = patches - patches.mean(axis=2, keepdims=True)
+    return np.moveaxis(patches, 0, 1).reshape(n_patches, -1)
+
+
 @dataclass(frozen=True)
 class Tile:
     """A region of an image, with the patches in it whose corners are on a grid.
