@@ -249,12 +249,19 @@ def of_image_detector(X, rng):
     return detected(random_detector(rng, coder), X, rng)
 
 
+def first_image_or_volume(X, rng):
+    """Return one of several images, or all of them as the slices of a volume."""
+    if rng.random() < 0.3:
+        return X
+    return X[0] if len(X) else X.reshape(0, *X.shape[2:])
+
+
 def of_denoising(X, rng):
-    image = X[0] if len(X) else X.reshape(0, *X.shape[2:])
+    image = first_image_or_volume(X, rng)
     channel_axis = -1 if X.ndim == 4 else None
     options = {
         "sigma": choose(rng, None, 0.0, 1.0, 1e-3, 1e6),
-        "patch_size": choose(rng, 10, 3, 1, (2, 4)),
+        "patch_size": choose(rng, None, 3, 1, (2, 4), (3, 2, 4)),
         "stride": choose(rng, 1, 2, 9),
         "n_refinements": choose(rng, 0, 1),
         "n_classes": choose(rng, 1, 4),
@@ -272,14 +279,14 @@ def of_denoising(X, rng):
 
 
 def of_inpainting(X, rng):
-    image = X[0] if len(X) else X.reshape(0, *X.shape[2:])
+    image = first_image_or_volume(X, rng)
     channel_axis = -1 if X.ndim == 4 else None
     mask = rng.random(image.shape) < choose(rng, 0.0, 0.2, 0.8)
     is_given = image.dtype.kind != "f" or rng.random() < 0.7
     options = {
         "mask": mask if is_given else None,
         "sigma": choose(rng, 0.0, 0.0, 1.0, 1e6),
-        "patch_size": choose(rng, 8, 3, 1, (2, 4)),
+        "patch_size": choose(rng, None, 3, 1, (2, 4), (3, 2, 4)),
         "stride": choose(rng, 1, 2, 9),
         "n_passes": choose(rng, 1, 4),
         "n_classes": choose(rng, 1, 4),

@@ -1,6 +1,7 @@
 """Data sets of the benchmarks: in the folder SKSCN_DATA, from OpenML, or artificial."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,52 @@ def load_photographs_to_learn_from():
             return np.split(data["X"], [60])
     china = load_sample_images().images[0].mean(axis=2)
     return [china[:, :320]], [china[150:220, 400:470]]
+
+
+def make_phantom(side, seed=0):
+    """Return a volume of ellipsoids, some with waves, from 0 to 255."""
+    rng = np.random.default_rng(seed)
+    axes = np.meshgrid(*3 * [np.linspace(-1, 1, side)], indexing="ij")
+    positions = np.stack(axes, axis=-1)
+
+    def is_inside(center, radii, rotation):
+        scaled = (positions - center) @ rotation.T / radii
+        return (scaled**2).sum(axis=-1) < 1
+
+    volume = np.zeros(3 * [side])
+    volume[is_inside(0, [0.9, 0.8, 0.85], np.eye(3))] = 200
+    volume[is_inside(0, [0.84, 0.74, 0.79], np.eye(3))] = 90
+    for i in range(14):
+        rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+        center = rng.uniform(-0.45, 0.45, 3)
+        ellipsoid = is_inside(center, rng.uniform(0.08, 0.4, 3), rotation)
+        frequency = rng.normal(size=3)
+        frequency *= rng.uniform(15, 45) / np.linalg.norm(frequency)
+        waves = 0
+        if i % 2:
+            phase = positions @ frequency
+            waves = rng.uniform(0, 35) * np.sin(phase + rng.uniform(0, 6))
+        volume = np.where(ellipsoid, rng.uniform(40, 220) + waves, volume)
+    return volume
+
+
+def load_scans():
+    """Return two volumes from 0 to 255 by name: those whose packages are installed."""
+    volumes = {}
+    if find_spec("nibabel") is None:
+        return volumes
+    import nibabel
+
+    tests = Path(nibabel.__file__).parent / "tests" / "data"
+    scan = nibabel.load(tests / "example4d.nii.gz").get_fdata()[..., 0]
+    volumes["scan"] = np.clip(scan * 255 / np.percentile(scan, 99.8), 0, 255)
+    nilearn = find_spec("nilearn")  # for its file only
+    if nilearn is not None:
+        data = Path(nilearn.origin).parent / "datasets" / "data"
+        name = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+        template = nibabel.load(data / name).get_fdata()
+        volumes["template"] = template[60:124, 60:140, 60:116] * 255 / template.max()
+    return volumes
 
 
 def load_patches(n_samples, side, seeds):

@@ -9,6 +9,8 @@ two sample images are used.
     python bench_denoising.py --only slow     # K-SVD, dictionary learning, BM3D
     python bench_denoising.py --only inpaint  # compared with biharmonic functions
     python bench_denoising.py --only mixture  # a mixture of clean patches, and BM3D
+    python bench_denoising.py --only volumes  # compared with slices, BM4D and others
+    python bench_denoising.py --only color    # color photographs, and BM3D
     python bench_denoising.py --only large    # 50 megapixels, two workers
 
 The slow methods take about a minute per image. To run some of them, use options such as
@@ -19,7 +21,12 @@ import warnings
 from functools import partial
 
 import numpy as np
-from _data import load_classic_images, load_photographs_to_learn_from
+from _data import (
+    load_classic_images,
+    load_photographs_to_learn_from,
+    load_scans,
+    make_phantom,
+)
 from _measure import (
     import_optional,
     make_parser,
@@ -48,9 +55,20 @@ from skscn import (
     iter_patches,
 )
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-image", "dictlearn", "bm3d")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-image",
+    "dictlearn",
+    "bm3d",
+    "bm4d",
+)
 SIGMAS = (10, 20, 25, 50)
+VOLUME_SIGMAS = (15, 30)
 TV_WEIGHTS = (0.5, 0.7, 0.9, 1.2)  # in units of sigma
+VOLUME_TV_WEIGHTS = (0.4, 0.6, 0.8, 1.1, 1.5)
+MIN_VOLUME_GAIN = 0.5  # dB, over slices
 LARGE_SHAPE = (7072, 7072)  # 50 megapixels
 MAX_MINUTES = 10  # for the large image
 MAX_MEMORY_RATIO = 6  # peak memory by the size of the large image
@@ -64,6 +82,7 @@ restoration = import_optional("skimage.restoration")
 metrics = import_optional("skimage.metrics")
 dictlearn = import_optional("dictlearn")
 bm3d = import_optional("bm3d")
+bm4d = import_optional("bm4d")
 
 
 def load_photographs(side):
@@ -89,7 +108,7 @@ def denoise_dct(noisy, sigma):
         init=dct_dictionary(10),
         max_iter=0,
     )
-    return denoise_image(noisy, sigma, coder, n_refinements=0)
+    return denoise_image(noisy, sigma, coder, patch_size=10, n_refinements=0)
 
 
 def denoise_total_variation(noisy, sigma, weight):
@@ -177,7 +196,22 @@ def denoise_k_svd(noisy, sigma, n_iter=10):
 
 
 def denoise_bm3d(noisy, sigma):
-    return 255 * bm3d.bm3d(noisy / 255, sigma / 255)
+    denoise = bm3d.bm3d if noisy.ndim == 2 else bm3d.bm3d_rgb
+    return 255 * denoise(noisy / 255, sigma / 255)
+
+
+def denoise_bm4d(noisy, sigma):
+    return 255 * bm4d.bm4d(noisy / 255, sigma / 255)
+
+
+def denoise_slices(noisy, sigma):
+    return np.stack([denoise_image(image, sigma) for image in noisy])
+
+
+def denoise_non_local_means_of_volume(noisy, sigma):
+    return restoration.denoise_nl_means(
+        noisy, patch_size=3, patch_distance=4, h=0.8 * sigma, sigma=sigma
+    )
 
 
 FAST_OPTIONS = {
@@ -193,6 +227,11 @@ SKSCN_METHODS = {
     "skscn, first pass": partial(denoise_image, n_refinements=0),
     "DCT, first pass": denoise_dct,
 }
+SKSCN_VOLUME_METHODS = {
+    "skscn, volume": denoise_image,
+    "skscn, slice by slice": denoise_slices,
+}
+SINGLE_PRECISION = {*SKSCN_METHODS, *SKSCN_VOLUME_METHODS}
 
 
 def fast_methods():
@@ -252,7 +291,7 @@ def compare_denoising(images, sigmas, methods):
                 if method is None:
                     rows[name] = None
                     continue
-                X = noisy.astype(np.float32) if name in SKSCN_METHODS else noisy
+                X = noisy.astype(np.float32) if name in SINGLE_PRECISION else noisy
                 estimate, seconds = timed_on_one_thread(method, X, sigma)
                 values = psnr(estimate, image), ssim(estimate, image), seconds
                 rows.setdefault(name, []).append(values)
@@ -360,6 +399,34 @@ def compare_with_mixture(sigmas, n_dictionaries, n_patches):
     print_table(f"{len(images)} photographs", columns, rows)
 
 
+def compare_on_volumes(volumes, sigmas):
+    """Print the quality for volumes, next to that of slices and of other packages."""
+    methods = SKSCN_VOLUME_METHODS | {"BM4D": bm4d and denoise_bm4d}
+    if restoration is not None:
+        methods |= {
+            f"TV, weight {w} sigma": partial(denoise_total_variation, weight=w)
+            for w in VOLUME_TV_WEIGHTS
+        }
+        methods["wavelets, BayesShrink"] = denoise_wavelets
+        methods["non-local means"] = denoise_non_local_means_of_volume
+    summary = compare_denoising(volumes, sigmas, methods)
+    for sigma in sigmas:
+        whole, slices = (summary[name, sigma][0] for name in SKSCN_VOLUME_METHODS)
+        title = f"sigma {sigma}: dB gained by patches of three axes"
+        print_at_least(MIN_VOLUME_GAIN, whole - slices, title)
+
+
+def compare_colors(sigmas, height, width):
+    """Print the PSNR and seconds for color photographs."""
+    photographs = {
+        name: load_sample_image(f"{name}.jpg")[120 : 120 + height, 200 : 200 + width]
+        for name in ("china", "flower")
+    }
+    color = partial(denoise_image, channel_axis=-1)
+    methods = {"skscn": color, "BM3D": bm3d and denoise_bm3d}
+    compare_denoising(photographs, sigmas, methods)
+
+
 def denoise_large_image(shape):
     """Print the time and the peak memory of denoising a large image."""
     tile = load_photographs(256)["china"].astype(np.float32)
@@ -385,7 +452,8 @@ def denoise_large_image(shape):
 def main():
     parser = make_parser(__doc__)
     parser.add_argument(
-        "--only", choices=("denoise", "slow", "inpaint", "mixture", "large")
+        "--only",
+        choices=("denoise", "slow", "inpaint", "mixture", "color", "volumes", "large"),
     )
     parser.add_argument("--sigmas", type=int, nargs="+", default=SIGMAS)
     parser.add_argument("--images", nargs="+", help="names of the images to use")
@@ -410,6 +478,13 @@ def main():
         compare_inpainting(images, n_passes)
     if options.only == "mixture" or options.quick:
         compare_with_mixture(sigmas, *((3, 600) if options.quick else (48, 120_000)))
+    if options.only == "volumes" or options.quick:
+        volumes = {"phantom": make_phantom(24 if options.quick else 64)}
+        if not options.quick:
+            volumes |= load_scans()
+        compare_on_volumes(volumes, (25,) if options.quick else VOLUME_SIGMAS)
+    if options.only == "color" or options.quick:
+        compare_colors(sigmas, *((40, 48) if options.quick else (240, 320)))
     if options.only == "large" or options.quick:
         denoise_large_image(shape)
 

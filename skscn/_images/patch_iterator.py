@@ -1,14 +1,14 @@
 """Patches of many images as mini-batches of rows, for `partial_fit`."""
 
 from math import prod
+from numbers import Integral
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.utils import check_random_state
 
 from skscn._data.inputs import mark_missing
 from skscn._data.validation import cast, check_integers, compute_dtype, watch_range
-from skscn._images.layers.patches import PatchGrid, extract_patches
-from skscn._images.validation import check_pair
 
 
 def iter_patches(
@@ -22,7 +22,7 @@ def iter_patches(
     dtype=None,
     random_state=None,
 ):
-    """Iterate over the patches of many images, in mini-batches of rows.
+    """Iterate over the patches of many images or volumes, in mini-batches of rows.
 
     The mini-batches are for `partial_fit` of a coder, or of any estimator of
     scikit-learn. One mini-batch of patches and one image are in memory at a time.
@@ -32,14 +32,16 @@ def iter_patches(
 
     Parameters
     ----------
-    images : iterable of array-like of shape (height, width), or with channels last
-        Images of any sizes with one number of channels. For one image use a list,
-        ``[image]``: an array of shape (height, width, 3) would be read as `height`
-        images of shape (width, 3). Masked pixels become NaN.
+    images : iterable of array-like of shape ([depth,] height, width[, n_channels])
+        Images or volumes of any sizes with one number of channels. For one image use a
+        list, ``[image]``: an array of shape (height, width, 3) would be read as
+        `height` images of shape (width, 3). Masked pixels become NaN.
     patch_size : int or tuple of int
-        Side of square patches, or their (height, width).
+        Side of square patches of images, or their (height, width). Three sides (depth,
+        height, width) mean that the arrays are volumes; otherwise three axes are those
+        of an image with channels.
     stride : int or tuple of int, default=1
-        Steps between neighboring patches, down and to the right.
+        Steps between neighboring patches, for all axes or along each.
     max_patches : int, default=None
         Maximum number of patches of an image, from random positions. None uses all.
     batch_size : int, default=4096
@@ -56,8 +58,9 @@ def iter_patches(
     Returns
     -------
     batches : iterator of ndarray of shape (at most batch_size, n_features)
-        With n_features = patch_height · patch_width · channels. Patches are in the
-        order of their images, and those of an image in the order of their positions.
+        With n_features = patch_height · patch_width · channels, times the depth of
+        patches of volumes. Patches are in the order of their images, and those of an
+        image in the order of their positions.
 
     Raises
     ------
@@ -84,8 +87,8 @@ def iter_patches(
     >>> coder.components_.shape  # 6 × 6 pixels of three colors
     (32, 108)
     """
-    kernel = check_pair(patch_size, "patch_size")
-    stride = check_pair(stride, "stride")
+    kernel = _check_sides(patch_size, "patch_size", (2, 3))
+    stride = _check_sides(stride, "stride", (len(kernel),))
     check_integers(batch_size=(batch_size, 1))
     if max_patches is not None:
         check_integers(max_patches=(max_patches, 1))
@@ -105,17 +108,18 @@ def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype
     buffer, n_buffered, channels = [], 0, None
     for i, image in enumerate(images):
         pixels = np.asarray(mark_missing(image))
-        if pixels.ndim == 2:
+        if pixels.ndim == len(kernel):
             pixels = pixels[..., None]
         _check_image(i, pixels, kernel, channels)
-        channels = pixels.shape[2]
+        channels = pixels.shape[-1]
         _check_dtype(i, pixels.dtype, dtype)
-        grid = PatchGrid(pixels.shape, kernel, stride)
-        grid_shape = grid.grid_shape
+        patches = sliding_window_view(pixels, kernel, tuple(range(len(kernel))))
+        patches = patches[tuple(slice(None, None, step) for step in stride)]
+        patches = np.moveaxis(patches, len(kernel), -1)
+        grid_shape = patches.shape[: len(kernel)]
         positions = np.arange(prod(grid_shape))
         if max_patches is not None and len(positions) > max_patches:
             positions = np.sort(rng.choice(len(positions), max_patches, replace=False))
-        patches = extract_patches(pixels[None], grid)[0]
         while len(positions):
             taken = positions[: batch_size - n_buffered]
             positions = positions[len(taken) :]
@@ -128,6 +132,21 @@ def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype
                 buffer, n_buffered = [], 0
     if buffer:
         yield np.concatenate(buffer)
+
+
+def _check_sides(value, name, n_axes):
+    """Return a parameter as one integer for each axis.
+
+    `n_axes` are the possible numbers of axes; one integer is used for the fewest.
+    """
+    sides = tuple(value) if np.ndim(value) else (value,) * n_axes[0]
+    are_integers = all(isinstance(side, Integral) for side in sides)
+    if len(sides) not in n_axes or not are_integers or min(sides) < 1:
+        raise ValueError(
+            f"{name}={value!r} must be one integer for all axes or "
+            f"{' or '.join(map(str, n_axes))} integers, each at least 1."
+        )
+    return tuple(map(int, sides))
 
 
 def _convert_rows(rows, center, dtype, i):
@@ -163,24 +182,26 @@ def _check_image(i, pixels, kernel, channels):
             f"Image {i} has dtype {pixels.dtype}, but pixels are real numbers. Use "
             "image.astype(float), or np.abs(image) of complex numbers."
         )
-    if pixels.ndim != 3:
+    if pixels.ndim != len(kernel) + 1:
         raise ValueError(
-            f"Image {i} has {pixels.ndim} dimensions, but images have 2, or 3 with "
-            "channels last. Give several images as a list, an array or a generator."
+            f"Image {i} has {pixels.ndim} dimensions, but patches of {kernel} need "
+            f"{len(kernel)}, or {len(kernel) + 1} with channels last. Use a patch_size "
+            "of 2 sides for images, and of 3 sides for volumes. Give one image or "
+            "volume as [image]."
         )
-    if pixels.shape[0] < kernel[0] or pixels.shape[1] < kernel[1]:
+    if any(n < size for n, size in zip(pixels.shape[:-1], kernel, strict=True)):
         raise ValueError(
-            f"Image {i} has height and width {pixels.shape[:2]}: patches of {kernel} "
-            "do not fit. Use a smaller patch_size, or leave the image out. One image "
-            "with channels is given as [image]."
+            f"Image {i} has shape {pixels.shape[:-1]} without channels: patches of "
+            f"{kernel} do not fit. Use a smaller patch_size, or leave the image out. "
+            "One image with channels is given as [image]."
         )
-    if pixels.shape[2] == 0:
+    if pixels.shape[-1] == 0:
         raise ValueError(
             f"Image {i} of shape {pixels.shape} has no channels, so that its patches "
             "are empty. Leave it out."
         )
-    if channels is not None and pixels.shape[2] != channels:
+    if channels is not None and pixels.shape[-1] != channels:
         raise ValueError(
-            f"Image {i} has {pixels.shape[2]} channels, but the images before have "
+            f"Image {i} has {pixels.shape[-1]} channels, but the images before have "
             f"{channels}. Convert all images to the same channels."
         )

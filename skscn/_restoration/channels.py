@@ -40,13 +40,14 @@ class ChannelTransform:
 
         Parameters
         ----------
-        pixels : ndarray of shape (height, width, n_channels)
+        pixels : ndarray of shape (*shape, n_channels)
         sigma : ndarray of shape (n_channels,)
         rng : RandomState instance
             For the sample of pixels.
         """
-        sample = sample_patches(pixels, (1, 1), MAX_SAMPLED_PIXELS, rng)
-        sample = sample.reshape(-1, pixels.shape[2]).astype(np.float64)
+        kernel = (1,) * (pixels.ndim - 1)
+        sample = sample_patches(pixels, kernel, MAX_SAMPLED_PIXELS, rng)
+        sample = sample.reshape(-1, pixels.shape[-1]).astype(np.float64)
         center = sample.mean(axis=0)
         scaled = (sample - center) / sigma
         axes = eigh(scaled.T @ scaled)[1].T[::-1]

@@ -1,4 +1,4 @@
-"""Denoising of images: sparse codes of all overlapping patches, averaged."""
+"""Denoising of images and volumes: sparse codes of all patches, averaged."""
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -10,8 +10,8 @@ from skscn._restoration.channels import ChannelTransform
 from skscn._restoration.noise_estimation import estimate_image_noise
 from skscn._restoration.passes import (
     average_patches,
-    fit_coding_passes,
-    fit_wiener_passes,
+    fit_coding_pass,
+    fit_wiener_pass,
 )
 from skscn._restoration.validation import (
     channels_last,
@@ -26,13 +26,15 @@ from skscn._restoration.validation import (
     warn_small_sigma,
 )
 
+PATCH_SIZES = {2: 8, 3: 4}  # by the number of axes of images and volumes
+
 
 def denoise_image(
     image,
     sigma=None,
     coder=None,
     *,
-    patch_size=10,
+    patch_size=None,
     stride=1,
     n_refinements=2,
     n_classes=48,
@@ -41,28 +43,29 @@ def denoise_image(
     n_jobs=None,
     random_state=0,
 ):
-    """Remove white noise from an image by sparse codes of its overlapping patches.
+    """Remove white noise from an image or volume by sparse codes of its patches.
 
-    A dictionary D of orthonormal atoms is learned from the noisy image. In units of the
-    noise, every patch x without its mean is reconstructed from the code that
-    minimizes ::
+    A dictionary D of orthonormal atoms is learned from the noisy image. Its atoms have
+    entries in up to three channels. In units of the noise, every patch x without the
+    means of its channels is reconstructed from the code that minimizes ::
 
         ½‖x − a D‖² + ½λ² · (number of non-zero a_j)
 
     and a pixel becomes the weighted average of all patches that cover it. Further
     passes use this estimate. Its patches are sorted into classes, each class has its
-    own orthonormal dictionary, and the projections u of a noisy patch become u · v² /
-    (v² + 1), with the projections v of the same patch of the estimate (empirical Wiener
-    filter). Patches are not compared with each other, so the time is proportional to
-    the number of pixels.
+    own orthonormal dictionary, and groups of 8 to 16 similar patches of a class share
+    an estimate of the variances of the codes. With this variance s², the projections u
+    of a noisy patch become u · s² / (s² + 1) (empirical Wiener filter). The groups are
+    the leaves of a tree: patches are not compared in pairs, so the time is proportional
+    to the number of pixels.
 
     Read more in the :ref:`user guide <patches>`.
 
     Parameters
     ----------
-    image : array-like of shape (height, width), or with channels
-        The noisy image, with integers or floats in any range. Integers of up to 16 bits
-        and float32 are computed in float32, other types in float64.
+    image : array-like of shape ([depth,] height, width[, n_channels])
+        The noisy image or volume, with integers or floats in any range. Integers of up
+        to 16 bits and float32 are computed in float32, other types in float64.
     sigma : float or array-like of shape (n_channels,), default=None
         Standard deviation of the noise of all channels or of each channel, in the units
         of the image. Channels without noise are returned unchanged. None estimates the
@@ -78,11 +81,12 @@ def denoise_image(
         their own means; each patch becomes its posterior mean under its most probable
         dictionary. None uses a spike-and-slab prior with the threshold 2.7, which
         measured best.
-    patch_size : int or tuple of int, default=10
-        Side of the square patches. A tuple does not contain height and width, but
-        several sides: the estimates with each of them are averaged, which gains little
-        for its time. Without `coder`, a patch has at most n // 4 + 1 pixels along an
-        axis of n pixels, and at least 3; for the default this matters for n < 36.
+    patch_size : int or tuple of int, default=None
+        Side of the patches, or their sides along each axis that is not that of the
+        channels, such as (height, width). None stands for 8 pixels, or 4 voxels of a
+        volume. Without `coder`, a patch has at most n // 4 + 1 pixels along an axis of
+        n pixels, and at least 3; for the default this matters for images with n < 28,
+        and for volumes with n < 12.
     stride : int, default=1
         Number of pixels between neighboring patches. A stride of 2 takes a third of the
         time or less, and loses about 0.1 dB.
@@ -93,8 +97,11 @@ def denoise_image(
     max_patches : int, default=40000
         Maximum number of patches that a dictionary is learned from.
     channel_axis : int, default=None
-        Axis of the channels, for example -1. None means a gray image. Channels are
-        first made uncorrelated; any number of them is possible.
+        Axis of the channels, for example -1. Channels are first made uncorrelated; any
+        number of them is possible, in blocks of three that are coded jointly. A `coder`
+        codes each of them alone. None means that all axes are spatial: two of a gray
+        image, or three of a volume. Three axes, one of which is shorter than 5, are an
+        error without `channel_axis`, because they are more often a color image.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.
         The result has the same bits for every number.
@@ -113,7 +120,8 @@ def denoise_image(
         if `channel_axis` is not an integer, or if `coder` is another estimator.
     ValueError
         If the image is empty, masked, not finite or has wrong dimensions, if `sigma` is
-        negative or has a wrong shape, if a fitted `coder` has another number of
+        negative or has a wrong shape, if `patch_size` has another number of sides than
+        the image has axes, if a fitted `coder` has another number of
         features than patches have entries, or if a count is not a positive integer.
 
     Warns
@@ -159,7 +167,9 @@ def denoise_image(
     image = np.asarray(image)
     pixels = check_image(image, channel_axis)
     check_finite(pixels)
-    kernels = check_patch_size(patch_size, pixels.shape[:2], is_learned=coder is None)
+    kernel = check_patch_size(
+        patch_size, pixels.shape[:-1], PATCH_SIZES, is_learned=coder is None
+    )
     check_integers(
         stride=(stride, 1),
         n_refinements=(n_refinements, 0),
@@ -167,10 +177,10 @@ def denoise_image(
         max_patches=(max_patches, 1),
     )
     if coder is not None:
-        check_coder(coder, kernels)
+        check_coder(coder, kernel)
     rng = check_random_state(random_state)
     if sigma is not None:
-        sigma = check_sigma(sigma, pixels.shape[2])
+        sigma = check_sigma(sigma, pixels.shape[-1])
         warn_small_sigma(sigma, image.dtype)
     pixels, sigma, unit = scale_to_unit(pixels, sigma)
     channels = np.moveaxis(pixels, -1, 0)
@@ -187,15 +197,17 @@ def denoise_image(
         return np.array(image)
     noisy = pixels if has_noise.all() else pixels[..., has_noise]
     transform = ChannelTransform.fit(noisy, sigma[has_noise], rng)
-    options = {"transform": transform, "stride": stride, "n_jobs": n_jobs}
+    options = {"kernel": kernel, "stride": stride, "n_jobs": n_jobs}
     with single_blas_thread():
-        passes = fit_coding_passes(
-            noisy, transform, kernels, coder, max_patches, rng, unit
+        reconstruct = fit_coding_pass(
+            noisy, transform, kernel, coder, max_patches, rng, unit
         )
-        estimate = average_patches(noisy, None, passes, **options)
+        estimate = average_patches(noisy, None, reconstruct, transform, **options)
         for _ in range(n_refinements):
-            passes = fit_wiener_passes(estimate, kernels, n_classes, max_patches, rng)
-            estimate = average_patches(noisy, estimate, passes, **options)
+            reconstruct = fit_wiener_pass(estimate, kernel, n_classes, max_patches, rng)
+            estimate = average_patches(
+                noisy, estimate, reconstruct, transform, **options
+            )
     reconstructed = transform.inverse_transform(estimate)
     denoised = np.array(image)
     channels = channels_last(denoised, channel_axis)

@@ -1,4 +1,4 @@
-"""Inpainting of images: many passes of the Wiener filter, with decreasing noise."""
+"""Inpainting of images and volumes: many Wiener filters, with decreasing noise."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from skscn._data.blas_threads import single_blas_thread
 from skscn._data.validation import check_integers, compute_dtype
 from skscn._restoration.channels import ChannelTransform
-from skscn._restoration.passes import average_patches, fit_wiener_passes
+from skscn._restoration.passes import average_patches, fit_wiener_pass
 from skscn._restoration.patches import near_pixels
 from skscn._restoration.validation import (
     channels_last,
@@ -32,6 +32,7 @@ PASSES_PER_MIXTURE = 3  # passes with the same dictionaries
 # are filled in, and from few patches where few pixels are missing.
 LEARNING_DISTANCE = 32  # pixels
 LEARNED_PER_NEEDED, MIN_LEARNED = 12, 8000  # patches
+PATCH_SIZES = {2: 8, 3: 5}  # by the number of axes of images and volumes
 MIN_KNOWN_FRACTION = 0.02  # of a Gaussian window, below which it is widened
 
 
@@ -40,7 +41,7 @@ def inpaint_image(
     mask=None,
     *,
     sigma=0.0,
-    patch_size=8,
+    patch_size=None,
     stride=1,
     n_passes=25,
     n_classes=48,
@@ -49,7 +50,7 @@ def inpaint_image(
     n_jobs=None,
     random_state=0,
 ):
-    """Fill in missing pixels of an image by sparse codes of its overlapping patches.
+    """Fill in missing pixels or voxels by sparse codes of overlapping patches.
 
     Missing pixels first become local means. Then the image is passed over several
     times. In each pass, every patch is coded with the orthonormal dictionary of its
@@ -61,10 +62,11 @@ def inpaint_image(
 
     Parameters
     ----------
-    image : array-like of shape (height, width), or with channels
-        Integers or floats in any range. The values of missing pixels, which may be NaN,
-        have no influence. Masked values of a masked array are missing.
-    mask : array-like of bool of the shape of image, or of (height, width), default=None
+    image : array-like of shape ([depth,] height, width[, n_channels])
+        Image or volume, with integers or floats in any range. The values of missing
+        pixels, which may be NaN, have no influence. Masked values of a masked array are
+        missing.
+    mask : array-like of bool of the shape of image, or without channels, default=None
         True where the image is missing. None means NaN and the masked values of a
         masked array.
     sigma : float or array-like of shape (n_channels,), default=0.0
@@ -72,9 +74,11 @@ def inpaint_image(
         shrinkage stops there, and known pixels are denoised too. It is not estimated,
         and None is an error. `denoise_image` can estimate it from a part of the image
         without missing pixels.
-    patch_size : int or tuple of int, default=8
-        Side of the square patches; the estimates with several sides are averaged. Only
-        the borders of holes larger than this are determined by the pixels around them.
+    patch_size : int or tuple of int, default=None
+        Side of the patches, or their sides along each axis that is not that of the
+        channels, such as (height, width). None stands for 8 pixels, or 5 voxels of a
+        volume. Only the borders of holes larger than this are determined by the pixels
+        around them.
     stride : int, default=1
         Number of pixels between neighboring patches.
     n_passes : int, default=25
@@ -85,7 +89,8 @@ def inpaint_image(
         Maximum number of patches that the dictionaries are learned from. Where few
         pixels are missing, they are learned from fewer.
     channel_axis : int, default=None
-        Axis of the channels, for example -1. None means a gray image.
+        Axis of the channels, for example -1. None means that all axes are spatial: two
+        of a gray image, or three of a volume, none of them shorter than 5.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.
         The result has the same bits for every number.
@@ -148,7 +153,7 @@ def inpaint_image(
     missing = check_missing(image, mask, pixels, channel_axis)
     check_finite(pixels, missing)
     image = np.asarray(image)
-    kernels = check_patch_size(patch_size, pixels.shape[:2])
+    kernel = check_patch_size(patch_size, pixels.shape[:-1], PATCH_SIZES)
     check_integers(
         stride=(stride, 1),
         n_passes=(n_passes, 1),
@@ -160,34 +165,34 @@ def inpaint_image(
             "sigma=None: the noise of an image with missing pixels is not estimated. "
             "Give its standard deviation, or 0 if there is no noise."
         )
-    sigma = check_sigma(sigma, pixels.shape[2])
+    sigma = check_sigma(sigma, pixels.shape[-1])
     warn_small_sigma(sigma, image.dtype)
     if not missing.any() and not sigma.any():
         return np.array(image)
     rng = check_random_state(random_state)
     pixels, sigma, unit = scale_to_unit(pixels, sigma, ~missing)
     filled, std = fill_with_local_means(pixels, missing)
-    warn_large_sigma(sigma, np.ptp(filled, axis=(0, 1)), unit)
+    warn_large_sigma(sigma, np.ptp(filled, axis=tuple(range(filled.ndim - 1))), unit)
     min_level = max(MIN_NOISE_LEVEL, float(np.mean(sigma / std)))
     levels = np.geomspace(max(MAX_NOISE_LEVEL, min_level), min_level, n_passes)
     transform = ChannelTransform.fit(filled, std * levels[0], rng)
     pilot = transform.transform(filled)
     needed = is_near = None
     if not sigma.any():
-        needed, size = missing.any(axis=2), max(max(kernel) for kernel in kernels)
+        needed, size = missing.any(axis=-1), max(kernel)
         is_near = near_pixels(needed, max(LEARNING_DISTANCE, size))
         n_needed = np.count_nonzero(near_pixels(needed, size // 2))
         max_patches = min(max_patches, max(MIN_LEARNED, LEARNED_PER_NEEDED * n_needed))
-    options = {"stride": stride, "n_jobs": n_jobs, "needed": needed}
+    options = {"kernel": kernel, "stride": stride, "n_jobs": n_jobs, "needed": needed}
     with single_blas_thread():
         for i, level in enumerate(levels):
             pilot *= transform.sigma[0] / (std[0] * level)
             transform = replace(transform, sigma=std * level)
             if i % PASSES_PER_MIXTURE == 0:
-                passes = fit_wiener_passes(
-                    pilot, kernels, n_classes, max_patches, rng, is_near
+                reconstruct = fit_wiener_pass(
+                    pilot, kernel, n_classes, max_patches, rng, is_near
                 )
-            pilot = average_patches(filled, pilot, passes, transform, **options)
+            pilot = average_patches(filled, pilot, reconstruct, transform, **options)
             reconstructed = transform.inverse_transform(pilot.copy())
             np.copyto(filled, reconstructed, where=missing)
     if sigma.any():
@@ -206,24 +211,24 @@ def fill_with_local_means(pixels, missing):
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, n_channels)
-    missing : ndarray of bool of shape (height, width, n_channels)
+    pixels : ndarray of shape (*shape, n_channels)
+    missing : ndarray of bool of shape (*shape, n_channels)
 
     Returns
     -------
-    filled : ndarray of shape (height, width, n_channels), floats
+    filled : ndarray of shape (*shape, n_channels), floats
     std : ndarray of shape (n_channels,)
         Standard deviation of the known pixels; 1 where it is zero.
     """
     dtype = compute_dtype(pixels.dtype)
-    known = [pixels[..., i][~missing[..., i]] for i in range(pixels.shape[2])]
+    known = [pixels[..., i][~missing[..., i]] for i in range(pixels.shape[-1])]
     std = np.array([values.std(dtype=np.float64) or 1.0 for values in known])
     means = np.array([values.mean(dtype=np.float64) for values in known], dtype=dtype)
     centered = np.where(missing, means, pixels).astype(dtype) - means
     is_known = (~missing).astype(dtype)
     filled, unfilled, width = centered.copy(), missing, 1.0
-    while unfilled.any() and width <= max(missing.shape[:2]):
-        widths = (width, width, 0)  # the channels are not mixed
+    while unfilled.any() and width <= max(missing.shape[:-1]):
+        widths = (*[width] * (missing.ndim - 1), 0)  # the channels are not mixed
         weighted_sum = gaussian_filter(centered, widths)
         known_fraction = gaussian_filter(is_known, widths)
         ready = unfilled & (known_fraction > MIN_KNOWN_FRACTION)

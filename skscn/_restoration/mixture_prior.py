@@ -40,7 +40,7 @@ class MixturePrior:
     classes: GaussianClasses
 
     def reconstruct(self, patches):
-        """Overwrite patches with their posterior means; return them and their weights.
+        """Overwrite patches with their posterior means; return them and their noise.
 
         Each patch is coded by the dictionary of its most probable Gaussian class, which
         takes a small part of the time of exact likelihoods.
@@ -48,23 +48,20 @@ class MixturePrior:
         Parameters
         ----------
         patches : ndarray of shape (n_entries, n_patches)
-            With their own means, which are kept.
+            Without their own means.
 
         Returns
         -------
         patches : ndarray of shape (n_entries, n_patches)
-        weights : ndarray of shape (n_patches,)
-            The inverse of the noise variance that remains, averaged over the entries.
+        noise : ndarray of shape (n_patches,)
+            The noise variance that remains, summed over the entries.
         """
-        own_means = patches.mean(axis=0)
-        patches -= own_means
         labels = self._predict(patches)
-        weights = np.empty_like(own_means)
+        noise = np.empty_like(patches[0])
         for label in np.unique(labels):
             which = np.flatnonzero(labels == label)
-            patches[:, which], weights[which] = self._denoise(label, patches[:, which])
-        patches += own_means
-        return patches, weights
+            patches[:, which], noise[which] = self._denoise(label, patches[:, which])
+        return patches, noise
 
     def _predict(self, patches):
         if not self.means.any():
@@ -74,7 +71,7 @@ class MixturePrior:
         return self.classes.predict(np.concatenate([patches, ones]))
 
     def _denoise(self, label, noisy):
-        """Return the posterior means of the patches of one dictionary, and weights."""
+        """Return the posterior means of the patches of one dictionary, and noise."""
         atoms, mean = self.components[label], self.means[label][:, None]
         gain = self.gains[label]
         centered = noisy - mean
@@ -84,10 +81,10 @@ class MixturePrior:
         # The noise ε of the clean patch is a part of its projections, too.
         codes += gain * (projections - codes)
         factors = codes / np.where(projections == 0, 1, projections)
-        n_kept = np.einsum("ij,ij->j", factors, factors)
-        n_kept += gain**2 * (len(noisy) - len(atoms))
+        noise = np.einsum("ij,ij->j", factors, factors)
+        noise += gain**2 * (len(noisy) - len(atoms))
         clean = mean + atoms.T @ (codes - gain * projections) + gain * centered
-        return clean, len(noisy) / (1 + n_kept)
+        return clean, noise
 
     @classmethod
     def from_mixture(cls, mixture, sigma, dtype):

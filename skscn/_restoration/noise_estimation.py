@@ -6,16 +6,19 @@ little noise. Their energy at high frequencies is the noise (Ponomarenko et al.,
 Colom and Buades, 2013).
 """
 
+from functools import reduce
+from math import prod
+
 import numpy as np
 from scipy.fft import dct
 from scipy.special import gammaincinv
 
 from skscn._restoration.patches import dct_matrix, sample_patches
 
-PATCH_SIZE = 8  # pixels
+PATCH_SIZES = {2: 8, 3: 4}  # by the number of axes: 64 pixels or voxels
 MAX_PATCHES = 50_000  # in the sample
-# Smallest sum of the vertical and the horizontal frequency of a high frequency, where
-# the largest frequency of each is one.
+# Smallest sum of the frequencies along all axes of a high frequency, where the largest
+# frequency along each is one.
 MIN_HIGH_FREQUENCY = 0.87
 QUIET_FRACTION = 0.02  # of the patches are taken to be without content
 MIN_QUIET_PATCHES = 200  # in small images
@@ -29,13 +32,14 @@ def estimate_image_noise(pixels, rng):
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, n_channels)
+    pixels : ndarray of shape (*shape, n_channels)
     rng : RandomState instance
         For the sample of patches.
     """
-    kernel = tuple(min(PATCH_SIZE, length) for length in pixels.shape[:2])
+    shape = pixels.shape[:-1]
+    kernel = tuple(min(PATCH_SIZES[len(shape)], length) for length in shape)
     patches = sample_patches(pixels, kernel, MAX_PATCHES, rng)
-    sizes = zip(pixels.shape[:2], kernel, strict=True)
+    sizes = zip(shape, kernel, strict=True)
     grid_shape = tuple(length - size + 1 for length, size in sizes)
     channels = np.moveaxis(patches, -1, 0)
     return np.array([estimate_noise(channel, grid_shape) for channel in channels])
@@ -50,10 +54,10 @@ def estimate_noise(patches, grid_shape=None):
 
     Parameters
     ----------
-    patches : ndarray of shape (n_patches, height, width)
+    patches : ndarray of shape (n_patches, *kernel)
     grid_shape : tuple of int, default=None
-        Number of positions of patches in the image, down and to the right, at a stride
-        of one. None stands for patches that do not overlap.
+        Number of positions of patches along each axis of the image, at a stride of one.
+        None stands for patches that do not overlap.
 
     Returns
     -------
@@ -72,16 +76,18 @@ def estimate_noise(patches, grid_shape=None):
         rows = rows[inner]
     rows = rows - rows.mean(axis=1, keepdims=True)
     energy = (rows @ dct_matrix(kernel).T) ** 2
-    frequency = np.add.outer(*(np.arange(size) / size for size in kernel)).ravel()
+    frequencies = (np.arange(size) / size for size in kernel)
+    frequency = reduce(np.add.outer, frequencies).ravel()
     is_high = frequency >= min(MIN_HIGH_FREQUENCY, frequency.max())
     n_quiet = max(min(MIN_QUIET_PATCHES, len(rows)), int(QUIET_FRACTION * len(rows)))
     quiet = np.argsort(energy[:, ~is_high].sum(axis=1), kind="stable")[:n_quiet]
     redundancy = 0.0
     if grid_shape is not None:
         axes = zip(grid_shape, kernel, strict=True)
-        redundancy = np.kron(*(_redundancy(*axis) for axis in axes))[is_high] - 1
+        redundancy = reduce(np.kron, (_redundancy(*axis) for axis in axes))
+        redundancy = redundancy[is_high] - 1
         # As if the quiet patches were drawn at random.
-        redundancy *= n_quiet / np.prod(grid_shape)
+        redundancy *= n_quiet / prod(grid_shape)
     freedom = np.full(np.count_nonzero(is_high), n_quiet) / (1 + redundancy)
     median = 2 * gammaincinv(freedom / 2, 0.5) / freedom  # in units of the mean
     return float(np.sqrt(np.median(energy[quiet][:, is_high].mean(axis=0) / median)))

@@ -14,7 +14,7 @@ from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.priors import SIGNED
 from skscn._core.procrustes import polar_factor
 from skscn._restoration.mixture_prior import MixturePrior
-from skscn._restoration.patches import dct_matrix
+from skscn._restoration.patches import dct_matrix, join_channels
 
 # λ in units of the noise, where the coder has no learned prior. These values measured
 # best on photographs.
@@ -43,41 +43,38 @@ class PatchModel:
     mean: np.ndarray | None = None
 
     def reconstruct(self, patches):
-        """Overwrite patches with their reconstructions; return them and their weights.
+        """Overwrite patches with their reconstructions; return them and their noise.
 
         Parameters
         ----------
         patches : ndarray of shape (n_entries, n_patches)
-            With their own means, which are kept.
+            Without their own means.
 
         Returns
         -------
         patches : ndarray of shape (n_entries, n_patches)
-        weights : ndarray of shape (n_patches,)
-            The inverse of the noise variance that remains, averaged over the entries.
+        noise : ndarray of shape (n_patches,)
+            The noise variance that remains, summed over the entries.
         """
-        means = patches.mean(axis=0)
-        patches -= means
         if self.mean is not None:
             patches -= self.mean[:, None]
         projections = self.components @ patches
         # The samples of an encoder are rows, and these patches are columns.
         if isinstance(self.encoder, MapEncoder) and self.encoder.shrinkage is None:
             codes = self.encoder.encode(projections.T).T
-            n_kept = np.count_nonzero(codes, axis=0)
+            noise = np.count_nonzero(codes, axis=0)
         else:
             codes = self.encoder.encode(projections.T.copy()).T
             gains = codes / np.where(codes == 0, 1, projections)
-            n_kept = np.einsum("ij,ij->j", gains, gains)
+            noise = np.einsum("ij,ij->j", gains, gains)
         np.matmul(self.components.T, codes, out=patches)
         if self.mean is not None:
             patches += self.mean[:, None]
-        patches += means
-        return patches, (len(patches) / (1 + n_kept)).astype(patches.dtype)
+        return patches, noise
 
 
 def fit_patch_model(coder, sigma, patches):
-    """Return the model of the noisy patches of a channel.
+    """Return the model of the noisy patches of one or several channels.
 
     It is a `PatchModel`, or a `MixturePrior` for a mixture.
 
@@ -87,17 +84,16 @@ def fit_patch_model(coder, sigma, patches):
         Fitted to patches in the units of the image, or not fitted.
     sigma : ndarray of shape (n_channels,)
         Standard deviations of the noise, in the units of the image.
-    patches : ndarray of shape (n_patches, height, width)
-        In units of the noise.
+    patches : ndarray of shape (n_channels, n_patches, *kernel)
+        In units of the noise. The channels are coded jointly.
     """
-    dtype, kernel = patches.dtype, patches.shape[1:]
+    dtype, n_channels, kernel = patches.dtype, len(patches), patches.shape[2:]
     if isinstance(coder, SparseCodingMixture):
         return MixturePrior.from_mixture(coder, _root_mean_square(sigma), dtype)
-    patches = patches.reshape(len(patches), -1)
-    patches = patches - patches.mean(axis=1, keepdims=True)
+    patches = join_channels(patches)
     if coder is None:
         prior, threshold = SIGNED["spike_slab"], THRESHOLDS["spike_slab"]
-        components = dct_matrix(kernel)
+        components = np.kron(np.eye(n_channels), dct_matrix(kernel))
         for _ in range(N_ALTERNATIONS):
             codes = prior.map_code(patches @ components.T.astype(dtype), threshold)
             components = polar_factor(codes.T @ patches, components)

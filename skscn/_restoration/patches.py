@@ -1,4 +1,7 @@
-"""The patches of an image: a random sample, or all of them, tile by tile.
+"""The patches of an image or a volume: a random sample, or all of them, tile by tile.
+
+An image has the axes (height, width), and a volume (depth, height, width): `shape` has
+one length for each. All functions treat the axes alike.
 
 A tile is a region with so many patches that they fit into the cache. They are the
 columns of a matrix. Each of its rows contains one entry of all patches, and is the
@@ -7,6 +10,9 @@ whole rows of pixels.
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,9 +21,9 @@ from scipy.ndimage import maximum_filter
 
 # Entries of the patches of one channel of a tile: 4 MB of float32 fit into the cache.
 TILE_ENTRIES = 2**20
-# Where few patches of a tile are needed, smaller tiles of at most this many patches
-# along an axis are computed, if these have at most this fraction of its patches.
-SMALL_TILE_SIZE, MAX_SMALL_FRACTION = 12, 0.6
+# Where few patches of a tile are needed, smaller tiles of at most this many patches are
+# computed, if these have at most this fraction of its patches.
+SMALL_TILE_PATCHES, MAX_SMALL_FRACTION = 144, 0.6
 
 
 def sample_patches(pixels, kernel, n_patches, rng, is_near=None):
@@ -25,12 +31,12 @@ def sample_patches(pixels, kernel, n_patches, rng, is_near=None):
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, n_channels)
+    pixels : ndarray of shape (*shape, n_channels)
     kernel : tuple of int
-        (height, width) of a patch.
+        Sides of a patch.
     n_patches : int
     rng : RandomState instance
-    is_near : ndarray of bool of shape (height, width), default=None
+    is_near : ndarray of bool of shape `shape`, default=None
         Where the centers of patches may be; None means everywhere.
 
     Returns
@@ -38,16 +44,20 @@ def sample_patches(pixels, kernel, n_patches, rng, is_near=None):
     patches : ndarray of shape (at most n_patches, *kernel, n_channels)
         In the order of their positions.
     """
-    windows = np.moveaxis(sliding_window_view(pixels, kernel, axis=(0, 1)), 2, -1)
-    n_down, n_right = windows.shape[:2]
-    positions = np.arange(n_down * n_right)
+    axes = tuple(range(len(kernel)))
+    windows = np.moveaxis(sliding_window_view(pixels, kernel, axes), len(kernel), -1)
+    grid_shape = windows.shape[: len(kernel)]
+    n_positions, positions = prod(grid_shape), None
     if is_near is not None:
-        top, left = (size // 2 for size in kernel)
-        centers = is_near[top : top + n_down, left : left + n_right]
+        corners = zip(kernel, grid_shape, strict=True)
+        centers = is_near[tuple(slice(k // 2, k // 2 + n) for k, n in corners)]
         positions = np.flatnonzero(centers)
-    if len(positions) > n_patches:  # few are drawn twice, which does no harm
-        positions = positions[np.sort(rng.randint(len(positions), size=n_patches))]
-    return windows[np.divmod(positions, n_right)]
+        n_positions = len(positions)
+    chosen = np.arange(min(n_positions, n_patches))
+    if n_positions > n_patches:  # few are drawn twice, which does no harm
+        chosen = np.sort(rng.randint(n_positions, size=n_patches))
+    positions = chosen if positions is None else positions[chosen]
+    return windows[np.unravel_index(positions, grid_shape)]
 
 
 def near_pixels(mask, distance):
@@ -55,27 +65,45 @@ def near_pixels(mask, distance):
 
     Parameters
     ----------
-    mask : ndarray of bool of shape (height, width)
+    mask : ndarray of bool
     distance : int
-        The larger of the vertical and the horizontal distance.
+        The largest of the distances along the axes.
     """
     return maximum_filter(mask, 2 * distance + 1)
 
 
 def dct_matrix(kernel):
-    """Return the two-dimensional discrete cosine transform of patches as rows.
+    """Return the multi-dimensional discrete cosine transform of patches as rows.
 
     Parameters
     ----------
     kernel : tuple of int
-        (height, width) of a patch.
+        Sides of a patch.
 
     Returns
     -------
     matrix : ndarray of shape (n_entries, n_entries)
-        Its rows are orthonormal: products of a vertical and a horizontal cosine.
+        Its rows are orthonormal: products of one cosine along each axis.
     """
-    return np.kron(*(dct(np.eye(size), axis=0, norm="ortho") for size in kernel))
+    return reduce(np.kron, (dct(np.eye(n), axis=0, norm="ortho") for n in kernel))
+
+
+def join_channels(patches):
+    """Return patches of several channels as rows, without their means.
+
+    Parameters
+    ----------
+    patches : ndarray of shape (n_channels, n_patches, *kernel)
+
+    Returns
+    -------
+    rows : ndarray of shape (n_patches, n_channels * n_entries)
+        The entries of one channel after those of another, each without their mean.
+    """
+    n_channels, n_patches = patches.shape[:2]
+    patches = patches.reshape(n_channels, n_patches, -1)
+    patches = patches - patches.mean(axis=2, keepdims=True)
+    return np.moveaxis(patches, 0, 1).reshape(n_patches, -1)
 
 
 @dataclass(frozen=True)
@@ -85,13 +113,13 @@ class Tile:
     Parameters
     ----------
     origin : tuple of int
-        Row and column of the first corner.
+        Position of the first corner.
     grid_shape : tuple of int
-        Number of patches, down and to the right.
+        Number of patches along each axis.
     kernel : tuple of int
-        (height, width) of a patch.
+        Sides of a patch.
     stride : tuple of int
-        Number of pixels between neighboring patches, down and to the right.
+        Number of pixels between neighboring patches along each axis.
     """
 
     origin: tuple
@@ -101,13 +129,13 @@ class Tile:
 
     @property
     def shape(self):
-        """Height and width of the region."""
+        """Lengths of the region."""
         sizes = zip(self.grid_shape, self.stride, self.kernel, strict=True)
         return tuple((count - 1) * step + size for count, step, size in sizes)
 
     @property
     def region(self):
-        """The region, as slices of the rows and columns of the image."""
+        """The region, as one slice of the image along each axis."""
         sizes = zip(self.origin, self.shape, strict=True)
         return tuple(slice(start, start + size) for start, size in sizes)
 
@@ -122,7 +150,7 @@ class Tile:
         -------
         patches : ndarray of shape (n_entries, n_patches)
         """
-        shape = (np.prod(self.kernel), *self.grid_shape)
+        shape = (prod(self.kernel), *self.grid_shape)
         patches = np.empty(shape, dtype=channel.dtype)
         for row, pixels in zip(patches, self._entry_pixels(), strict=True):
             row[...] = channel[pixels]
@@ -153,20 +181,14 @@ class Tile:
 
     def divide(self):
         """Return small tiles that together have the patches of this one."""
-        size = SMALL_TILE_SIZE
-        return [
-            Tile(
-                (
-                    self.origin[0] + i * self.stride[0],
-                    self.origin[1] + j * self.stride[1],
-                ),
-                (min(size, self.grid_shape[0] - i), min(size, self.grid_shape[1] - j)),
-                self.kernel,
-                self.stride,
+        size = _max_patches_per_axis(SMALL_TILE_PATCHES, len(self.kernel))
+        axes = [
+            [(start + i * step, min(size, n - i)) for i in range(0, n, size)]
+            for start, n, step in zip(
+                self.origin, self.grid_shape, self.stride, strict=True
             )
-            for i in range(0, self.grid_shape[0], size)
-            for j in range(0, self.grid_shape[1], size)
         ]
+        return _make_tiles(axes, self.kernel, self.stride)
 
     def _entry_pixels(self):
         """Yield, for every entry of a patch, the pixels of the region that it takes."""
@@ -178,24 +200,20 @@ class Tile:
 def divide_into_tiles(shape, kernel, stride):
     """Return tiles whose patches cover every pixel of an image.
 
-    If the stride does not reach the last row or column, one more row or column of
+    If the stride does not reach the last pixels along an axis, one more layer of
     patches does.
 
     Parameters
     ----------
     shape, kernel, stride : tuple of int
-        Down and to the right; patches are not larger than the image.
+        Along each axis; patches are not larger than the image.
     """
-    max_patches = max(1, int((TILE_ENTRIES / np.prod(kernel)) ** 0.5))  # along an axis
-    rows, columns = (
+    max_patches = _max_patches_per_axis(TILE_ENTRIES / prod(kernel), len(kernel))
+    axes = [
         _divide_axis(length - size + 1, step, max_patches)
         for length, size, step in zip(shape, kernel, stride, strict=True)
-    )
-    return [
-        Tile((top, left), (n_down, n_right), kernel, stride)
-        for top, n_down in rows
-        for left, n_right in columns
     ]
+    return _make_tiles(axes, kernel, stride)
 
 
 def select_tiles(tiles, needed):
@@ -204,17 +222,30 @@ def select_tiles(tiles, needed):
     Parameters
     ----------
     tiles : list of Tile
-    needed : ndarray of bool of shape (height, width)
+    needed : ndarray of bool of the shape of the image
     """
     selected = []
     for tile in tiles:
         if not needed[tile.region].any():
             continue
         parts = [part for part in tile.divide() if needed[part.region].any()]
-        n_patches = sum(np.prod(part.grid_shape) for part in parts)
-        is_few = n_patches <= MAX_SMALL_FRACTION * np.prod(tile.grid_shape)
+        n_patches = sum(prod(part.grid_shape) for part in parts)
+        is_few = n_patches <= MAX_SMALL_FRACTION * prod(tile.grid_shape)
         selected += parts if is_few else [tile]
     return selected
+
+
+def _max_patches_per_axis(n_patches, n_axes):
+    return max(1, int(n_patches ** (1 / n_axes)))
+
+
+def _make_tiles(axes, kernel, stride):
+    """Return the tiles of all combinations of (origin, number of patches) of axes."""
+    tiles = []
+    for intervals in product(*axes):
+        origin, grid_shape = zip(*intervals, strict=True)
+        tiles.append(Tile(origin, grid_shape, kernel, stride))
+    return tiles
 
 
 def _divide_axis(n_positions, stride, max_patches):

@@ -1,5 +1,6 @@
 """Checks of images and parameters, and the types of computed and returned pixels."""
 
+from math import prod
 from numbers import Integral
 
 import numpy as np
@@ -12,6 +13,9 @@ from skscn._data.validation import check_integers
 
 # Smallest side, in pixels, of a patch whose dictionary is learned from a small image.
 MIN_LEARNED_SIZE = 3
+# Arrays with three axes, one of which has fewer voxels, are color images whose
+# channel_axis was forgotten, rather than volumes.
+MIN_VOLUME_SIZE = 5
 # Floats up to this power of two keep their units: their squares do not overflow.
 MAX_EXPONENT = 100
 ROUNDING_STD = 12**-0.5  # of numbers that are rounded to integers
@@ -19,11 +23,15 @@ MAX_SIGMA = 1e150  # in units of the image; squares of larger numbers overflow
 
 
 def check_image(image, channel_axis):
-    """Return an image as an array of shape (height, width, n_channels).
+    """Return an image or a volume as an array of shape (*shape, n_channels).
+
+    Without `channel_axis` all axes are spatial, so that three axes are a volume. A
+    short axis is then more probably that of the channels.
 
     Parameters
     ----------
-    image : array-like of shape (height, width), or with channels
+    image : array-like of shape (height, width) or (depth, height, width), or with
+        channels
     channel_axis : int or None
     """
     image = np.asarray(image)
@@ -32,19 +40,32 @@ def check_image(image, channel_axis):
             f"image has dtype {image.dtype}, but must have integers or floats: use "
             "image.astype(float)."
         )
-    if image.ndim != 2 + (channel_axis is not None):
+    if image.ndim - (channel_axis is not None) not in (2, 3):
         raise ValueError(
-            f"image has shape {image.shape}: gray images must have 2 dimensions, and "
-            "color images 3, with channel_axis=-1 if the channels are the last axis."
+            f"image has shape {image.shape}, and channel_axis={channel_axis}: besides "
+            "the axis of the channels there must be 2 axes of an image or 3 of a "
+            "volume. Use channel_axis=-1 if the last axis holds channels, and None if "
+            "there are no channels."
         )
     if channel_axis is not None and not isinstance(channel_axis, Integral):
         raise TypeError(
             f"channel_axis={channel_axis!r} must be an integer, or None (gray images)."
         )
-    if channel_axis is not None and not -3 <= int(channel_axis) < 3:
-        raise ValueError(f"channel_axis={channel_axis} must be from -3 to 2.")
+    n_axes = image.ndim
+    if channel_axis is not None and not -n_axes <= int(channel_axis) < n_axes:
+        raise ValueError(
+            f"channel_axis={channel_axis} must be from {-n_axes} to {n_axes - 1}."
+        )
     if image.size == 0:
         raise ValueError(f"The image of shape {image.shape} has no pixels.")
+    if channel_axis is None and n_axes == 3 and min(image.shape) < MIN_VOLUME_SIZE:
+        axis = int(np.argmin(image.shape)) - 3
+        raise ValueError(
+            f"image has shape {image.shape}, and without channel_axis three axes are "
+            f"those of a volume, but its axis {axis} is shorter than {MIN_VOLUME_SIZE} "
+            f"voxels. If this axis holds channels, use channel_axis={axis}. If it is a "
+            "thin volume, use image[..., np.newaxis] with channel_axis=-1."
+        )
     return channels_last(image, channel_axis)
 
 
@@ -72,13 +93,13 @@ def check_missing(image, mask, pixels, channel_axis):
     ----------
     image : array-like
     mask : array-like of bool or None
-    pixels : ndarray of shape (height, width, n_channels)
+    pixels : ndarray of shape (*shape, n_channels)
         Of the image.
     channel_axis : int or None
 
     Returns
     -------
-    missing : ndarray of bool of shape (height, width, n_channels)
+    missing : ndarray of bool of shape (*shape, n_channels)
     """
     if mask is not None:
         mask = np.asarray(mask)
@@ -87,12 +108,12 @@ def check_missing(image, mask, pixels, channel_axis):
                 f"mask has dtype {mask.dtype}, but must be bool, True where the image "
                 "is missing: use mask.astype(bool)."
             )
-        if mask.shape not in (np.shape(image), pixels.shape[:2]):
+        if mask.shape not in (np.shape(image), pixels.shape[:-1]):
             raise ValueError(
                 f"mask has shape {mask.shape}, but the image has {np.shape(image)}: "
                 "make them equal, or leave out the channels of the mask."
             )
-        mask = channels_last(mask, None if mask.ndim == 2 else channel_axis)
+        mask = channels_last(mask, None if mask.ndim < pixels.ndim else channel_axis)
         missing = np.broadcast_to(mask, pixels.shape)
     elif pixels.dtype.kind == "f" or np.ma.getmask(image) is not np.ma.nomask:
         missing = np.isnan(pixels)
@@ -102,7 +123,7 @@ def check_missing(image, mask, pixels, channel_axis):
             "the mask, which is True for them."
         )
     missing = missing | channels_last(np.ma.getmaskarray(image), channel_axis)
-    empty_channels = np.flatnonzero(missing.all(axis=(0, 1)))
+    empty_channels = np.flatnonzero(missing.all(axis=tuple(range(missing.ndim - 1))))
     if empty_channels.size:
         raise ValueError(
             f"All {missing[..., 0].size} pixels of channel {empty_channels[0]} are "
@@ -169,36 +190,42 @@ def warn_large_sigma(sigma, ranges, unit):
         )
 
 
-def check_patch_size(patch_size, image_shape, *, is_learned=False):
-    """Return the distinct kernels of one or several sizes, in an image.
+def check_patch_size(patch_size, shape, default, *, is_learned=False):
+    """Return the sides of the patches of an image or a volume, along each axis.
 
     Parameters
     ----------
-    patch_size : int or tuple of int
-    image_shape : tuple of int
-        (height, width).
+    patch_size : int or tuple of int or None
+    shape : tuple of int
+        Of the image, without channels.
+    default : dict of int to int
+        The side that None stands for, for every number of axes.
     is_learned : bool, default=False
         Whether one dictionary is learned from all patches of the image. If the patches
         are large and few, it fits their noise, so they are made smaller.
 
     Returns
     -------
-    kernels : list of tuple of int, (height, width)
+    kernel : tuple of int
     """
-    sizes = np.atleast_1d(np.asarray(patch_size, dtype=object))
-    if not sizes.size:
-        raise ValueError("patch_size=() has no size: give one or several integers.")
+    sizes = default[len(shape)] if patch_size is None else patch_size
+    sizes = tuple(sizes) if np.ndim(sizes) else (sizes,) * len(shape)
+    if len(sizes) != len(shape):
+        raise ValueError(
+            f"patch_size={patch_size} has {len(sizes)} sides, but the image has "
+            f"{len(shape)} axes besides that of the channels: give one side for each "
+            "axis, or one integer for all."
+        )
     for size in sizes:
         check_integers(patch_size=(size, 1))
-    max_sizes = image_shape
+    max_sizes = shape
     if is_learned:
-        max_sizes = [min(n, max(MIN_LEARNED_SIZE, n // 4 + 1)) for n in image_shape]
-    kernels = (tuple(min(int(size), n) for n in max_sizes) for size in sizes)
-    return list(dict.fromkeys(kernels))
+        max_sizes = [min(n, max(MIN_LEARNED_SIZE, n // 4 + 1)) for n in shape]
+    return tuple(min(int(k), n) for k, n in zip(sizes, max_sizes, strict=True))
 
 
-def check_coder(coder, kernels):
-    """Raise where a coder cannot encode patches of some kernels."""
+def check_coder(coder, kernel):
+    """Raise where a coder cannot encode patches of a kernel."""
     if isinstance(coder, SparseCodingMixture):
         _check_mixture(coder)
     elif not isinstance(coder, OrthogonalSparseCoder):
@@ -212,13 +239,12 @@ def check_coder(coder, kernels):
             f"coder has n_nonzero_coefs={coder.n_nonzero_coefs}, but the noise decides "
             "how many coefficients of a patch are kept: use n_nonzero_coefs=None."
         )
-    for kernel in kernels if hasattr(coder, "components_") else ():
-        if np.prod(kernel) != coder.n_features_in_:
-            raise ValueError(
-                f"coder was fitted to n_features={coder.n_features_in_}, but a patch "
-                f"of {kernel[0]} × {kernel[1]} has {np.prod(kernel)} pixels per "
-                "channel. Make patch_size**2 equal to n_features."
-            )
+    if hasattr(coder, "components_") and prod(kernel) != coder.n_features_in_:
+        raise ValueError(
+            f"coder was fitted to n_features={coder.n_features_in_}, but a patch of "
+            f"{' × '.join(map(str, kernel))} has {prod(kernel)} pixels per channel. "
+            "Use the patch_size of the patches that the coder was fitted to."
+        )
 
 
 def _check_mixture(mixture):
@@ -242,7 +268,7 @@ def _check_mixture(mixture):
 
 
 def channels_last(array, channel_axis):
-    """Return a view of shape (height, width, n_channels)."""
+    """Return a view of shape (*shape, n_channels)."""
     if channel_axis is None:
         return array[..., None]
     return np.moveaxis(array, channel_axis, -1)

@@ -120,7 +120,7 @@ def test_a_dictionary_learned_from_mini_batches_denoises(rng):
         ([np.ones((9, 9)), np.ones((9, 9, 3))], {}, "3 channels"),
         ([np.ones(9)], {}, "1 dimensions"),
         ([], {"stride": 0}, "at least 1"),
-        ([], {"stride": (1, 2, 3)}, "one or two"),
+        ([], {"stride": (1, 2, 3)}, "all axes or 2 integers"),
         ([], {"max_patches": 0}, "at least 1"),
         ([], {"batch_size": 1.5}, "integer"),
         ([], {"center": True, "dtype": "u1"}, "dtype=uint8 does not hold"),

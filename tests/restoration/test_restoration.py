@@ -17,14 +17,16 @@ from skscn._core.priors import SIGNED
 from skscn._restoration.channels import ChannelTransform
 from skscn._restoration.noise_estimation import estimate_noise
 from skscn._restoration.passes import (
+    _sort_patches,
     apply_wiener_filter,
     average_patches,
     reconstruct_from_codes,
 )
+from skscn._restoration.patch_groups import group_patches
 from skscn._restoration.patch_mixture import fit_patch_mixture
 from skscn._restoration.patch_model import PatchModel
 from skscn._restoration.patches import (
-    SMALL_TILE_SIZE,
+    SMALL_TILE_PATCHES,
     dct_matrix,
     divide_into_tiles,
     near_pixels,
@@ -94,7 +96,7 @@ def test_selected_tiles_have_all_patches_with_needed_pixels(
     for y, x in set(every) - set(found):
         assert not needed[y : y + kernel[0], x : x + kernel[1]].any()
     if n_needed < 10:
-        assert len(found) <= 4 * SMALL_TILE_SIZE**2 * n_needed
+        assert len(found) <= 4 * SMALL_TILE_PATCHES * n_needed
 
 
 def test_patches_are_sampled_near_pixels(rng):
@@ -149,8 +151,15 @@ def test_a_pass_with_a_threshold_of_zero_returns_the_image(rng):
         np.zeros(1), np.ones(1), np.eye(1), np.dtype(np.float64)
     )
     model = PatchModel(dct_matrix((5, 4)), MapEncoder(SIGNED["spike_slab"], 0.0))
-    passes = [((5, 4), partial(reconstruct_from_codes, [model]))]
-    channels = average_patches(image, None, passes, transform, stride=2, n_jobs=1)
+    channels = average_patches(
+        image,
+        None,
+        partial(reconstruct_from_codes, [(slice(1), model)]),
+        transform,
+        kernel=(5, 4),
+        stride=2,
+        n_jobs=1,
+    )
     np.testing.assert_allclose(channels[0], image[..., 0], atol=1e-12)
 
 
@@ -167,42 +176,73 @@ def test_reconstructed_patches_are_those_of_the_coder(rng):
     rows -= rows.mean(axis=1, keepdims=True)
     coder.fit(rows)
     model = PatchModel(coder.components_, MapEncoder(SIGNED["laplace"], 0.7))
-    patches, weights = model.reconstruct((rows + 5.0).T.copy())
+    patches, noise = model.reconstruct(rows.T.copy())
     codes = coder.transform(rows)
-    expected = coder.inverse_transform(codes) + 5.0
-    np.testing.assert_allclose(patches.T, expected, atol=1e-10)
-    np.testing.assert_allclose(weights, 16 / (1 + (codes != 0).sum(axis=1)))
+    np.testing.assert_allclose(patches.T, coder.inverse_transform(codes), atol=1e-10)
+    np.testing.assert_array_equal(noise, (codes != 0).sum(axis=1))
 
 
-@pytest.mark.parametrize("n_channels", [1, 2])
-def test_a_refinement_is_the_wiener_filter_of_each_patch(n_channels, rng):
+@pytest.mark.parametrize("n_channels", [1, 2, 4])
+def test_a_refinement_is_the_wiener_filter_of_each_group(n_channels, rng):
+    """Every channel of a block is filtered as in the definition, patch by patch."""
     kernel = (4, 4)
     channels, pilot = rng.normal(size=(2, n_channels, 20, 25))
     pilot[:, :10] *= 5
     (tile,) = divide_into_tiles((20, 25), kernel, (1, 1))
     sample = np.array([tile.extract_patches(channel).T for channel in pilot])
     mixture = fit_patch_mixture(sample.reshape(n_channels, -1, *kernel), 3)
-    labels = mixture.predict(tile.extract_patches(pilot[0]))
-    assert len(np.unique(labels)) > 1
+    first = np.hstack(sample[:3])
+    order, classes = _sort_patches(mixture, first.T)
+    assert len(classes) > 1
+    np.testing.assert_array_equal(np.sort(order), np.arange(len(first)))
     sums = apply_wiener_filter(mixture, channels, pilot, tile)
-    for channel, pilot_channel, dictionaries, (weighted_sum, weight_sum) in zip(
-        channels, pilot, mixture.dictionaries, sums, strict=True
-    ):
-        patches, pilot_patches = (
-            tile.extract_patches(array).T for array in (channel, pilot_channel)
+    blocks = [slice(0, min(n_channels, 3)), slice(3, 4)]
+    for block, dictionaries in zip(blocks, mixture.dictionaries, strict=False):
+        x, y = (
+            np.concatenate([tile.extract_patches(channel) for channel in images])
+            for images in (channels[block], pilot[block])
         )
-        reconstructed, weights = [], []
-        for x, y, label in zip(patches, pilot_patches, labels, strict=True):
+        expected, weights = np.empty_like(x), np.empty(len(order))
+        for label, members, groups in classes:
             atoms = dictionaries[label]
-            np.testing.assert_allclose(atoms @ atoms.T, np.eye(16), atol=1e-10)
-            v = atoms @ (y - y.mean())
-            gain = v**2 / (v**2 + 1)
-            weights.append(16 / (1 + np.sum(gain**2)))
-            codes = gain * (atoms @ (x - x.mean()))
-            reconstructed.append(atoms.T @ codes + x.mean())
-        expected = tile.overlap_add(np.array(reconstructed).T, np.array(weights))
-        np.testing.assert_allclose(weighted_sum, expected[0], atol=1e-9)
-        np.testing.assert_allclose(weight_sum, expected[1], atol=1e-9)
+            np.testing.assert_allclose(atoms @ atoms.T, np.eye(len(x)), atol=1e-10)
+            ends = np.cumsum(groups.sizes)
+            for group in np.split(order[members], ends[:-1]):
+                n = len(group)
+                u, v = atoms @ x[:, group], atoms @ y[:, group]
+                mean, pilot_mean = (z.mean(axis=1, keepdims=True) for z in (u, v))
+                mean_gain = pilot_mean**2 / (pilot_mean**2 + 1 / n)
+                variance = (v - pilot_mean) ** 2
+                variance = (variance + v.var(axis=1, ddof=1, keepdims=True)) / 2
+                gain = variance / (variance + 1)
+                codes = mean_gain * mean + gain * (u - mean)
+                expected[:, group] = atoms.T @ codes
+                noise = mean_gain**2 / n + gain**2 * (1 - 1 / n)
+                weights[group] = len(x) / (1 + noise.sum(axis=0))
+        by_channel = expected.reshape(-1, 16, len(order))
+        for rows, found in zip(by_channel, sums[block], strict=True):
+            for array, each in zip(tile.overlap_add(rows, weights), found, strict=True):
+                np.testing.assert_allclose(each, array, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_patches", [1, 15, 16, 1000])
+def test_groups_are_balanced_and_similar(n_patches, rng):
+    codes = rng.normal(size=(3, n_patches)) * [[5], [2], [0.1]]
+    order, groups = group_patches(codes, 8)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n_patches))
+    assert groups.sizes.sum() == n_patches
+    assert groups.sizes.max() <= 16
+    assert groups.sizes.min() >= min(8, n_patches)
+    ordered = codes[:, order]
+    means = groups.repeat(groups.mean(ordered))
+    labels = groups.repeat(np.arange(len(groups.sizes)))
+    for i in range(len(groups.sizes)):
+        mean = ordered[:, labels == i].mean(axis=1)
+        np.testing.assert_allclose(means[:, labels == i].T - mean, 0, atol=1e-12)
+    if n_patches > 100:
+        assert (ordered - means).var() < 0.2 * codes.var()
+    flipped, _ = group_patches(-codes, 8)  # atoms have arbitrary signs
+    np.testing.assert_array_equal(flipped, order)
 
 
 def test_a_patch_belongs_to_the_class_of_largest_density(rng):
@@ -217,7 +257,7 @@ def test_a_patch_belongs_to_the_class_of_largest_density(rng):
         )
     ]
     np.testing.assert_array_equal(
-        mixture.predict(patches[0].T), np.argmin(distances, axis=0)
+        mixture.predict(patches[0].T + 3.0), np.argmin(distances, axis=0)
     )
 
 
@@ -304,6 +344,20 @@ def test_channels_may_be_on_any_axis_and_of_any_number():
     # Four copies of an image contain more information than one.
     alone = denoise_image(given[..., 0], 20, **QUICK)
     assert psnr(restored[..., 0], image) > psnr(alone, image) + 2
+
+
+@pytest.mark.parametrize("transform", ["rotation", "permutation"])
+def test_rotating_the_channels_rotates_the_result(transform):
+    """White noise of equal variance has no preferred axes of the channels."""
+    image = np.stack([textured_image(50, 44, seed) for seed in (0, 0, 1)], axis=-1)
+    given = add_noise(image * [1, 0.5, 0.7], 20)
+    rotation = np.eye(3)[[2, 0, 1]]
+    if transform == "rotation":
+        rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    options = {"sigma": 20, "channel_axis": -1, **QUICK}
+    restored = denoise_image(given, **options)
+    rotated = denoise_image(given @ rotation, **options)
+    np.testing.assert_allclose(rotated, restored @ rotation, atol=1e-6)
 
 
 def test_every_channel_may_have_its_own_noise():
@@ -461,11 +515,12 @@ def test_inpainting_returns_a_complete_image_unchanged(rng):
         ({"sigma": np.nan}, ValueError, "finite"),
         ({"patch_size": 0}, ValueError, "at least 1"),
         ({"patch_size": 2.5}, ValueError, "integer"),
-        ({"patch_size": ()}, ValueError, "no size"),
+        ({"patch_size": ()}, ValueError, "0 sides"),
+        ({"patch_size": (3, 3, 3)}, ValueError, "3 sides, but the image has 2 axes"),
         ({"stride": 0}, ValueError, "at least 1"),
         ({"n_refinements": -1}, ValueError, "at least 0"),
         ({"n_classes": 0}, ValueError, "at least 1"),
-        ({"channel_axis": 0}, ValueError, "3"),
+        ({"channel_axis": 0}, ValueError, "2 axes of an image"),
         ({"coder": NonNegativeSparseCoder()}, TypeError, "OrthogonalSparseCoder"),
     ],
 )
@@ -479,7 +534,9 @@ def test_invalid_parameters_raise_errors(options, error, message):
     [
         (np.ones((4, 4), complex), TypeError, "complex"),
         (np.ones((4, 4), bool), TypeError, "bool"),
-        (np.ones((4, 4, 3)), ValueError, "channel_axis"),
+        (np.ones((9, 9, 3)), ValueError, "channel_axis=-1"),
+        (np.ones((4, 9, 9)), ValueError, "channel_axis=-3"),
+        (np.ones((9, 9, 9, 9)), ValueError, "3 of a volume"),
         (np.ones((0, 4)), ValueError, "no pixels"),
         (np.array([[1.0, np.nan], [np.inf, 2.0]]), ValueError, "2 of 4"),
     ],
@@ -490,8 +547,8 @@ def test_invalid_images_raise_errors(image, error, message):
 
 
 def test_a_coder_of_other_patches_raises_an_error(rng):
-    coder = OrthogonalSparseCoder(alpha=0.1, max_iter=0).fit(np.eye(64))
-    with pytest.raises(ValueError, match="n_features=64"):
+    coder = OrthogonalSparseCoder(alpha=0.1, max_iter=0).fit(np.eye(81))
+    with pytest.raises(ValueError, match="n_features=81"):
         denoise_image(rng.normal(size=(20, 20)), 1, coder)
 
 
