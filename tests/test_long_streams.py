@@ -20,7 +20,7 @@ from skscn import (
     SparseCodingMixture,
 )
 
-N_CALLS = int(os.environ.get("SKSCN_STREAM", "150"))
+N_CALLS = int(os.environ.get("SKSCN_STREAM", "80"))
 N_ROWS, N_FEATURES, N_COMPONENTS = 20, 8, 4  # of a mini-batch
 WINDOW = N_ROWS * N_CALLS // 10  # samples that a model is to be based on
 DRIFT = 0.2  # radians and units of the mean, from the first to the last call
