@@ -91,6 +91,10 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         The threshold λ, in units of the whitened projections: with `whiten`, of their
         standard deviation. An array gives one threshold per atom, equal in all
         dictionaries.
+    transform_alpha : float or array-like of shape (n_components,), default=None
+        The threshold λ of the maps, if it is another than that of the codes in
+        learning. None uses `alpha`. Atoms learned from few strong codes, and maps of
+        many weak ones, are often best for a classifier of photographs.
     split_sign : bool, default=True
         Whether codes are signed, and split into two non-negative maps. With False they
         are one-sided, with one map per atom.
@@ -136,7 +140,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     mean_ : ndarray of shape (n_groups, kernel_height, kernel_width, channels)
         Mean of normalized patches. A group is all channels, or each with `depthwise`.
     alpha_ : ndarray of shape (n_dictionaries * n_components,)
-        The threshold of every atom.
+        The threshold of every atom in the maps.
     eps_ : float
         Added to the variance of patches in their contrast; 0 without `contrast`.
     image_shape_ : tuple of int
@@ -221,6 +225,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ],
         "prior": [StrOptions(set(ONE_SIDED))],
         "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "transform_alpha": [Interval(Real, 0, None, closed="left"), "array-like", None],
         "split_sign": ["boolean"],
         "depthwise": ["boolean"],
         "center_patches": ["boolean"],
@@ -244,6 +249,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         padding="same",
         prior="exponential",
         alpha=0.5,
+        transform_alpha=None,
         split_sign=True,
         depthwise=False,
         center_patches=True,
@@ -263,6 +269,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         self.padding = padding
         self.prior = prior
         self.alpha = alpha
+        self.transform_alpha = transform_alpha
         self.split_sign = split_sign
         self.depthwise = depthwise
         self.center_patches = center_patches
@@ -297,7 +304,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             If X is empty, not finite or complex, if patches are larger than images, or
-            if `n_components` or `alpha` have a wrong value or shape.
+            if `n_components` or a threshold have a wrong value or shape.
         """
         return self._learn(self._image_source(X, reset=True), is_first=True)
 
@@ -326,7 +333,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             As `fit`, and if the shape of the images changes, or a parameter other than
-            `alpha` that determines the maps.
+            the thresholds that determines the maps. With several dictionaries `alpha`
+            may not change either.
         TypeError
             If X is a dask array: mini-batches must be in memory.
         """
@@ -504,6 +512,10 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
                 "of patches. Use init='pca', or n_dictionaries=1."
             )
         alpha = check_alpha(self.alpha, n_components, dtype)
+        if self.transform_alpha is not None:
+            alpha = check_alpha(
+                self.transform_alpha, n_components, dtype, name="transform_alpha"
+            )
         alpha = np.tile(alpha, self.n_dictionaries)
         return grid, n_groups, n_components, alpha
 

@@ -56,8 +56,14 @@ PRESETS = {
         deep_grid=3,
     ),
     "natural": Preset(
-        n_components={4: (24, 2), 6: (28, 4), 8: (40, 3), 12: (72, 2)},
-        convolution={"padding": "valid", "contrast": 0.05, "alpha": 0.4},
+        n_components={4: (24, 2), 6: (28, 4), 8: (40, 3), 12: 96},
+        # Atoms are learned from few strong codes.
+        convolution={
+            "padding": "valid",
+            "contrast": 0.05,
+            "alpha": 2.5,
+            "transform_alpha": 0.4,
+        },
         grid=3,
         C=0.01,
         deep=((6, 12), (5, 8)),

@@ -310,6 +310,19 @@ def test_an_array_of_alpha_gives_every_atom_its_threshold(images):
     assert active[0] > active[5]
 
 
+def test_maps_may_have_another_threshold_than_the_codes_in_learning(images):
+    conv = ConvSparseCoder(4, kernel_size=3, alpha=2.0, random_state=0).fit(images)
+    maps = clone(conv).set_params(transform_alpha=0.3).fit(images)
+    np.testing.assert_array_equal(maps.atoms_, conv.atoms_)
+    np.testing.assert_array_equal(maps.alpha_, np.full(4, 0.3))
+    np.testing.assert_allclose(maps.bias_, conv.bias_ + 1.7, atol=1e-12)
+    two = ConvSparseCoder(
+        4, n_dictionaries=2, kernel_size=3, alpha=2.0, max_iter=99, random_state=0
+    ).partial_fit(images)
+    two.set_params(transform_alpha=0.3).partial_fit(images)
+    np.testing.assert_array_equal(two.alpha_, np.full(8, 0.3))
+
+
 def test_flat_rows_and_images_with_and_without_a_channel_axis_give_equal_maps(images):
     gray = images[..., 0]
     conv = ConvSparseCoder(4, kernel_size=3, random_state=0)
@@ -450,6 +463,7 @@ ERRORS = [
         r"kernel_size=\(1, 1\) gives patches of 1 number.* center_patches=False",
     ),
     ({"n_components": 17, "alpha": np.ones(3)}, r"alpha has shape \(3,\)"),
+    ({"transform_alpha": np.ones(3)}, r"transform_alpha has shape \(3,\)"),
     ({"kernel_size": 16, "padding": "valid"}, "does not fit in images"),
     ({"kernel_size": (3, 3, 3)}, "kernel_size"),
     ({"kernel_size": 1, "depthwise": True}, "center_patches=False"),
