@@ -56,10 +56,11 @@ def test_the_fitted_attributes_are_the_documented_ones(Estimator, digits):
 @each_estimator
 def test_an_estimator_has_few_parameters(Estimator):
     # DictionaryLearning of scikit-learn has 17. A convolutional layer has the
-    # parameters of a coder, of patches, and of their normalization. A mixture has those
-    # of a coder, without warm starts, and the numbers of dictionaries and of starts.
+    # parameters of a coder, the number of dictionaries, the threshold of maps, and
+    # those of patches and of their normalization. A mixture has those of a coder,
+    # without warm starts, and the numbers of dictionaries and of starts.
     max_parameters = {
-        skscn.ConvSparseCoder: 17,
+        skscn.ConvSparseCoder: 19,
         skscn.OrthogonalSparseCoder: 15,
         skscn.NonNegativeSparseCoder: 14,
         skscn.SparseCodingMixture: 15,

@@ -57,19 +57,22 @@ def tolerance(values):
 
 
 def random_convolution(rng):
+    init = choose(rng, "pca", "random", "patches")
     return ConvSparseCoder(
         choose(rng, None, 1, 2, 4, 30),
+        n_dictionaries=choose(rng, 1, 2) if init == "pca" else 1,
         kernel_size=choose(rng, 1, 2, 3, 5, (1, 3), (3, 2)),
         stride=choose(rng, 1, 1, 2, (2, 1), 7),
         padding=choose(rng, "same", "valid", 1, (0, 2)),
         prior=choose(rng, "exponential", "spike_slab"),
         alpha=choose(rng, 0.5, 0, 3.0, 1e9),
+        transform_alpha=choose(rng, None, None, 0.1),
         split_sign=choose(rng, True, False),
         depthwise=choose(rng, True, False),
         center_patches=choose(rng, True, True, False),
         contrast=choose(rng, None, 0.1, 1e-6, 1e6),
         whiten=choose(rng, 0.01, 0, None, 1e3),
-        init=choose(rng, "pca", "random", "patches"),
+        init=init,
         max_iter=choose(rng, 0, 5),
         max_patches=choose(rng, 1, 50, 1000),
         random_state=0,

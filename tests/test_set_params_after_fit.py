@@ -59,6 +59,7 @@ OTHER_VALUES = {
     "store_statistics": False,
     "stride": 2,
     "tol": 0.5,
+    "transform_alpha": 3.0,
     "trim": 0.2,
     "warm_start": True,
     "whiten": None,
@@ -80,6 +81,7 @@ STREAM_PARAMETERS = {
     "n_init",
     "store_statistics",
     "tol",
+    "transform_alpha",
     "trim",
     "warm_start",
 }

@@ -27,6 +27,7 @@ CONVOLUTIONS = [
         {},
         {"contrast": 0.1},
         {"contrast": 0.1, "depthwise": True, "padding": "valid"},
+        {"contrast": 0.1, "depthwise": True, "n_dictionaries": 2},
         {"stride": (2, 3), "padding": (1, 2), "split_sign": False},
         {"prior": "spike_slab", "alpha": np.linspace(0.2, 1.0, 4)},
         {"center_patches": False, "whiten": None, "alpha": 2.0},

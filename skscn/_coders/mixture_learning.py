@@ -1,5 +1,6 @@
 """How a mixture of dictionaries learns: problems, starts, and fitted attributes."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,8 @@ class MixtureLearningMixin:
     max_iter: int
     tol: float
     random_state: Any
+    components_: np.ndarray
+    _online_state: OnlineMixture
 
     def _check_n_samples(self, n_samples):
         if n_samples < self.n_dictionaries:
@@ -141,6 +144,19 @@ class MixtureLearningMixin:
             rng,
         )
         return problem, *start
+
+    def _restart_stream(self, components):
+        """Let `partial_fit` start a new stream from other orthonormal atoms."""
+        former = self._online_state
+        dictionaries = [
+            replace(each, iterate=replace(each.iterate, components=atoms))
+            for each, atoms in zip(former.dictionaries, components, strict=True)
+        ]
+        problem = self._problem(
+            components.shape[1], self.components_.dtype, former.data_rms
+        )
+        state = OnlineMixture.start(dictionaries, former.weights, problem)
+        self._online_state, self._row_buffer = state, None
 
     def _incomplete(self, rows):
         """Return rows with NaN: each dictionary imputes them by itself."""

@@ -161,25 +161,25 @@ def watch_range(X, name):
         yield check_results
 
 
-def check_alpha(alpha, n_components, dtype):
+def check_alpha(alpha, n_components, dtype, *, name="alpha"):
     """Return one finite, non-negative threshold for every coefficient."""
     alpha = np.asarray(alpha, dtype=np.float64)
     if alpha.ndim and alpha.shape != (n_components,):
         raise ValueError(
-            f"alpha has shape {alpha.shape}, but one prior per coefficient has shape "
+            f"{name} has shape {alpha.shape}, but one prior per coefficient has shape "
             f"(n_components,) = ({n_components},). Give a number or such an array."
         )
     if not np.all(np.isfinite(alpha) & (alpha >= 0)):
         raise ValueError(
-            f"alpha must be finite and not negative, but its entries range from "
+            f"{name} must be finite and not negative, but its entries range from "
             f"{alpha.min()} to {alpha.max()}."
         )
     with np.errstate(over="ignore"):
         thresholds = np.full(n_components, alpha, dtype=dtype)
         if not np.isfinite(thresholds**2).all():
             raise ValueError(
-                f"The square of alpha, up to {alpha.max():.3g}, overflows "
-                f"{thresholds.dtype}, the type of X: choose a smaller alpha."
+                f"The square of {name}, up to {alpha.max():.3g}, overflows "
+                f"{thresholds.dtype}, the type of X: choose a smaller {name}."
             )
     return thresholds
 

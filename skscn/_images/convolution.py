@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.utils import check_random_state, gen_batches
 
+from skscn._coders.mixture import SparseCodingMixture
 from skscn._coders.non_negative import NonNegativeSparseCoder
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.priors import ONE_SIDED
@@ -28,6 +29,11 @@ from skscn._images.validation import check_n_atoms, check_patch_grid
 
 # The signed prior whose codes, split by sign, are those of the one-sided prior.
 SIGNED_PRIORS = {"exponential": "laplace", "spike_slab": "spike_slab"}
+# The same prior of one sign, by its name in mixtures.
+ONE_SIDED_MIXTURE_PRIORS = {
+    "exponential": "exponential",
+    "spike_slab": "half_spike_slab",
+}
 TOL = 1e-3  # relative decrease of the objective; features do not improve with less
 REPORT_BATCH_SIZE = 256  # images whose maps are in memory together in a report
 
@@ -50,14 +56,24 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     The biases contain the negative thresholds. With `split_sign` the codes are signed,
     and every atom has two maps, max(u − λ, 0) and max(−u − λ, 0).
 
+    Orthonormal atoms are at most as many as the components z of a patch. With
+    `n_dictionaries` above 1 there are several dictionaries of orthonormal atoms, each
+    learned from the patches that it codes best, as
+    :class:`SparseCodingMixture` does, and maps are the codes of all of them.
+
     Read more in the :ref:`user guide <networks>`.
 
     Parameters
     ----------
     n_components : int, default=None
-        Number of atoms, which combine as many leading principal components of the
-        patches. It is at most the number of values in a patch, less one with
-        `center_patches`. None uses the maximum.
+        Number of atoms of a dictionary, which combine as many leading principal
+        components of the patches. It is at most the number of values in a patch, less
+        one with `center_patches`. None uses the maximum.
+    n_dictionaries : int, default=1
+        Number of dictionaries of orthonormal atoms, side by side in the same principal
+        components. With several there are n_dictionaries times as many atoms, of any
+        number. On photographs a few dictionaries of the leading components are more
+        accurate than one with all of them.
     kernel_size : int or tuple of int, default=5
         Height and width of a patch. One number is used for both, and in signals (images
         of one row) for the width.
@@ -73,7 +89,12 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         "spike_slab" leaves projections above λ unchanged.
     alpha : float or array-like of shape (n_components,), default=0.5
         The threshold λ, in units of the whitened projections: with `whiten`, of their
-        standard deviation. An array gives one threshold per atom.
+        standard deviation. An array gives one threshold per atom, equal in all
+        dictionaries.
+    transform_alpha : float or array-like of shape (n_components,), default=None
+        The threshold λ of the maps, if it is another than that of the codes in
+        learning. None uses `alpha`. Atoms learned from few strong codes, and maps of
+        many weak ones, are often best for a classifier of photographs.
     split_sign : bool, default=True
         Whether codes are signed, and split into two non-negative maps. With False they
         are one-sided, with one map per atom.
@@ -90,6 +111,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     init : {"pca", "random", "patches"}, default="pca"
         Initial atoms: the principal axes, random orthonormal atoms, or random patches
         made orthonormal. With `max_iter=0` they are baselines for learned atoms.
+        Several dictionaries start from the principal axes of clusters of patches, with
+        "pca" only.
     max_iter : int, default=30
         Maximum number of learning iterations. With 0 the dictionary is the initial one.
     max_patches : int, default=20000
@@ -112,11 +135,12 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     bias_ : ndarray of shape (n_maps,)
         Biases of the maps: the bias of the projections minus λ.
     atoms_ : ndarray of shape (n_atoms, kernel_height, kernel_width, channels)
-        What a unit of code adds to a normalized patch.
+        What a unit of code adds to a normalized patch. With several dictionaries the
+        patch is the mean of what they reconstruct.
     mean_ : ndarray of shape (n_groups, kernel_height, kernel_width, channels)
         Mean of normalized patches. A group is all channels, or each with `depthwise`.
-    alpha_ : ndarray of shape (n_components,)
-        The threshold of every atom.
+    alpha_ : ndarray of shape (n_dictionaries * n_components,)
+        The threshold of every atom in the maps.
     eps_ : float
         Added to the variance of patches in their contrast; 0 without `contrast`.
     image_shape_ : tuple of int
@@ -178,6 +202,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
 
     _fixed_in_stream = (
         "n_components",
+        "n_dictionaries",
         "kernel_size",
         "stride",
         "padding",
@@ -190,6 +215,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
     )
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_dictionaries": [Interval(Integral, 1, None, closed="left")],
         "kernel_size": [Interval(Integral, 1, None, closed="left"), tuple],
         "stride": [Interval(Integral, 1, None, closed="left"), tuple],
         "padding": [
@@ -199,6 +225,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ],
         "prior": [StrOptions(set(ONE_SIDED))],
         "alpha": [Interval(Real, 0, None, closed="left"), "array-like"],
+        "transform_alpha": [Interval(Real, 0, None, closed="left"), "array-like", None],
         "split_sign": ["boolean"],
         "depthwise": ["boolean"],
         "center_patches": ["boolean"],
@@ -216,11 +243,13 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         self,
         n_components=None,
         *,
+        n_dictionaries=1,
         kernel_size=5,
         stride=1,
         padding="same",
         prior="exponential",
         alpha=0.5,
+        transform_alpha=None,
         split_sign=True,
         depthwise=False,
         center_patches=True,
@@ -234,11 +263,13 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         random_state=None,
     ):
         self.n_components = n_components
+        self.n_dictionaries = n_dictionaries
         self.kernel_size = kernel_size
         self.stride = stride
         self.padding = padding
         self.prior = prior
         self.alpha = alpha
+        self.transform_alpha = transform_alpha
         self.split_sign = split_sign
         self.depthwise = depthwise
         self.center_patches = center_patches
@@ -273,7 +304,7 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             If X is empty, not finite or complex, if patches are larger than images, or
-            if `n_components` or `alpha` have a wrong value or shape.
+            if `n_components` or a threshold have a wrong value or shape.
         """
         return self._learn(self._image_source(X, reset=True), is_first=True)
 
@@ -302,7 +333,8 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         ------
         ValueError
             As `fit`, and if the shape of the images changes, or a parameter other than
-            `alpha` that determines the maps.
+            the thresholds that determines the maps. With several dictionaries `alpha`
+            may not change either.
         TypeError
             If X is a dask array: mini-batches must be in memory.
         """
@@ -372,20 +404,11 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         """
         whitening = Whitening.from_patches(rows, n_components, self.whiten)
         rows = whitening(rows)
-        init = self.init
-        if init == "patches":
-            replace = len(rows) < n_components
-            drawn = rng.choice(len(rows), n_components, replace=replace)
-            init = polar_factor(rows[drawn])
-        elif init == "pca":  # the axes of whitened patches are those of the patches
-            init = np.eye(n_components)
-        Coder = OrthogonalSparseCoder if self.split_sign else NonNegativeSparseCoder
-        coder = Coder(
-            n_components,
-            prior=SIGNED_PRIORS[self.prior] if self.split_sign else self.prior,
+        make_coder = self._mixture if self.n_dictionaries > 1 else self._coder
+        coder = make_coder(rows, n_components, rng)
+        coder.set_params(
             alpha=self.alpha,
             center=False,
-            init=init,
             max_iter=self.max_iter,
             tol=TOL,
             n_jobs=self.n_jobs,
@@ -395,20 +418,46 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
             coder.fit(rows)
         return whitening, coder
 
+    def _coder(self, rows, n_components, rng):
+        """Return the coder of whitened patches."""
+        init = self.init
+        if init == "patches":
+            replace = len(rows) < n_components
+            drawn = rng.choice(len(rows), n_components, replace=replace)
+            init = polar_factor(rows[drawn])
+        elif init == "pca":  # the axes of whitened patches are those of the patches
+            init = np.eye(n_components)
+        if self.split_sign:
+            prior = SIGNED_PRIORS[self.prior]
+            return OrthogonalSparseCoder(n_components, prior=prior, init=init)
+        return NonNegativeSparseCoder(n_components, prior=self.prior, init=init)
+
+    def _mixture(self, rows, n_components, rng):
+        """Return the coder of whitened patches with several dictionaries."""
+        priors = SIGNED_PRIORS if self.split_sign else ONE_SIDED_MIXTURE_PRIORS
+        return SparseCodingMixture(
+            self.n_dictionaries, n_components, prior=priors[self.prior]
+        )
+
     def _update_group(self, rows, whitening, coder):
         """Return the whitening and the coder after one more mini-batch."""
         coder = copy(coder)  # the fitted coder must not change if this call fails
-        coder.set_params(alpha=self.alpha)
+        coder.set_params(alpha=self.alpha)  # a mixture raises if it is another
         return whitening, coder.partial_fit(whitening(rows))
 
     def _store_groups(self, groups, settings, alpha, dtype):
         """Store the whitenings and coders of groups of channels, and their filters."""
         self._channel_groups = groups
         folded = [
-            whitening.fold(coder.components_, settings.center)
+            whitening.fold(
+                coder.components_.reshape(-1, len(whitening.matrix)), settings.center
+            )
             for whitening, coder in groups
         ]
         filters, bias, atoms = (np.array(part) for part in zip(*folded, strict=True))
+        n_dictionaries = filters.shape[1] // len(groups[0][0].matrix)
+        # Each dictionary reconstructs the patch, and their mean is taken.
+        atoms = atoms / n_dictionaries
         mean = np.array([whitening.mean for whitening, _ in groups])
         self._store_convolution(
             FittedConvolution.from_filters(
@@ -439,10 +488,14 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         grid, n_groups, n_components, _ = self._check_parameters(
             image_shape, np.float64
         )
-        return (*grid.grid_shape, n_groups * n_components * (1 + self.split_sign))
+        n_atoms = self.n_dictionaries * n_components
+        return (*grid.grid_shape, n_groups * n_atoms * (1 + self.split_sign))
 
     def _check_parameters(self, image_shape, dtype):
-        """Return the grid of patches, numbers of groups and atoms, and thresholds."""
+        """Return the grid of patches, numbers of groups and atoms, and thresholds.
+
+        Atoms are those of a dictionary, and thresholds those of all dictionaries.
+        """
         grid = check_patch_grid(
             self.kernel_size, self.stride, self.padding, image_shape
         )
@@ -452,7 +505,18 @@ class ConvSparseCoder(CallbackSupportMixin, BaseImageTransformer):
         n_components = check_n_atoms(
             self.n_components, grid.with_channels(n_channels), self.center_patches
         )
+        if self.n_dictionaries > 1 and self.init != "pca":
+            raise ValueError(
+                f"init={self.init!r} is given with n_dictionaries="
+                f"{self.n_dictionaries}, but several dictionaries start from clusters "
+                "of patches. Use init='pca', or n_dictionaries=1."
+            )
         alpha = check_alpha(self.alpha, n_components, dtype)
+        if self.transform_alpha is not None:
+            alpha = check_alpha(
+                self.transform_alpha, n_components, dtype, name="transform_alpha"
+            )
+        alpha = np.tile(alpha, self.n_dictionaries)
         return grid, n_groups, n_components, alpha
 
     def _report(self, images):

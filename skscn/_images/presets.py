@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -20,8 +21,9 @@ class Preset:
 
     Parameters
     ----------
-    n_components : dict of int to int
-        Number of atoms for the kernel size of each branch.
+    n_components : dict of int to (int or tuple of int)
+        Number of atoms for the kernel size of each branch, or (n_components,
+        n_dictionaries).
     convolution : dict
         Parameters of all convolutions.
     grid : int
@@ -54,8 +56,14 @@ PRESETS = {
         deep_grid=3,
     ),
     "natural": Preset(
-        n_components={4: 32, 6: 56, 8: 72, 12: 96},
-        convolution={"padding": "valid", "contrast": 0.05, "alpha": 0.4},
+        n_components={4: (24, 2), 6: (28, 4), 8: (40, 3), 12: 96},
+        # Atoms are learned from few strong codes.
+        convolution={
+            "padding": "valid",
+            "contrast": 0.05,
+            "alpha": 2.5,
+            "transform_alpha": 0.4,
+        },
         grid=3,
         C=0.01,
         deep=((6, 12), (5, 8)),
@@ -215,8 +223,10 @@ def _check_preset(name):
 
 def _preset_network(preset, rng):
     def conv(kernel_size, n_components, **parameters):
+        n_components, n_dictionaries = (*np.atleast_1d(n_components).tolist(), 1)[:2]
         return ConvSparseCoder(
             n_components,
+            n_dictionaries=n_dictionaries,
             kernel_size=kernel_size,
             random_state=rng.randint(2**31 - 1),
             **{**preset.convolution, **parameters},

@@ -55,6 +55,28 @@ def test_free_filters_have_nearest_orthonormal_atoms(digits, labels):
     assert relative_error(outputs, back.decision_function(X)) > 1e-5
 
 
+@pytest.mark.parametrize("orthonormal", [False, True])
+def test_each_of_several_dictionaries_is_trained_and_learns_on(
+    orthonormal, digits, labels
+):
+    X, y = digits[:300].reshape(-1, 8, 8), labels[:300]
+    layer = convolution(5, n_dictionaries=2, contrast=0.1, max_iter=30)
+    pool = SpatialPool(grid=2, flatten=True)
+    model = make_pipeline(layer, pool, LogisticRegression(max_iter=50)).fit(X, y)
+    network = train(to_torch(model, orthonormal=orthonormal, dtype="float64"), X, y)
+    back = from_torch(network, orthonormal=True)
+    if orthonormal:
+        outputs = evaluate(network, X)
+        assert relative_error(outputs, back.decision_function(X)) < 1e-10
+    ((_, mixture),) = back[0]._channel_groups
+    assert mixture.components_.shape == (2, 5, 5)
+    for atoms in mixture.components_:
+        assert orthonormality_error(atoms) < 1e-10
+    filters = back[0].filters_
+    following = deepcopy(back[0]).partial_fit(X)
+    assert 0 < relative_error(following.filters_, filters) < 1
+
+
 def test_atoms_of_free_filters_are_their_pseudo_inverse(digits, labels):
     X, y = digits[:300].reshape(-1, 8, 8), labels[:300]
     layer = convolution(5, split_sign=False, alpha=0.0, padding="valid", stride=3)

@@ -141,6 +141,83 @@ def test_all_atoms_without_threshold_reconstruct_images_exactly(
     np.testing.assert_allclose(conv.reconstruct(images), images, atol=1e-9)
 
 
+@pytest.mark.parametrize("prior", ["exponential", "spike_slab"])
+@pytest.mark.parametrize("split_sign", [True, False])
+def test_maps_of_several_dictionaries_are_the_codes_of_each(images, prior, split_sign):
+    alpha = np.linspace(0.3, 0.8, 6)
+    conv = ConvSparseCoder(
+        6,
+        n_dictionaries=3,
+        kernel_size=3,
+        padding="valid",
+        prior=prior,
+        alpha=alpha,
+        split_sign=split_sign,
+        contrast=0.1,
+        random_state=0,
+    ).fit(images)
+    np.testing.assert_array_equal(conv.alpha_, np.tile(alpha, 3))
+    ((whitening, mixture),) = conv._channel_groups
+    rows = whitening(normalized_patches(conv, images[:3]))
+    maps = conv.transform(images[:3]).reshape(len(rows), -1)
+    if split_sign:
+        maps = maps[:, :18] - maps[:, 18:]
+    name = "laplace" if split_sign and prior == "exponential" else prior
+    Coder = OrthogonalSparseCoder if split_sign else NonNegativeSparseCoder
+    objectives = []
+    for atoms, found in zip(
+        mixture.components_, np.split(maps, 3, axis=1), strict=True
+    ):
+        coder = Coder(prior=name, alpha=alpha, center=False, init=atoms, max_iter=0)
+        codes = coder.fit(rows).transform(rows)
+        np.testing.assert_allclose(found, codes, atol=1e-9)
+        error = 0.5 * np.square(rows - codes @ atoms).sum(axis=1)
+        penalty = alpha**2 / 2 * (codes != 0)
+        penalty = penalty if prior == "spike_slab" else alpha * np.abs(codes)
+        objectives.append(error + penalty.sum(axis=1))
+    # Learning minimizes the objective of the dictionary that codes a patch best.
+    path = np.array(conv.objective_path_)
+    assert np.all(np.diff(path) <= 1e-12)
+    np.testing.assert_allclose(np.min(objectives, axis=0).mean(), path[-1], rtol=0.1)
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_dictionaries_without_threshold_reconstruct_images_exactly(images, depthwise):
+    # Orthonormal bases side by side are a tight frame.
+    conv = ConvSparseCoder(
+        n_dictionaries=3, kernel_size=3, alpha=0.0, depthwise=depthwise, random_state=0
+    ).fit(images)
+    np.testing.assert_allclose(conv.reconstruct(images), images, atol=1e-9)
+
+
+def test_several_dictionaries_learn_two_kinds_of_patches(rng):
+    # Every patch has one code in one of two bases, which one dictionary cannot hold.
+    bases = np.linalg.qr(rng.normal(size=(2, 9, 9)))[0]
+    codes = rng.laplace(size=(3000, 9)) * (rng.random((3000, 9)) < 0.1)
+    patches = np.einsum("ij,ijk->ik", codes, bases[rng.integers(2, size=3000)])
+    images = patches.reshape(-1, 3, 3)
+    conv = ConvSparseCoder(
+        n_dictionaries=2,
+        kernel_size=3,
+        padding="valid",
+        alpha=0.1,
+        center_patches=False,
+        whiten=None,
+        max_iter=200,
+        random_state=0,
+    ).fit(images)
+    atoms = 2 * conv.atoms_.reshape(18, 9)
+    np.testing.assert_allclose(np.linalg.norm(atoms, axis=1), 1.0, atol=1e-9)
+    similarity = np.abs(bases.reshape(18, 9) @ atoms.T).max(axis=1)
+    assert similarity.min() > 0.99
+    stream = clone(conv)
+    for batch in np.split(images, 3):
+        stream = stream.partial_fit(batch)
+    assert stream.n_iter_ > 2
+    with pytest.raises(ValueError, match="alpha"):
+        stream.set_params(alpha=0.2).partial_fit(images)
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("contrast", [None, 0.1])
 @pytest.mark.parametrize("depthwise", [False, True])
@@ -231,6 +308,19 @@ def test_an_array_of_alpha_gives_every_atom_its_threshold(images):
     np.testing.assert_allclose(conv.bias_[6:], -shift - alpha, atol=1e-12)
     active = (conv.transform(images) > 0).mean(axis=(0, 1, 2))
     assert active[0] > active[5]
+
+
+def test_maps_may_have_another_threshold_than_the_codes_in_learning(images):
+    conv = ConvSparseCoder(4, kernel_size=3, alpha=2.0, random_state=0).fit(images)
+    maps = clone(conv).set_params(transform_alpha=0.3).fit(images)
+    np.testing.assert_array_equal(maps.atoms_, conv.atoms_)
+    np.testing.assert_array_equal(maps.alpha_, np.full(4, 0.3))
+    np.testing.assert_allclose(maps.bias_, conv.bias_ + 1.7, atol=1e-12)
+    two = ConvSparseCoder(
+        4, n_dictionaries=2, kernel_size=3, alpha=2.0, max_iter=99, random_state=0
+    ).partial_fit(images)
+    two.set_params(transform_alpha=0.3).partial_fit(images)
+    np.testing.assert_array_equal(two.alpha_, np.full(8, 0.3))
 
 
 def test_flat_rows_and_images_with_and_without_a_channel_axis_give_equal_maps(images):
@@ -373,6 +463,7 @@ ERRORS = [
         r"kernel_size=\(1, 1\) gives patches of 1 number.* center_patches=False",
     ),
     ({"n_components": 17, "alpha": np.ones(3)}, r"alpha has shape \(3,\)"),
+    ({"transform_alpha": np.ones(3)}, r"transform_alpha has shape \(3,\)"),
     ({"kernel_size": 16, "padding": "valid"}, "does not fit in images"),
     ({"kernel_size": (3, 3, 3)}, "kernel_size"),
     ({"kernel_size": 1, "depthwise": True}, "center_patches=False"),
@@ -380,6 +471,7 @@ ERRORS = [
     ({"stride": (0, 1)}, "stride"),
     ({"image_shape": (5, 5)}, "image_shape"),
     ({"init": "dct"}, "init"),
+    ({"init": "random", "n_dictionaries": 2}, r"n_dictionaries=2.* init='pca'"),
 ]
 
 

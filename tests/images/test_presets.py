@@ -41,7 +41,8 @@ def test_the_natural_network_reads_color_photographs():
     )
     assert isinstance(model[-1], StreamingRidgeClassifier)
     features = model[:-1].fit_transform(images)
-    flat, deep = 2 * (32 + 56 + 72 + 96) * 9, (2 * 12) * (2 * 8) * 4
+    flat = 2 * (2 * 24 + 4 * 28 + 3 * 40 + 96) * 9
+    deep = (2 * 12) * (2 * 8) * 4
     assert features.shape == (40, flat + deep)
     assert features.dtype == np.float32
 

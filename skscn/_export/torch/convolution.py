@@ -100,12 +100,15 @@ class WhitenedConv2d(nn.Module):
 
     Parameters
     ----------
-    atoms : Tensor of shape (n_groups, n_components, n_components)
-        D. torch keeps its rows orthonormal.
-    whitening : Tensor of shape (n_groups, n_components, n_features)
-        W, minus the mean over features if patches are centered.
-    whitened_mean : Tensor of shape (n_groups, n_components)
+    atoms : Tensor of shape (n_groups * n_dictionaries, n_components, n_components)
+        D. torch keeps the rows of each dictionary orthonormal.
+    whitening : Tensor of shape (n_groups * n_dictionaries, n_components, n_features)
+        W, minus the mean over features if patches are centered; equal for all
+        dictionaries of a group.
+    whitened_mean : Tensor of shape (n_groups * n_dictionaries, n_components)
         W μ, which is subtracted from whitened patches.
+    n_groups : int
+        Number of groups of channels.
     filter_shape : tuple of int
         (channels_per_group, height, width).
     stride, contrast_eps
@@ -116,9 +119,17 @@ class WhitenedConv2d(nn.Module):
     whitened_mean: Tensor
 
     def __init__(
-        self, atoms, whitening, whitened_mean, filter_shape, stride, contrast_eps
+        self,
+        atoms,
+        whitening,
+        whitened_mean,
+        n_groups,
+        filter_shape,
+        stride,
+        contrast_eps,
     ):
         super().__init__()
+        self.n_groups = n_groups
         self.filter_shape, self.stride = filter_shape, stride
         self.contrast_eps = contrast_eps
         self.register_buffer("whitening", whitening)
@@ -132,15 +143,15 @@ class WhitenedConv2d(nn.Module):
         weight = (atoms @ self.whitening).reshape(-1, *self.filter_shape)
         bias = -(atoms @ self.whitened_mean[:, :, None]).flatten()
         return contrast_conv2d(
-            x, weight, bias, self.stride, len(self.whitening), self.contrast_eps
+            x, weight, bias, self.stride, self.n_groups, self.contrast_eps
         )
 
     def extra_repr(self):
         """Return the number of channels, of filters, and the size of filters."""
-        n_groups, n_components, _ = self.whitening.shape
+        n_filters = self.atoms.shape[0] * self.atoms.shape[1]
         channels, *kernel_size = self.filter_shape
         return (
-            f"{n_groups * channels}, {n_groups * n_components}, "
+            f"{self.n_groups * channels}, {n_filters}, "
             f"kernel_size={tuple(kernel_size)}, stride={self.stride}"
         )
 
@@ -177,6 +188,7 @@ def convolution_module(name, layer, options):
             atoms,
             whitening,
             whitened_mean,
+            conv.n_groups,
             filter_shape,
             conv.stride,
             conv.contrast_eps,
@@ -203,8 +215,14 @@ def restore_convolution(name, layer, module, orthonormal):
 
 
 def _whitened_atoms(layer):
-    """Return the atoms of whitened patches, for every group."""
-    return np.array([coder.components_ for _, coder in layer._channel_groups])
+    """Return the atoms of whitened patches, for every dictionary of every group."""
+    return np.concatenate([_dictionaries(coder) for _, coder in layer._channel_groups])
+
+
+def _dictionaries(coder):
+    """Return the atoms of a coder or of a mixture, dictionary by dictionary."""
+    components = coder.components_
+    return components.reshape(-1, *components.shape[-2:])
 
 
 def _conv2d(weight, bias, conv):
@@ -224,13 +242,14 @@ def _atoms_and_whitening(layer):
     """Return the arrays of `WhitenedConv2d`, whose products are the filters."""
     shape = layer.filters_.shape[1:]
     whitenings, whitened_means = [], []
-    for whitening, _ in layer._channel_groups:
+    for whitening, coder in layer._channel_groups:
+        n_dictionaries = len(_dictionaries(coder))
         rows = whitening.matrix
-        whitened_means.append(rows @ whitening.mean)
+        whitened_means += [rows @ whitening.mean] * n_dictionaries
         if layer._fitted.settings.center:
             rows = rows - rows.mean(axis=1, keepdims=True)
         rows = np.moveaxis(rows.reshape(-1, *shape), -1, 1)
-        whitenings.append(rows.reshape(len(rows), -1))
+        whitenings += [rows.reshape(len(rows), -1)] * n_dictionaries
     return _whitened_atoms(layer), np.array(whitenings), np.array(whitened_means)
 
 
@@ -245,19 +264,20 @@ def _restore_filters(layer, project, alpha, orthonormal):
     filters = weight.reshape(conv.n_groups, -1, *weight.shape[1:])
     filters = np.moveaxis(filters, 2, -1)
     rows = filters.reshape(*filters.shape[:2], -1).astype(np.float64)
+    former = _whitened_atoms(layer)
+    n_dictionaries = len(former) // conv.n_groups
     atoms = [
-        polar_factor(group @ whitening.dewhitening_matrix.T)
+        polar_factor(dictionary @ whitening.dewhitening_matrix.T)
         for group, (whitening, _) in zip(rows, layer._channel_groups, strict=True)
+        for dictionary in np.split(group, n_dictionaries)
     ]
     if orthonormal or is_unchanged:
-        _set_atoms(layer, _whitened_atoms(layer) if is_unchanged else atoms, alpha)
+        _set_atoms(layer, former if is_unchanged else atoms, alpha)
     else:
         _set_free_filters(layer, filters, bias.reshape(filters.shape[:2]), alpha)
         layer._channel_groups = [
             (whitening, _with_atoms(coder, rows))
-            for (whitening, coder), rows in zip(
-                layer._channel_groups, atoms, strict=True
-            )
+            for (whitening, coder), rows in _with_group(layer, atoms)
         ]
 
 
@@ -294,17 +314,24 @@ def _set_atoms(layer, atoms, alpha):
     """
     groups = [
         (whitening, coder)
-        if np.array_equal(rows, coder.components_.astype(rows.dtype))
+        if np.array_equal(rows, _dictionaries(coder).astype(rows.dtype))
         else (whitening, _with_atoms(coder, rows))
-        for (whitening, coder), rows in zip(layer._channel_groups, atoms, strict=True)
+        for (whitening, coder), rows in _with_group(layer, atoms)
     ]
     layer._store_groups(groups, layer._fitted.settings, alpha, layer.filters_.dtype)
 
 
-def _with_atoms(coder, components):
+def _with_group(layer, atoms):
+    """Return pairs of a group of channels and the atoms of its dictionaries."""
+    groups = layer._channel_groups
+    return zip(groups, np.split(np.asarray(atoms), len(groups)), strict=True)
+
+
+def _with_atoms(coder, dictionaries):
     """Return a copy of a coder of whitened patches with other atoms."""
-    coder = copy(coder)
-    components = polar_factor(components.astype(np.float64))
-    coder.components_ = components.astype(coder.components_.dtype)
+    coder, former = copy(coder), coder.components_
+    factors = [polar_factor(rows.astype(np.float64)) for rows in dictionaries]
+    components = np.reshape(factors, former.shape)
+    coder.components_ = components.astype(former.dtype)
     coder._restart_stream(components)
     return coder
