@@ -32,9 +32,9 @@ class OnlineState:
         Of noise and prior. None where the stream starts anew.
     weight_seen : float
         Weight of all samples of the stream, not discounted.
-    quiet_weight : float
-        Weight of the latest mini-batches, as long as their scale is much smaller than
-        that of the stream.
+    quiet : DataMoments or None
+        Of the latest mini-batches, about `mean`, as long as their scale is much smaller
+        than that of the stream.
     """
 
     components: np.ndarray
@@ -43,7 +43,7 @@ class OnlineState:
     code_moments: CodeMoments
     estimate: LazyEstimate | ModelParameters | None
     weight_seen: float
-    quiet_weight: float = 0.0
+    quiet: DataMoments | None = None
 
     @classmethod
     def after_fit(cls, solution):
@@ -76,30 +76,36 @@ class OnlineState:
         A model that was learned at another scale hardly recovers by small steps, and
         the moments of very large samples outweigh all others for long. A stream is
         therefore started anew where one mini-batch has much more energy than all
-        samples before, or where mini-batches with much less energy have become the
-        majority.
+        samples before, or where mini-batches that together have much less energy have
+        become the majority. Where the model has a mean, energies of mini-batches are
+        about their own mean, so that a mean that drifts is no other scale.
 
         Parameters
         ----------
         batch : DataMoments
             Of the mini-batch, about the mean of the state.
         center : bool
-            Whether the model has a mean, which a mini-batch may move.
+            Whether the model has a mean.
         """
         before = self.moments
         if before.sum_squares == 0.0:
             return self
         energy = before.sum_squares / before.weight
-        is_loud = batch.sum_squares > MAX_ENERGY_RATIO * batch.weight * energy
-        if is_loud and batch.sum_squares > MAX_ENERGY_RATIO * before.sum_squares:
+        inner_squares = batch.sum_squares
+        if center:  # about the own mean
+            shift = batch.weighted_sum / batch.weight
+            inner_squares -= batch.weighted_sum @ shift
+        is_loud = inner_squares > MAX_ENERGY_RATIO * batch.weight * energy
+        if is_loud and inner_squares > MAX_ENERGY_RATIO * before.sum_squares:
             return None
-        variance = batch.variance if center else batch.sum_squares / batch.weight
+        quiet = batch if self.quiet is None else self.quiet + batch
+        variance = quiet.variance if center else quiet.sum_squares / quiet.weight
         if variance * MAX_ENERGY_RATIO > energy:
-            return replace(self, quiet_weight=0.0)
-        quiet_weight = self.quiet_weight + batch.weight
-        if quiet_weight > self.weight_seen - self.quiet_weight:
+            return replace(self, quiet=None)
+        others = self.weight_seen - (quiet.weight - batch.weight)
+        if quiet.weight > others:
             return None
-        return replace(self, quiet_weight=quiet_weight)
+        return replace(self, quiet=quiet)
 
 
 def update(state, rows, problem, *, forgetting, check_moments):
@@ -142,7 +148,7 @@ def update(state, rows, problem, *, forgetting, check_moments):
         code_moments,
         estimate,
         weight_seen,
-        state.quiet_weight,
+        None if state.quiet is None else state.quiet.recentered(shift),
     )
     return new, objective
 

@@ -160,9 +160,22 @@ def test_a_stream_starts_anew_once_most_of_it_has_a_smaller_scale(n_quiet):
 
 def test_a_loud_mini_batch_leaves_quiet_ones_uncounted():
     moments = DataMoments(30.0, np.zeros(2), 30 * 2 * 1e4, None)
-    state = OnlineState(np.eye(2), np.zeros(2), moments, None, None, 30.0, 20.0)
+    quiet = DataMoments(20.0, np.zeros(2), 40.0, None)
+    state = OnlineState(np.eye(2), np.zeros(2), moments, None, None, 30.0, quiet)
     loud = DataMoments(5.0, np.zeros(2), 5 * 2 * 1e4, None)
-    assert state.with_scale_of(loud, center=True).quiet_weight == 0.0
+    assert state.with_scale_of(loud, center=True).quiet is None
+
+
+@pytest.mark.parametrize("alpha", [0.1, "auto"])
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_a_mean_that_moves_is_no_other_scale(alpha, size, rng):
+    """The weights of samples are those of `forgetting`: here all are equal."""
+    X = rng.normal(size=(600, 4)) + 0.1 * np.arange(600)[:, None]
+    X[500:] -= 2000.0
+    coder = OrthogonalSparseCoder(2, alpha=alpha, forgetting=0.0)
+    for start in range(0, 600, size):
+        coder.partial_fit(X[start : start + size])
+    np.testing.assert_allclose(coder.mean_, X.mean(axis=0), atol=1e-10)
 
 
 def test_mini_batches_whose_squares_overflow_are_refused_at_any_time(X):
