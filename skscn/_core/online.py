@@ -70,6 +70,7 @@ class OnlineState:
             0.0,
         )
 
+    @np.errstate(over="ignore", invalid="ignore")  # check_moments raises after it
     def with_scale_of(self, batch, *, center):
         """Return the state, or None where a mini-batch shows that its scale is wrong.
 

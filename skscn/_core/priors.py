@@ -197,9 +197,7 @@ class _RatePrior(Prior):
 
     def second_moment(self, z, mean, statistics, standardized):
         # E a² − u E a = σ² (1 − β E|a|): the integral of d/da [a p(a | u)] is zero.
-        # Where β and u are large, u E a and β E|a| are nearly equal and much larger.
-        size, magnitude, rate = np.abs(z), statistics[0], standardized[0]
-        return size * (np.sign(z) * mean - magnitude) + (size - rate) * magnitude + 1.0
+        return z * mean + 1.0 - standardized[0] * statistics[0]
 
     def sum_second_moments(
         self, parameters, noise_variance, statistics, sum_u_mean, weight
@@ -265,6 +263,12 @@ class Laplace(_RatePrior):
 
     def log_density_bound(self, z, standardized, workspace):
         return marginals.laplace_log_density_bound(z, standardized[0], workspace)
+
+    def second_moment(self, z, mean, statistics, standardized):
+        # The same. Where β and u are large, u E a and β E|a| are nearly equal and much
+        # larger than their difference.
+        size, magnitude, rate = np.abs(z), statistics[0], standardized[0]
+        return size * (np.sign(z) * mean - magnitude) + (size - rate) * magnitude + 1.0
 
     def posterior_variance(self, z, standardized):
         return marginals.laplace_variance(z, *standardized)
@@ -462,16 +466,14 @@ class SpikeSlab(Prior):
         return weight * slab_variance - self.mean(parameters) ** 2
 
     def map_rule(self, parameters, noise_variance):
-        (wiener_gain, _, log_odds), _ = self.standardized_parameters(
-            parameters, noise_variance
-        )
+        standardized, _ = self.standardized_parameters(parameters, noise_variance)
+        wiener_gain, _, log_odds = standardized
+        log_odds_of_zero = np.maximum(-log_odds, 0.0)
         # Without the factor Φ(√κ z) of a half normal the odds are even at this z.
-        z = np.sqrt(2 * np.maximum(-log_odds, 0.0) / wiener_gain)
+        z = np.sqrt(2 * log_odds_of_zero / wiener_gain)
         if not self.one_sided:
-            threshold = np.sqrt(
-                2 * noise_variance * np.maximum(-log_odds, 0.0) / wiener_gain
-            )
-            return threshold, wiener_gain
+            energy = 2 * noise_variance * log_odds_of_zero / wiener_gain
+            return np.sqrt(energy), wiener_gain
         # The odds increase with u; bisection finds where they are even.
         low, high = np.zeros(len(wiener_gain)), z
         for _ in range(60):
