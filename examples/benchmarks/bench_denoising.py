@@ -269,8 +269,11 @@ def psnr(estimate, image):
 def ssim(estimate, image):
     if metrics is None:
         return np.nan
-    estimate = np.clip(estimate, 0, 255).astype(float)
-    return metrics.structural_similarity(estimate, image.astype(float), data_range=255)
+    estimate, image = np.clip(estimate, 0, 255).astype(float), image.astype(float)
+    is_color = image.ndim == 3 and image.shape[2] == 3
+    return metrics.structural_similarity(
+        estimate, image, data_range=255, channel_axis=-1 if is_color else None
+    )
 
 
 def timed_on_one_thread(method, *arguments):
