@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -223,7 +222,9 @@ def _check_preset(name):
 
 def _preset_network(preset, rng):
     def conv(kernel_size, n_components, **parameters):
-        n_components, n_dictionaries = (*np.atleast_1d(n_components).tolist(), 1)[:2]
+        n_dictionaries = 1
+        if isinstance(n_components, tuple):
+            n_components, n_dictionaries = n_components
         return ConvSparseCoder(
             n_components,
             n_dictionaries=n_dictionaries,

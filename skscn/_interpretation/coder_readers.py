@@ -24,8 +24,7 @@ from skscn._interpretation.operations import (
 from skscn._interpretation.traversal import Branches
 
 CODERS = NonNegativeSparseCoder | OrthogonalSparseCoder
-IMAGE_LAYERS = ConvSparseCoder | SparseCodingNetwork
-SPARSE_CODERS = CODERS | IMAGE_LAYERS
+SPARSE_CODERS = CODERS | ConvSparseCoder | SparseCodingNetwork
 
 
 def read_sparse_coder(model, prefix=""):

@@ -38,7 +38,7 @@ class Branches(Operation):
         return self.join([_apply(branch, samples) for branch in self.branches])
 
     def output_shape(self, shape):
-        shapes = [_output_shape(branch, shape) for branch in self.branches]
+        shapes = [_shape_and_size(branch, shape)[0] for branch in self.branches]
         return self._joined_shape(shapes)
 
     def join(self, outputs):
@@ -212,9 +212,3 @@ def _apply(operations, samples):
     for operation in operations:
         samples = operation(samples)
     return samples
-
-
-def _output_shape(operations, shape):
-    for operation in operations:
-        shape = operation.output_shape(shape)
-    return shape

@@ -123,6 +123,7 @@ def test_posteriors_of_rates_are_exact(prior):
 
     with mp.workdps(DIGITS):
         worst = worst_errors(prior, [(float(rate),) for rate in RATES], posterior)
+    # With the option -s, for the table in the user guide; so are those below.
     print(prior, {name: f"{error:.0e}" for name, error in worst.items()})  # noqa: T201
     assert max(worst.values()) < MAX_ERROR
 
