@@ -59,6 +59,29 @@ def check_integers(**integers):
             )
 
 
+def check_sides(value, name, n_axes, minimum=1):
+    """Return a parameter as one integer for each axis.
+
+    Parameters
+    ----------
+    value : int or sequence of int
+        One integer is used for all axes.
+    name : str
+    n_axes : int or tuple of int
+        Number of axes, or the possible numbers; one integer is used for the first.
+    minimum : int, default=1
+    """
+    n_axes = np.atleast_1d(n_axes).tolist()
+    sides = tuple(value) if np.ndim(value) else (value,) * n_axes[0]
+    are_integers = all(isinstance(side, Integral) for side in sides)
+    if len(sides) not in n_axes or not are_integers or min(sides) < minimum:
+        raise ValueError(
+            f"{name}={value!r} must be one integer for all axes or "
+            f"{' or '.join(map(str, n_axes))} integers, each at least {minimum}."
+        )
+    return tuple(map(int, sides))
+
+
 def check_n_components(n_components, n_features, init=None):
     """Return the number of atoms; None stands for that of `init`, or n_features.
 

@@ -1,14 +1,19 @@
 """Patches of many images as mini-batches of rows, for `partial_fit`."""
 
 from math import prod
-from numbers import Integral
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.utils import check_random_state
 
 from skscn._data.inputs import mark_missing
-from skscn._data.validation import cast, check_integers, compute_dtype, watch_range
+from skscn._data.validation import (
+    cast,
+    check_integers,
+    check_sides,
+    compute_dtype,
+    watch_range,
+)
 
 
 def iter_patches(
@@ -87,8 +92,8 @@ def iter_patches(
     >>> coder.components_.shape  # 6 × 6 pixels of three colors
     (32, 108)
     """
-    kernel = _check_sides(patch_size, "patch_size", (2, 3))
-    stride = _check_sides(stride, "stride", (len(kernel),))
+    kernel = check_sides(patch_size, "patch_size", (2, 3))
+    stride = check_sides(stride, "stride", len(kernel))
     check_integers(batch_size=(batch_size, 1))
     if max_patches is not None:
         check_integers(max_patches=(max_patches, 1))
@@ -132,21 +137,6 @@ def _iter_batches(images, kernel, stride, max_patches, batch_size, center, dtype
                 buffer, n_buffered = [], 0
     if buffer:
         yield np.concatenate(buffer)
-
-
-def _check_sides(value, name, n_axes):
-    """Return a parameter as one integer for each axis.
-
-    `n_axes` are the possible numbers of axes; one integer is used for the fewest.
-    """
-    sides = tuple(value) if np.ndim(value) else (value,) * n_axes[0]
-    are_integers = all(isinstance(side, Integral) for side in sides)
-    if len(sides) not in n_axes or not are_integers or min(sides) < 1:
-        raise ValueError(
-            f"{name}={value!r} must be one integer for all axes or "
-            f"{' or '.join(map(str, n_axes))} integers, each at least 1."
-        )
-    return tuple(map(int, sides))
 
 
 def _convert_rows(rows, center, dtype, i):

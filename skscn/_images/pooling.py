@@ -209,7 +209,7 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
     def _axes(self, shape):
         """Return the reductions of the rows and of the columns of maps of a shape."""
         if self.grid is not None:
-            grid = check_pair(self.grid, "grid", image_height=shape[0])
+            grid = check_pair(self.grid, "grid", shape[0])
             return [
                 grid_pooling(*axis, self.mode, self.sigma)
                 for axis in zip(shape[:2], grid, strict=True)
@@ -219,10 +219,10 @@ class SpatialPool(CallbackSupportMixin, BaseImageTransformer):
                 "mode='gaussian' pools over the cells of a grid. Give the number of "
                 "cells, for instance grid=4."
             )
-        window = check_pair(self.window, "window", image_height=shape[0])
+        window = check_pair(self.window, "window", shape[0])
         stride = window
         if self.stride is not None:
-            stride = check_pair(self.stride, "stride", image_height=shape[0])
+            stride = check_pair(self.stride, "stride", shape[0])
         if window[0] > shape[0] or window[1] > shape[1]:
             raise ValueError(
                 f"window={window} does not fit in maps of height and width {shape[:2]} "

@@ -1,11 +1,11 @@
 """Checks of what image layers, scalers and classifiers are given, and their errors."""
 
 from functools import wraps
-from numbers import Integral
 
 import numpy as np
 
 from skscn._data.inputs import check_numpy_input, load_in_memory
+from skscn._data.validation import check_sides
 from skscn._images.layers.patches import PatchGrid, same_padding
 
 
@@ -40,36 +40,30 @@ def check_map_shape(shape, layer):
     return shape
 
 
-def check_pair(value, name, *, image_height=None, min_value=1):
+def check_pair(value, name, image_height, minimum=1):
     """Return a parameter as two integers, for the height and the width.
 
     One number is used for both. In images of one row it is used for the width, and the
-    height is `min_value`.
+    height is `minimum`.
     """
-    pair = tuple(np.atleast_1d(np.asarray(value, dtype=object)))
-    if len(pair) == 1:
-        pair = (min_value if image_height == 1 else pair[0], pair[0])
-    are_valid = all(isinstance(size, Integral) and size >= min_value for size in pair)
-    if len(pair) != 2 or not are_valid:
-        raise ValueError(
-            f"{name}={value!r} must be one or two integers, for height and width, each "
-            f"at least {min_value}."
-        )
-    return int(pair[0]), int(pair[1])
+    height, width = check_sides(value, name, 2, minimum)
+    if image_height == 1 and not np.ndim(value):
+        height = minimum
+    return height, width
 
 
 def check_patch_grid(kernel_size, stride, padding, image_shape):
     """Return the `PatchGrid` of parameters of a convolution."""
     height = image_shape[0]
-    kernel = check_pair(kernel_size, "kernel_size", image_height=height)
-    stride = check_pair(stride, "stride", image_height=height)
+    kernel = check_pair(kernel_size, "kernel_size", height)
+    stride = check_pair(stride, "stride", height)
     if padding == "same":
         sizes = zip(image_shape[:2], kernel, stride, strict=True)
         padding = tuple(same_padding(*axis) for axis in sizes)
     elif padding == "valid":
         padding = ((0, 0), (0, 0))
     else:
-        pair = check_pair(padding, "padding", image_height=height, min_value=0)
+        pair = check_pair(padding, "padding", height, minimum=0)
         padding = tuple((size, size) for size in pair)
     grid = PatchGrid(image_shape, kernel, stride, padding)
     if min(grid.grid_shape) < 1:

@@ -1,5 +1,9 @@
 """Denoising of images and volumes: sparse codes of all patches, averaged."""
 
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -12,6 +16,12 @@ from skscn._restoration.passes import (
     average_patches,
     fit_coding_pass,
     fit_wiener_pass,
+)
+from skscn._restoration.scales import (
+    coarse_noise,
+    halve_shape,
+    replace_low_frequencies,
+    take_coarse_scale,
 )
 from skscn._restoration.validation import (
     channels_last,
@@ -37,6 +47,7 @@ def denoise_image(
     patch_size=None,
     stride=1,
     n_refinements=2,
+    n_scales=3,
     n_classes=48,
     max_patches=40_000,
     channel_axis=None,
@@ -57,7 +68,8 @@ def denoise_image(
     an estimate of the variances of the codes. With this variance s², the projections u
     of a noisy patch become u · s² / (s² + 1) (empirical Wiener filter). The groups are
     the leaves of a tree: patches are not compared in pairs, so the time is proportional
-    to the number of pixels.
+    to the number of pixels. The lowest frequencies are taken from the same image at
+    half the resolution, where a patch covers more of it [4]_.
 
     Read more in the :ref:`user guide <patches>`.
 
@@ -92,10 +104,16 @@ def denoise_image(
         time or less, and loses about 0.1 dB.
     n_refinements : int, default=2
         Number of passes that use the current estimate.
+    n_scales : int, default=3
+        Maximum number of scales, each with half the pixels of the one before along
+        every axis. They are the low frequencies of the cosine transform of the image,
+        in which white noise remains white. Axes with less than four patches side by
+        side are not halved, and 1 means the resolution of the image only.
     n_classes : int, default=48
         Maximum number of classes of patches in these passes, each with a dictionary.
     max_patches : int, default=40000
-        Maximum number of patches that a dictionary is learned from.
+        Maximum number of patches that a dictionary is learned from; half as many at
+        each coarser scale.
     channel_axis : int, default=None
         Axis of the channels, for example -1. Channels are first made uncorrelated; any
         number of them is possible, in blocks of three that are coded jointly. A `coder`
@@ -150,6 +168,8 @@ def denoise_image(
        Estimators", IEEE Transactions on Image Processing 21, 2012.
     .. [3] M. Colom, A. Buades, "Analysis and Extension of the Ponomarenko et al.
        Method", Image Processing On Line 3, 2013.
+    .. [4] G. Facciolo, N. Pierazzo, J.-M. Morel, "Conservative Scale Recomposition for
+       Multiscale Denoising", SIAM Journal on Imaging Sciences 10, 2017.
 
     Examples
     --------
@@ -173,6 +193,7 @@ def denoise_image(
     check_integers(
         stride=(stride, 1),
         n_refinements=(n_refinements, 0),
+        n_scales=(n_scales, 1),
         n_classes=(n_classes, 1),
         max_patches=(max_patches, 1),
     )
@@ -196,23 +217,82 @@ def denoise_image(
     if not has_noise.any():
         return np.array(image)
     noisy = pixels if has_noise.all() else pixels[..., has_noise]
-    transform = ChannelTransform.fit(noisy, sigma[has_noise], rng)
-    options = {"kernel": kernel, "stride": stride, "n_jobs": n_jobs}
+    denoiser = PatchDenoiser(
+        kernel, stride, coder, n_refinements, n_classes, max_patches, n_jobs, rng, unit
+    )
     with single_blas_thread():
-        reconstruct = fit_coding_pass(
-            noisy, transform, kernel, coder, max_patches, rng, unit
-        )
-        estimate = average_patches(noisy, None, reconstruct, transform, **options)
-        for _ in range(n_refinements):
-            reconstruct = fit_wiener_pass(estimate, kernel, n_classes, max_patches, rng)
-            estimate = average_patches(
-                noisy, estimate, reconstruct, transform, **options
-            )
-    reconstructed = transform.inverse_transform(estimate)
+        reconstructed = denoiser.denoise(noisy, sigma[has_noise], n_scales)
     denoised = np.array(image)
     channels = channels_last(denoised, channel_axis)
     channels[..., has_noise] = round_to_dtype(reconstructed, image.dtype, unit)
     return denoised
+
+
+@dataclass(frozen=True)
+class PatchDenoiser:
+    """The passes over one scale of an image, and over its coarser scales.
+
+    Parameters
+    ----------
+    kernel : tuple of int
+    unit : float
+        Of the pixels, for a fitted coder.
+    stride, coder, n_refinements, n_classes, max_patches, n_jobs, rng
+        As of `denoise_image`.
+    """
+
+    kernel: tuple
+    stride: int
+    coder: Any
+    n_refinements: int
+    n_classes: int
+    max_patches: int
+    n_jobs: int | None
+    rng: np.random.RandomState
+    unit: float
+
+    def denoise(self, noisy, sigma, n_scales):
+        """Return an image of floats without noise.
+
+        Parameters
+        ----------
+        noisy : ndarray of shape (*shape, n_channels)
+        sigma : ndarray of shape (n_channels,)
+        n_scales : int
+        """
+        denoised = self._denoise_scale(noisy, sigma)
+        fine_shape = noisy.shape[:-1]
+        shape = halve_shape(fine_shape, self.kernel)
+        if n_scales > 1 and shape != fine_shape:
+            coarse = take_coarse_scale(noisy, shape, denoised.dtype)
+            sigma = sigma * coarse_noise(fine_shape, shape)
+            # Smaller images need smaller samples: learning takes less of the time.
+            denoiser = replace(self, max_patches=-(-self.max_patches // 2))
+            coarse = denoiser.denoise(coarse, sigma, n_scales - 1)
+            replace_low_frequencies(denoised, coarse)
+        return denoised
+
+    def _denoise_scale(self, noisy, sigma):
+        kernel, max_patches, rng = self.kernel, self.max_patches, self.rng
+        transform = ChannelTransform.fit(noisy, sigma, rng)
+        average = partial(
+            average_patches,
+            noisy,
+            transform=transform,
+            kernel=kernel,
+            stride=self.stride,
+            n_jobs=self.n_jobs,
+        )
+        coding_pass = fit_coding_pass(
+            noisy, transform, kernel, self.coder, max_patches, rng, self.unit
+        )
+        estimate = average(None, coding_pass)
+        for _ in range(self.n_refinements):
+            wiener_pass = fit_wiener_pass(
+                estimate, kernel, self.n_classes, max_patches, rng
+            )
+            estimate = average(estimate, wiener_pass)
+        return transform.inverse_transform(estimate)
 
 
 def _warn_no_noise(is_clean):

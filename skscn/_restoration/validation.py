@@ -9,7 +9,7 @@ from skscn._coders.mixture import SparseCodingMixture
 from skscn._coders.orthogonal import OrthogonalSparseCoder
 from skscn._core.caller_warnings import warn_caller
 from skscn._core.priors import SIGNED
-from skscn._data.validation import check_integers
+from skscn._data.validation import check_sides
 
 # Smallest side, in pixels, of a patch whose dictionary is learned from a small image.
 MIN_LEARNED_SIZE = 3
@@ -64,7 +64,8 @@ def check_image(image, channel_axis):
             f"image has shape {image.shape}, and without channel_axis three axes are "
             f"those of a volume, but its axis {axis} is shorter than {MIN_VOLUME_SIZE} "
             f"voxels. If this axis holds channels, use channel_axis={axis}. If it is a "
-            "thin volume, use image[..., np.newaxis] with channel_axis=-1."
+            "thin volume, use image[..., np.newaxis] with channel_axis=-1. Images of "
+            "a stack are restored one by one."
         )
     return channels_last(image, channel_axis)
 
@@ -82,7 +83,8 @@ def check_finite(pixels, missing=None):
     if n_bad:
         raise ValueError(
             f"{n_bad} of {pixels.size} values of the image are NaN, infinite or "
-            "masked. Use inpaint_image(image, mask) with a mask that is True for them."
+            "masked. Use inpaint_image(image, mask, sigma=sigma) with a mask that is "
+            "True for them."
         )
 
 
@@ -182,11 +184,13 @@ def warn_small_sigma(sigma, dtype):
 
 def warn_large_sigma(sigma, ranges, unit):
     """Warn where the noise is larger than the range of the pixels of a channel."""
-    for channel in np.flatnonzero((sigma > ranges) & (ranges > 0)):
+    channels = np.flatnonzero((sigma > ranges) & (ranges > 0))
+    if channels.size:
+        first = channels[0]
         warn_caller(
-            f"sigma={sigma[channel] * unit:g} is larger than the range "
-            f"{ranges[channel] * unit:g} of channel {channel}, of which little more "
-            "than local means will remain. Give sigma in the units of the image.",
+            f"sigma={sigma[first] * unit:g} is larger than the range "
+            f"{ranges[first] * unit:g} of channel {first}, of which little more than "
+            "local means will remain. Give sigma in the units of the image.",
         )
 
 
@@ -209,19 +213,11 @@ def check_patch_size(patch_size, shape, default, *, is_learned=False):
     kernel : tuple of int
     """
     sizes = default[len(shape)] if patch_size is None else patch_size
-    sizes = tuple(sizes) if np.ndim(sizes) else (sizes,) * len(shape)
-    if len(sizes) != len(shape):
-        raise ValueError(
-            f"patch_size={patch_size} has {len(sizes)} sides, but the image has "
-            f"{len(shape)} axes besides that of the channels: give one side for each "
-            "axis, or one integer for all."
-        )
-    for size in sizes:
-        check_integers(patch_size=(size, 1))
+    sizes = check_sides(sizes, "patch_size", len(shape))
     max_sizes = shape
     if is_learned:
         max_sizes = [min(n, max(MIN_LEARNED_SIZE, n // 4 + 1)) for n in shape]
-    return tuple(min(int(k), n) for k, n in zip(sizes, max_sizes, strict=True))
+    return tuple(min(k, n) for k, n in zip(sizes, max_sizes, strict=True))
 
 
 def check_coder(coder, kernel):
