@@ -44,7 +44,9 @@ CHARTS = {
         ("skscn, 1 worker", "2 workers", "torch, 1 thread", "2 threads"),
         is_log=True,
     ),
-    "denoising": Chart("Noise of sigma = 25", "PSNR in dB", ("mean",), start=20),
+    "denoising": Chart(
+        "Gray images, noise of sigma = 25", "PSNR in dB", ("mean",), start=20
+    ),
     "likelihood": Chart("Mean log-likelihood of a patch", "nats", ("test",)),
     "limited_codes": Chart("Coding with", "seconds", ("seconds",), is_log=True),
     "mixtures": Chart(
