@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 BUDGET = re.compile(
     r"^- (?P<budget>.+ [≤≥] \S+): (?P<value>\S+), (?P<verdict>met|missed)$"
 )
-FIGURES = {"costs": "costs.png"}  # drawn by the benchmark, with the option --save
+# Drawn by the benchmarks, with the option --save.
+FIGURES = {"costs": "costs.png", "robustness": "robustness.png"}
 BUDGETS = HERE / "BUDGETS.md"
 BUDGETS_HEAD = """# Budgets
 

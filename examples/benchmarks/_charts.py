@@ -44,11 +44,23 @@ CHARTS = {
         ("skscn, 1 worker", "2 workers", "torch, 1 thread", "2 threads"),
         is_log=True,
     ),
-    "denoising": Chart("Noise of sigma = 25", "PSNR in dB", ("mean",), start=20),
+    "denoising": Chart(
+        "Gray images, noise of sigma = 25", "PSNR in dB", ("mean",), start=20
+    ),
+    "fine_tuning": Chart(
+        "1,000", "accuracy after the last epoch, %", ("last epoch",), start=80
+    ),
+    "images": Chart("cifar10", "accuracy on CIFAR-10, %", ("accuracy, %",), start=30),
     "likelihood": Chart("Mean log-likelihood of a patch", "nats", ("test",)),
     "limited_codes": Chart("Coding with", "seconds", ("seconds",), is_log=True),
     "mixtures": Chart(
         "Mean log-likelihood of a patch", "nats of a test patch", ("test",), start=60
+    ),
+    "numerical_limits": Chart(
+        "float32 against float64",
+        "deviation of float32",
+        ("level 0", "level 100,000"),
+        is_log=True,
     ),
     "patches": Chart("Learning", "seconds to learn", ("seconds",), is_log=True),
     "scaling": Chart("A dask array", "seconds", ("fit, s",)),

@@ -1,20 +1,14 @@
 """How well and how fast do sparse codes of patches denoise and inpaint images?
 
-PSNR, SSIM and seconds on the five classic gray images (house, peppers, lena, barbara,
-boat) in the folder SKSCN_DATA. The noise has fixed seeds and a known standard
-deviation, and all methods use one thread. Without the folder, crops of scikit-learn's
-two sample images are used.
+Gray images, color photographs, volumes, missing pixels, a mixture of dictionaries that
+has learned from clean photographs, and one large image. The noise has fixed seeds and a
+known standard deviation, and all methods use one thread, except on the large image. The
+gray images are the five classic ones (house, peppers, lena, barbara, boat) in the
+folder SKSCN_DATA, or else crops of scikit-learn's two sample images.
 
-    python bench_denoising.py                 # compared with fast methods
-    python bench_denoising.py --only slow     # K-SVD, dictionary learning, BM3D
-    python bench_denoising.py --only inpaint  # compared with biharmonic functions
-    python bench_denoising.py --only mixture  # a mixture of clean patches, and BM3D
-    python bench_denoising.py --only volumes  # compared with slices, BM4D and others
-    python bench_denoising.py --only color    # color photographs, and BM3D
-    python bench_denoising.py --only large    # 50 megapixels, two workers
-
-The slow methods take about a minute per image. To run some of them, use options such as
-`--sigmas 25 --images house --skip MiniBatch`.
+K-SVD and other dictionary learning take about a minute per image. They run with
+`--only slow`, which can be narrowed by options such as `--sigmas 25 --images house
+--skip MiniBatch`.
 """
 
 import warnings
@@ -74,9 +68,7 @@ MAX_MINUTES = 10  # for the large image
 MAX_MEMORY_RATIO = 6  # peak memory by the size of the large image
 MIN_SPEEDUP = 50  # over K-SVD
 MIXTURE_SIDE = 8  # of the patches of the mixture
-MIN_MIXTURE_GAIN = (
-    0.2  # dB, over the dictionaries that are learned from the noisy image
-)
+MIN_MIXTURE_GAIN = 0.2  # dB, over dictionaries that are learned from the noisy image
 
 restoration = import_optional("skimage.restoration")
 metrics = import_optional("skimage.metrics")
@@ -235,10 +227,11 @@ SINGLE_PRECISION = {*SKSCN_METHODS, *SKSCN_VOLUME_METHODS}
 
 
 def fast_methods():
-    """Return the methods of scikit-image; total variation with several weights."""
+    """Return BM3D and methods of scikit-image; total variation with several weights."""
+    methods = {"BM3D": bm3d and denoise_bm3d}
     if restoration is None:
-        return {"scikit-image": None}
-    methods = {
+        return methods | {"scikit-image": None}
+    methods |= {
         f"TV, weight {w} sigma": partial(denoise_total_variation, weight=w)
         for w in TV_WEIGHTS
     }
@@ -252,7 +245,6 @@ def slow_methods():
     return {
         "dictlearn, K-SVD": dictlearn and denoise_k_svd,
         "scikit-learn, MiniBatch + OMP(2)": denoise_mini_batch,
-        "BM3D": bm3d and denoise_bm3d,
     }
 
 
@@ -282,7 +274,7 @@ def timed_on_one_thread(method, *arguments):
         return timed(method, *arguments)
 
 
-def compare_denoising(images, sigmas, methods):
+def compare_denoising(kind, images, sigmas, methods):
     """Print all methods on all images; return the mean PSNR and seconds of each."""
     summary = {}
     for sigma in sigmas:
@@ -316,11 +308,15 @@ def compare_denoising(images, sigmas, methods):
                 ]
             )
         columns = ["PSNR in dB", *images, "mean", "SSIM", "seconds"]
-        print_table(f"Noise of sigma = {sigma}", columns, cells)
+        print_table(f"{kind}, noise of sigma = {sigma}", columns, cells)
     return summary
 
 
-def compare_with_k_svd(summary, sigmas):
+def compare_slow(images, sigmas, skip):
+    """Print how much better and faster than K-SVD the methods of skscn are."""
+    methods = {name: SKSCN_METHODS[name] for name in ("skscn", "skscn, fast")}
+    methods = skip_methods(methods | slow_methods(), skip)
+    summary = compare_denoising("Gray images", images, sigmas, methods)
     for sigma in sigmas:
         k_svd, k_svd_seconds = summary.get(
             ("dictlearn, K-SVD", sigma), (np.nan, np.nan)
@@ -412,7 +408,7 @@ def compare_on_volumes(volumes, sigmas):
         }
         methods["wavelets, BayesShrink"] = denoise_wavelets
         methods["non-local means"] = denoise_non_local_means_of_volume
-    summary = compare_denoising(volumes, sigmas, methods)
+    summary = compare_denoising("Volumes", volumes, sigmas, methods)
     for sigma in sigmas:
         whole, slices = (summary[name, sigma][0] for name in SKSCN_VOLUME_METHODS)
         title = f"sigma {sigma}: dB gained by patches of three axes"
@@ -427,7 +423,7 @@ def compare_colors(sigmas, height, width):
     }
     color = partial(denoise_image, channel_axis=-1)
     methods = {"skscn": color, "BM3D": bm3d and denoise_bm3d}
-    compare_denoising(photographs, sigmas, methods)
+    compare_denoising("Color photographs", photographs, sigmas, methods)
 
 
 def denoise_large_image(shape):
@@ -454,42 +450,38 @@ def denoise_large_image(shape):
 
 def main():
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "--only",
-        choices=("denoise", "slow", "inpaint", "mixture", "color", "volumes", "large"),
-    )
+    parts = ("gray", "color", "volumes", "inpaint", "mixture", "large", "slow")
+    parser.add_argument("--only", choices=parts, help="run one part")
     parser.add_argument("--sigmas", type=int, nargs="+", default=SIGMAS)
     parser.add_argument("--images", nargs="+", help="names of the images to use")
     parser.add_argument("--skip", help="omit methods whose names contain this text")
     options = parser.parse_args()
     print_environment(PACKAGES)
+    quick, sigmas, skip = options.quick, options.sigmas, options.skip
     images = load_classic_images() or load_photographs(256)
-    sigmas, n_passes, shape = options.sigmas, 25, LARGE_SHAPE
-    if options.quick:
-        images, sigmas, n_passes, shape = load_photographs(48), (25,), 3, (300, 200)
+    if quick:
+        images, sigmas, skip = load_photographs(48), (25,), skip or "MiniBatch"
     if options.images:
         images = {name: images[name] for name in options.images}
-    if options.only in (None, "denoise"):
-        methods = SKSCN_METHODS | fast_methods()
-        compare_denoising(images, sigmas, skip_methods(methods, options.skip))
-    if options.only == "slow" or options.quick:
-        methods = {name: SKSCN_METHODS[name] for name in ("skscn", "skscn, fast")}
-        skip = "MiniBatch" if options.quick else options.skip
-        methods = skip_methods(methods | slow_methods(), skip)
-        compare_with_k_svd(compare_denoising(images, sigmas, methods), sigmas)
-    if options.only == "inpaint" or options.quick:
-        compare_inpainting(images, n_passes)
-    if options.only == "mixture" or options.quick:
-        compare_with_mixture(sigmas, *((3, 600) if options.quick else (48, 120_000)))
-    if options.only == "volumes" or options.quick:
-        volumes = {"phantom": make_phantom(24 if options.quick else 64)}
-        if not options.quick:
-            volumes |= load_scans()
-        compare_on_volumes(volumes, (25,) if options.quick else VOLUME_SIGMAS)
-    if options.only == "color" or options.quick:
-        compare_colors(sigmas, *((40, 48) if options.quick else (240, 320)))
-    if options.only == "large" or options.quick:
-        denoise_large_image(shape)
+    volumes = {"phantom": make_phantom(24 if quick else 64)}
+    if not quick:
+        volumes |= load_scans()
+    methods = skip_methods(SKSCN_METHODS | fast_methods(), skip)
+    n_dictionaries, n_patches = (3, 600) if quick else (48, 120_000)
+    run = {
+        "gray": lambda: compare_denoising("Gray images", images, sigmas, methods),
+        "color": lambda: compare_colors(sigmas, *((40, 48) if quick else (240, 320))),
+        "volumes": lambda: compare_on_volumes(
+            volumes, (25,) if quick else VOLUME_SIGMAS
+        ),
+        "inpaint": lambda: compare_inpainting(images, 3 if quick else 25),
+        "mixture": lambda: compare_with_mixture(sigmas, n_dictionaries, n_patches),
+        "large": lambda: denoise_large_image((300, 200) if quick else LARGE_SHAPE),
+        "slow": lambda: compare_slow(images, sigmas, skip),
+    }
+    for part in parts:
+        if options.only == part or (options.only is None and (quick or part != "slow")):
+            run[part]()
 
 
 if __name__ == "__main__":

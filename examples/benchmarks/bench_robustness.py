@@ -428,7 +428,7 @@ def main():
         "datasets", nargs="*", help="one or more of: digits, usps, mnist"
     )
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
-    parser.add_argument("--figure", help="image file to draw accuracy by severity to")
+    parser.add_argument("--save", help="image file to draw accuracy by severity to")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # classifiers may not converge
     print_environment(PACKAGES)
@@ -450,8 +450,8 @@ def main():
         "robust. A gain has a star if it is larger than 2.8 standard errors over seeds "
         "(5 % level of Student's t with 4 degrees of freedom)."
     )
-    if options.figure:
-        draw(results, options.figure)
+    if options.save:
+        draw(results, options.save)
 
 
 if __name__ == "__main__":
