@@ -474,7 +474,7 @@ def main():
         "volumes": lambda: compare_on_volumes(
             volumes, (25,) if quick else VOLUME_SIGMAS
         ),
-        "inpaint": lambda: compare_inpainting(images, 3 if quick else 25),
+        "inpaint": lambda: compare_inpainting(images, 3 if quick else 20),
         "mixture": lambda: compare_with_mixture(sigmas, n_dictionaries, n_patches),
         "large": lambda: denoise_large_image((300, 200) if quick else LARGE_SHAPE),
         "slow": lambda: compare_slow(images, sigmas, skip),
