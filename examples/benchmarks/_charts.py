@@ -26,6 +26,8 @@ class Chart:
         Whether the axis is logarithmic.
     start : float, default=None
         Of the axis. None stands for zero, or for a logarithmic axis.
+    ours : str, default="skscn"
+        A regular expression that the names of the rows of this project match.
     """
 
     table: str
@@ -34,6 +36,7 @@ class Chart:
     rows: str = ""
     is_log: bool = False
     start: float | None = None
+    ours: str = "skscn"
 
 
 CHARTS = {
@@ -48,9 +51,19 @@ CHARTS = {
         "Gray images, noise of sigma = 25", "PSNR in dB", ("mean",), start=20
     ),
     "fine_tuning": Chart(
-        "1,000", "accuracy after the last epoch, %", ("last epoch",), start=80
+        "1,000",
+        "accuracy after the last epoch, %",
+        ("last epoch",),
+        start=80,
+        ours="sparse|fine-tuned",
     ),
-    "images": Chart("cifar10", "accuracy on CIFAR-10, %", ("accuracy, %",), start=30),
+    "images": Chart(
+        "cifar10",
+        "accuracy on CIFAR-10, %",
+        ("accuracy, %",),
+        start=30,
+        ours=".*skscn|the same with",
+    ),
     "likelihood": Chart("Mean log-likelihood of a patch", "nats", ("test",)),
     "limited_codes": Chart("Coding with", "seconds", ("seconds",), is_log=True),
     "mixtures": Chart(
@@ -63,7 +76,9 @@ CHARTS = {
         is_log=True,
     ),
     "patches": Chart("Learning", "seconds to learn", ("seconds",), is_log=True),
-    "scaling": Chart("A dask array", "seconds", ("fit, s",)),
+    "scaling": Chart(
+        "Files", "seconds to learn", ("fit",), ours="(?!.*IncrementalPCA)"
+    ),
     "signals": Chart("Accuracy, %", "mean accuracy, %", rows="mean", start=70),
     "tables": Chart(
         "Accuracy, %, one setting", "mean accuracy, %", rows="mean", start=85
@@ -124,7 +139,7 @@ def draw_chart(text, chart, path):
         offset = (i - (len(series) - 1) / 2) * 0.8 / len(series)
         places = [j + offset for j, name in enumerate(names) if column in bars[name]]
         numbers = [row[column] for row in bars.values() if column in row]
-        colors = [OURS if name.startswith("skscn") else OTHERS for name in names]
+        colors = [OURS if re.match(chart.ours, name) else OTHERS for name in names]
         colors = SHADES[i] if has_legend else colors
         if chart.is_log or chart.start is not None:
             ax.scatter(numbers, places, c=colors, s=45, zorder=3, label=column)
