@@ -68,6 +68,8 @@ MAX_MINUTES = 10  # for the large image
 MAX_MEMORY_RATIO = 6  # peak memory by the size of the large image
 MIN_SPEEDUP = 50  # over K-SVD
 MIXTURE_SIDE = 8  # of the patches of the mixture
+MIXTURE_SIGMAS = (25, 50)
+MAX_PHOTOGRAPHS = 8  # to test the mixture on
 MIN_MIXTURE_GAIN = 0.2  # dB, over dictionaries that are learned from the noisy image
 
 restoration = import_optional("skimage.restoration")
@@ -357,6 +359,7 @@ def compare_inpainting(images, n_passes):
 def compare_with_mixture(sigmas, n_dictionaries, n_patches):
     """Print what a mixture gains that has learned from other photographs."""
     photographs, images = load_photographs_to_learn_from()
+    images = images[:MAX_PHOTOGRAPHS]
     patches = iter_patches(
         photographs,
         MIXTURE_SIDE,
@@ -467,7 +470,7 @@ def main():
     if not quick:
         volumes |= load_scans()
     methods = skip_methods(SKSCN_METHODS | fast_methods(), skip)
-    n_dictionaries, n_patches = (3, 600) if quick else (48, 120_000)
+    n_dictionaries, n_patches = (3, 600) if quick else (32, 60_000)
     run = {
         "gray": lambda: compare_denoising("Gray images", images, sigmas, methods),
         "color": lambda: compare_colors(sigmas, *((40, 48) if quick else (240, 320))),
@@ -475,7 +478,9 @@ def main():
             volumes, (25,) if quick else VOLUME_SIGMAS
         ),
         "inpaint": lambda: compare_inpainting(images, 3 if quick else 20),
-        "mixture": lambda: compare_with_mixture(sigmas, n_dictionaries, n_patches),
+        "mixture": lambda: compare_with_mixture(
+            (25,) if quick else MIXTURE_SIGMAS, n_dictionaries, n_patches
+        ),
         "large": lambda: denoise_large_image((300, 200) if quick else LARGE_SHAPE),
         "slow": lambda: compare_slow(images, sigmas, skip),
     }
