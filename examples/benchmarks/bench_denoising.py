@@ -1,14 +1,14 @@
 """How well and how fast do sparse codes of patches denoise and inpaint images?
 
-Gray images, color photographs, volumes, missing pixels, a mixture of dictionaries that
-has learned from clean photographs, and one large image. The noise has fixed seeds and a
-known standard deviation, and all methods use one thread, except on the large image. The
-gray images are the five classic ones (house, peppers, lena, barbara, boat) in the
-folder SKSCN_DATA, or else crops of scikit-learn's two sample images.
+Gray images, color photographs, volumes, missing pixels, and a mixture of dictionaries
+that has learned from clean photographs. The noise has fixed seeds and a known standard
+deviation, and all methods use one thread. The gray images are the five classic ones
+(house, peppers, lena, barbara, boat) in the folder SKSCN_DATA, or else crops of
+scikit-learn's two sample images.
 
-K-SVD and other dictionary learning take about a minute per image. They run with
-`--only slow`, which can be narrowed by options such as `--sigmas 25 --images house
---skip MiniBatch`.
+Two parts run only by name: `--only large`, an image of 50 megapixels with two workers,
+and `--only slow`, K-SVD and other dictionary learning, a minute per image. Options such
+as `--sigmas 25 --images house --skip MiniBatch` narrow the latter.
 """
 
 import warnings
@@ -58,6 +58,7 @@ PACKAGES = (
     "bm3d",
     "bm4d",
 )
+DEFAULT_PARTS = ("gray", "color", "volumes", "inpaint", "mixture")
 SIGMAS = (10, 20, 25, 50)
 VOLUME_SIGMAS = (15, 30)
 TV_WEIGHTS = (0.5, 0.7, 0.9, 1.2)  # in units of sigma
@@ -453,7 +454,7 @@ def denoise_large_image(shape):
 
 def main():
     parser = make_parser(__doc__)
-    parts = ("gray", "color", "volumes", "inpaint", "mixture", "large", "slow")
+    parts = (*DEFAULT_PARTS, "large", "slow")
     parser.add_argument("--only", choices=parts, help="run one part")
     parser.add_argument("--sigmas", type=int, nargs="+", default=SIGMAS)
     parser.add_argument("--images", nargs="+", help="names of the images to use")
@@ -484,9 +485,9 @@ def main():
         "large": lambda: denoise_large_image((300, 200) if quick else LARGE_SHAPE),
         "slow": lambda: compare_slow(images, sigmas, skip),
     }
-    for part in parts:
-        if options.only == part or (options.only is None and (quick or part != "slow")):
-            run[part]()
+    chosen = [options.only] if options.only else parts if quick else DEFAULT_PARTS
+    for part in chosen:
+        run[part]()
 
 
 if __name__ == "__main__":
