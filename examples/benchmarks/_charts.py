@@ -81,7 +81,7 @@ CHARTS = {
     ),
     "signals": Chart("Accuracy, %", "mean accuracy, %", rows="mean", start=70),
     "tables": Chart(
-        "Accuracy, %, one setting", "mean accuracy, %", rows="mean", start=85
+        "Accuracy, %, one setting", "mean accuracy, %", rows="mean$", start=85
     ),
 }
 
