@@ -82,7 +82,7 @@ class LimitedEllipticEnvelope(EllipticEnvelope):
     def fit(self, X, y=None):
         """Fit if there are at most MAX_FEATURES features."""
         if X.shape[1] > MAX_FEATURES:
-            raise ValueError(f"{X.shape[1]} features take EllipticEnvelope hours.")
+            raise ValueError(f"{X.shape[1]} features would take hours.")
         return super().fit(X)
 
 
@@ -188,7 +188,7 @@ def compare(make_detectors, datasets):
     datasets : iterable of iterable of (seed, X, X_test, is_anomaly)
         The trials of every data set. A detector that raises gets the results of chance.
     """
-    results = []
+    results, messages = [], set()
     for trials in datasets:
         trial_results = []
         for seed, X, X_test, is_anomaly in trials:
@@ -199,11 +199,13 @@ def compare(make_detectors, datasets):
                     try:
                         row = evaluate(model, X, X_test, is_anomaly)
                     except ValueError as error:
-                        print(f"- {name}: {str(error).splitlines()[0]}")
+                        messages.add(f"{name}: {str(error).splitlines()[0]}")
                         row = 0.5, is_anomaly.mean(), 0.0, 0.0
                 rows.append(row)
             trial_results.append(rows)
         results.append(np.mean(trial_results, axis=0))
+    for message in sorted(messages):
+        print_note(f"{message} The results of chance are counted there.")
     return np.moveaxis(results, 1, 0)
 
 
