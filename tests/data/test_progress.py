@@ -82,11 +82,11 @@ def test_long_calls_have_messages(rng, capsys):
     image = rng.random((160, 160))
     X = rng.normal(size=(50, 8))
     coder = OrthogonalSparseCoder(4).fit(X)
-    layers = [(rng.normal(size=(2000, 8)), None), (rng.normal(size=(1, 2000)), None)]
+    layers = [(rng.normal(size=(200, 8)), None), (rng.normal(size=(1, 200)), None)]
     calls = [
-        lambda: denoise_image(image, 0.1),
+        lambda: denoise_image(image, 0.1, n_classes=2, max_patches=1000),
         lambda: map_blocks(coder, X, block_bytes=1000),
-        lambda: interpret_network(layers, rng.normal(size=(3000, 8))),
+        lambda: interpret_network(layers, rng.normal(size=(30_000, 8))),
     ]
     for call in calls:
         expected = call()
