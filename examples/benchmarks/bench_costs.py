@@ -8,6 +8,7 @@ to the larger half of each curve. `--save` draws the curves.
 
 import multiprocessing
 import os
+import textwrap
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -132,7 +133,8 @@ def draw(panels, path):
         for curve in curves:
             label = f"{curve.name}: {curve.exponent:.2f}"
             ax.loglog(curve.sizes, curve.costs, "o-", ms=3, lw=1.2, label=label)
-        ax.set(xlabel=title, ylabel={"s": "seconds", "MB": "MB"}[curves[0].unit])
+        label = textwrap.fill(title, 36)
+        ax.set(xlabel=label, ylabel={"s": "seconds", "MB": "MB"}[curves[0].unit])
         ax.grid(True, which="major", lw=0.3)
         ax.legend(fontsize=6.5, frameon=False)
     figure.suptitle("Costs, with the exponent of the larger half of each curve")
@@ -175,10 +177,10 @@ def measure_panels(quick, repeats):
             *time_curves(heights[:3] if quick else heights, many_images, repeats),
             *time_curves(heights, one_image, repeats),
         ],
-        f"workers ({n * 5:,} samples; 2,000 images of 32×32)": time_curves(
+        f"workers ({n * 5:,} samples; 2,000 images)": time_curves(
             n_workers, with_workers, repeats
         ),
-        "samples or height in pixels: memory besides input and output": [
+        "samples, or height; memory beside input and output": [
             memory_curve("transform, by samples", "samples", samples),
             memory_curve("convolution, by height", "heights", heights[1:]),
         ],
