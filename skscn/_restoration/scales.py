@@ -48,14 +48,9 @@ def take_coarse_scale(image, shape, dtype):
         In the units of the image.
     """
     fine_shape = image.shape[:-1]
-    axes = _halved_axes(fine_shape, shape)
-    # The level of an image may be large beside its noise, and beside rounding errors.
-    level = image.mean(axis=tuple(range(len(shape))), dtype=np.float64).astype(dtype)
-    coarse = np.subtract(image, level, dtype=dtype)
-    for axis in axes:
-        coarse = dct(coarse, axis=axis, norm="ortho", overwrite_x=True)
-        coarse = coarse[(slice(None),) * axis + (slice(shape[axis]),)]
-    for axis in axes:
+    level = _level(image, dtype)
+    coarse = _low_frequencies(np.subtract(image, level, dtype=dtype), shape)
+    for axis in _halved_axes(fine_shape, shape):
         coarse = idct(coarse, axis=axis, norm="ortho")
     coarse *= dtype.type(coarse_noise(fine_shape, shape))
     coarse += level
@@ -66,14 +61,30 @@ def replace_low_frequencies(image, coarse):
     """Replace the low frequencies of an image by those of a coarse scale, in place."""
     fine_shape, shape = image.shape[:-1], coarse.shape[:-1]
     axes = _halved_axes(fine_shape, shape)
-    change = coarse - take_coarse_scale(image, shape, image.dtype)
-    change /= image.dtype.type(coarse_noise(fine_shape, shape))
+    level = _level(image, image.dtype)
+    change = coarse - level
     for axis in axes:
         change = dct(change, axis=axis, norm="ortho", overwrite_x=True)
+    change /= image.dtype.type(coarse_noise(fine_shape, shape))
+    change -= _low_frequencies(image - level, shape)
     change *= _band_weights(shape, axes, image.dtype)[..., None]
     for axis in axes:
         change = idct(change, n=fine_shape[axis], axis=axis, norm="ortho")
     image += change
+
+
+def _level(image, dtype):
+    """Return the mean of every channel: it may be large beside rounding errors."""
+    axes = tuple(range(image.ndim - 1))
+    return image.mean(axis=axes, dtype=np.float64).astype(dtype)
+
+
+def _low_frequencies(image, shape):
+    """Return coefficients of the cosine transform of floats, which it overwrites."""
+    for axis in _halved_axes(image.shape[:-1], shape):
+        image = dct(image, axis=axis, norm="ortho", overwrite_x=True)
+        image = image[(slice(None),) * axis + (slice(shape[axis]),)]
+    return image
 
 
 def _halved_axes(fine_shape, shape):
