@@ -49,7 +49,7 @@ def take_coarse_scale(image, shape, dtype):
     """
     fine_shape = image.shape[:-1]
     level = _level(image, dtype)
-    coarse = _low_frequencies(np.subtract(image, level, dtype=dtype), shape)
+    coarse = _low_frequencies(np.subtract(image, level, dtype=dtype, order="C"), shape)
     for axis in _halved_axes(fine_shape, shape):
         coarse = idct(coarse, axis=axis, norm="ortho")
     coarse *= dtype.type(coarse_noise(fine_shape, shape))
@@ -76,7 +76,8 @@ def replace_low_frequencies(image, coarse):
 def _level(image, dtype):
     """Return the mean of every channel: it may be large beside rounding errors."""
     axes = tuple(range(image.ndim - 1))
-    return image.mean(axis=axes, dtype=np.float64).astype(dtype)
+    # In C order, because the order of a sum determines its rounding.
+    return np.ascontiguousarray(image).mean(axis=axes, dtype=np.float64).astype(dtype)
 
 
 def _low_frequencies(image, shape):

@@ -83,3 +83,10 @@ def test_coarser_scales_denoise_low_frequencies_better():
 def test_small_images_have_one_scale():
     noisy = np.random.default_rng(0).normal(size=(62, 20))
     assert_array_equal(denoise_image(noisy, 0.5), denoise_image(noisy, 0.5, n_scales=1))
+
+
+def test_the_memory_order_does_not_change_bits():
+    image = np.random.default_rng(0).normal(size=(72, 70, 2))
+    coarse = take_coarse_scale(image, (36, 35), FLOAT64)
+    given = np.asfortranarray(image)
+    assert_array_equal(take_coarse_scale(given, (36, 35), FLOAT64), coarse)
