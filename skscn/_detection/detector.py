@@ -27,7 +27,7 @@ from skscn._data.sklearn_compat import (
 )
 from skscn._detection import image_layers
 from skscn._detection.quantiles import upper_fence, weighted_quantiles
-from skscn._detection.sample_weights import to_repetitions
+from skscn._detection.sample_weights import sample_rows, to_repetitions
 from skscn._detection.table_model import TableModel
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
@@ -36,9 +36,10 @@ LAYERS = (ConvSparseCoder, SparseCodingNetwork)
 # Of the default coder. More atoms take longer. With fewer rows for each atom, the prior
 # of its coefficient is unreliable. With a lower tol, in nats a feature, the scores
 # hardly change.
-MAX_ATOMS, ROWS_PER_ATOM, TOL = 100, 5, 1e-3
-# More rows hardly change the parameters of an atom, but take longer.
-MAX_ROWS_PER_ATOM, MIN_MAX_ROWS = 100, 5000
+MAX_ATOMS, ROWS_PER_ATOM, TOL = 100, 5, 4e-3
+# More rows hardly change the parameters of an atom, but take longer, and anomalies that
+# are alike have more of their kind among them.
+MAX_ROWS_PER_ATOM, MIN_MAX_ROWS = 50, 2500
 AUTO_TRIM = 0.1  # of rows
 # Samples whose scores are this close to the threshold, relative to it, can be at it.
 THRESHOLD_TOLERANCE = 1e-6
@@ -76,8 +77,8 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         pooled on a Gaussian grid of 4 × 4 cells; use a network to pool them in another
         way. None stands for ``OrthogonalSparseCoder(n_components, alpha="auto")`` with
         as many atoms as features, but at most 100, and at least five samples for each
-        atom. It and the histograms are learned from at most 100 samples for each atom,
-        or 5000 if this is more. Your own coder learns from all samples.
+        atom. It and the histograms are learned from at most 50 samples for each atom,
+        or 2500 if this is more. Your own coder learns from all samples.
     scaling : {"robust"} or None, default="robust"
         "robust" transforms features to z with the median and the interquartile range of
         each, or with the mean absolute deviation where half of the values are equal.
@@ -95,7 +96,7 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
         Fraction of the training samples that `predict` labels as anomalies, in
         (0, 0.5]. With "auto", about 1 % of new normal samples are below the threshold,
         and up to 5 % where features have few samples or short tails. It is computed
-        from quantiles of the training scores.
+        from quantiles of the scores of the samples that are learned.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.
         The result has the same bits for every number.
@@ -343,6 +344,10 @@ class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
             self._model = self._model.update(rows, weights, self._trim, self.n_jobs)
         self.coder_ = self._model.coder
         self.marginal_weight_ = self._model.marginal_weight
+        size = self._max_rows(rows)
+        if self.contamination == "auto" and size is not None:
+            samples, weights = sample_rows(rows.shape[0], weights, size)
+            X, rows = X[samples], rows[samples]
         self.offset_ = self._threshold(rows, self._scores(X), weights)
         return self
 

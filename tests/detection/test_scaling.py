@@ -42,6 +42,15 @@ def test_order_is_kept_out_to_the_largest_numbers():
     assert np.all(np.diff(z[(np.abs(x) > 1e-3) & (np.abs(x) < 1e100)]) > 0)
 
 
+@pytest.mark.parametrize("exponent", [-900, -499, 499, 900])
+def test_scaling_is_exact_in_units_of_any_power_of_two(exponent):
+    X = np.random.default_rng(0).standard_cauchy(size=(101, 3))
+    scaling = RobustScaling.from_rows(X, None)
+    scaled = RobustScaling.from_rows(np.ldexp(X, exponent), None)
+    np.testing.assert_array_equal(scaled.center, np.ldexp(scaling.center, exponent))
+    np.testing.assert_array_equal(scaled.scale, np.ldexp(scaling.scale, exponent))
+
+
 def test_a_feature_that_is_mostly_one_value_has_a_scale():
     X = np.r_[np.zeros(90), np.ones(10)][:, None]
     scaling = RobustScaling.from_rows(X, None)
