@@ -1,6 +1,7 @@
 from docutils import nodes
 
 import skscn
+from skscn._data import sklearn_compat
 
 project = "skscn"
 author = "The skscn developers"
@@ -44,6 +45,9 @@ numpydoc_show_class_members = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+# HTML representations in the gallery, auto_examples/<section>/<page>, link to the API.
+sklearn_compat.DOCUMENTATION = "../.."
 
 # The gallery runs every script in the sections of examples/, and stops at the first
 # error.

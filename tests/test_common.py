@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from common import ESTIMATORS, make_estimator
-from sklearn.utils import estimator_checks
+from sklearn.utils import estimator_checks, estimator_html_repr
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skscn
+from skscn._data import sklearn_compat
 
 CODERS = (skscn.OrthogonalSparseCoder, skscn.NonNegativeSparseCoder)
 # Checks of scikit-learn that `check_estimator` does not run.
@@ -130,3 +131,20 @@ def test_scikit_learn_checks(estimator, check):
 )
 def test_additional_scikit_learn_checks(Estimator, name):
     getattr(estimator_checks, name)(Estimator.__name__, make_estimator(Estimator))
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_html_links_to_documentation(Estimator, monkeypatch):
+    """The link has the address that a release states; without one there is none."""
+    estimator = make_estimator(Estimator)
+    assert "estimator_doc_link" not in body_of_html(estimator)
+    address = "scheme://host/pages"
+    monkeypatch.setattr(sklearn_compat, "_documentation_address", lambda: address)
+    page = f"{address}/generated/skscn.{Estimator.__name__}.html"
+    assert f'href="{page}"' in body_of_html(estimator)
+    subclass = type("Elsewhere", (Estimator,), {"__module__": "elsewhere"})
+    assert page not in body_of_html(subclass(**estimator.get_params(deep=False)))
+
+
+def body_of_html(estimator):
+    return estimator_html_repr(estimator).rpartition("</style>")[2]

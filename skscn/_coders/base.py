@@ -41,8 +41,8 @@ from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     FitCallbacks,
     Interval,
+    PackageMixin,
     StrOptions,
-    VersionMixin,
     as_numpy,
     atomic_fit,
     to_sparse_interface,
@@ -66,7 +66,7 @@ SLOW_ENCODING_FACTOR = 10
 
 
 class BaseCoder(
-    VersionMixin,
+    PackageMixin,
     LikelihoodMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,

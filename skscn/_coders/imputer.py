@@ -18,7 +18,7 @@ from skscn._data.inputs import (
     validate_floats,
 )
 from skscn._data.sklearn_compat import (
-    VersionMixin,
+    PackageMixin,
     atomic_fit,
     check_feature_names_in,
 )
@@ -29,7 +29,7 @@ FEATURES_PER_ATOM = 3
 ROWS_PER_ATOM = 5
 
 
-class SparseCodingImputer(VersionMixin, TransformerMixin, BaseEstimator):
+class SparseCodingImputer(PackageMixin, TransformerMixin, BaseEstimator):
     """Imputation of missing values by a model of sparse codes.
 
     A coder learns from the measured values. A missing value is replaced by its

@@ -37,8 +37,8 @@ from skscn._data.row_sums import row_sums
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     Interval,
+    PackageMixin,
     StrOptions,
-    VersionMixin,
     atomic_fit,
     to_sparse_interface,
 )
@@ -50,7 +50,7 @@ from skscn._data.validation import (
 
 
 class SparseCodingMixture(
-    VersionMixin,
+    PackageMixin,
     MixtureLearningMixin,
     MixtureLikelihoodMixin,
     CallbackSupportMixin,

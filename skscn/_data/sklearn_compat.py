@@ -1,8 +1,9 @@
 """The only module that imports private or very new parts of scikit-learn."""
 
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,8 @@ __all__ = [
     "CallbackSupportMixin",
     "FitCallbacks",
     "Interval",
+    "PackageMixin",
     "StrOptions",
-    "VersionMixin",
     "array_namespace",
     "as_numpy",
     "atomic_fit",
@@ -74,12 +75,25 @@ check_array = _sum_may_overflow(_check_array)
 validate_data = _sum_may_overflow(_validate_data)
 
 
-class VersionMixin:
-    """Record the version of skscn in files, and warn where another version loads them.
+# Where the documentation is. None stands for the address in the package's metadata.
+# The gallery, which is part of the documentation, sets a relative one.
+DOCUMENTATION: str | None = None
 
-    scikit-learn does this for its own estimators only. The mixin comes before them in
-    the list of base classes.
+
+class PackageMixin:
+    """Do what scikit-learn does for its own estimators only.
+
+    Files record the version of skscn, with a warning where another version loads them.
+    The HTML representation links to the documentation of the class. The mixin comes
+    before the classes of scikit-learn in the list of base classes.
     """
+
+    def _get_doc_link(self):
+        """Return the address of the page of the class, or "" if there is none."""
+        address = DOCUMENTATION or _documentation_address()
+        if not address or not type(self).__module__.startswith("skscn."):
+            return ""  # subclasses elsewhere have pages of their own
+        return f"{address.rstrip('/')}/generated/skscn.{type(self).__name__}.html"
 
     def __getstate__(self):
         state: Any = super().__getstate__()
@@ -96,6 +110,17 @@ class VersionMixin:
             )
             warn_caller(warning)
         super().__setstate__(state)  # type: ignore[misc]
+
+
+@cache
+def _documentation_address():
+    """Return the address that a release states in pyproject.toml, or None."""
+    try:
+        urls = metadata("skscn").get_all("Project-URL") or []
+    except PackageNotFoundError:  # not installed: imported from a folder
+        return None
+    addresses = dict(url.split(", ", 1) for url in urls)
+    return addresses.get("Documentation")
 
 
 def _skscn_version():

@@ -21,8 +21,8 @@ from skscn._data.inputs import (
 )
 from skscn._data.sklearn_compat import (
     Interval,
+    PackageMixin,
     StrOptions,
-    VersionMixin,
     atomic_fit,
 )
 from skscn._detection import image_layers
@@ -46,7 +46,7 @@ THRESHOLD_TOLERANCE = 1e-6
 MAX_SAMPLES_AT_THRESHOLD = 1000  # whose rounding errors are bounded
 
 
-class SparseCodingDetector(VersionMixin, OutlierMixin, BaseEstimator):
+class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
     """Anomaly detection by likelihood, with explanations.
 
     The score of a sample is a log-likelihood with two terms::

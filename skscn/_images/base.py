@@ -20,7 +20,7 @@ from skscn._data.inputs import (
     remote_rows,
 )
 from skscn._data.sklearn_compat import (
-    VersionMixin,
+    PackageMixin,
     check_array,
     check_feature_names_in,
     validate_data,
@@ -44,7 +44,7 @@ READER = "Layers of images"  # the name in errors for arrays that are not NumPy'
 
 
 class BaseImageTransformer(  # type: ignore[call-arg]
-    VersionMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+    PackageMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 ):
     """A transformer of images. A concrete class learns, and returns its layer."""
 

@@ -15,7 +15,7 @@ from skscn._data.inputs import drop_weightless, load_in_memory
 from skscn._data.parallel import sum_over_rows, worker_pool
 from skscn._data.sklearn_compat import (
     Interval,
-    VersionMixin,
+    PackageMixin,
     atomic_fit,
     check_sample_weight,
     validate_data,
@@ -31,7 +31,7 @@ from skscn._images.validation import in_memory
 FLOAT_DTYPES = [np.float64, np.float32]
 
 
-class StreamingRidgeClassifier(VersionMixin, ClassifierMixin, BaseEstimator):
+class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
     """Ridge classification of standardized features, from sums over samples.
 
     With targets t of ±1 for every class and features z standardized by

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skscn._data.sklearn_compat import (
     Interval,
-    VersionMixin,
+    PackageMixin,
     atomic_fit,
     check_fixed_parameters,
     num_samples,
@@ -40,7 +40,7 @@ def _as_fitted(method):
     return call
 
 
-class FlooredScaler(VersionMixin, StandardScaler):
+class FlooredScaler(PackageMixin, StandardScaler):
     """Standardization with a lower bound of the scale.
 
     The mean of every feature is subtracted, and the feature is divided by
