@@ -145,7 +145,7 @@ def make_models(name):
     linear = LogisticRegression(max_iter=300)
     classifier = LogisticRegression(C=0.01, max_iter=300)
     if preset == "natural":
-        classifier = StreamingRidgeClassifier(alpha=0.1, n_jobs=-1)
+        classifier = StreamingRidgeClassifier(n_jobs=-1)
     svc = SVC(C=10, cache_size=1000)
     boosting = HistGradientBoostingClassifier(max_iter=50, random_state=0)
     mlp = MLPClassifier(256, early_stopping=True, random_state=0)

@@ -36,7 +36,7 @@ LAYERS = (ConvSparseCoder, SparseCodingNetwork)
 # Of the default coder. More atoms take longer. With fewer rows for each atom, the prior
 # of its coefficient is unreliable. With a lower tol, in nats a feature, the scores
 # hardly change.
-MAX_ATOMS, ROWS_PER_ATOM, TOL = 100, 5, 4e-3
+MAX_ATOMS, ROWS_PER_ATOM, TOL = 100, 5, 2e-3
 # More rows hardly change the parameters of an atom, but take longer, and anomalies that
 # are alike have more of their kind among them.
 MAX_ROWS_PER_ATOM, MIN_MAX_ROWS = 50, 2500

@@ -44,6 +44,7 @@ TRUSTED_TYPES = (
     "skscn._images.network.SparseCodingNetwork",
     "skscn._images.pooling.SpatialPool",
     "skscn._images.ridge_statistics.FeatureMoments",
+    "skscn._images.ridge_statistics.RidgeSolution",
     "skscn._images.ridge_statistics.RidgeStatistics",
     "skscn._images.scaler.FlooredScaler",
 )

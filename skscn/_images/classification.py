@@ -16,6 +16,7 @@ from skscn._data.parallel import sum_over_rows, worker_pool
 from skscn._data.sklearn_compat import (
     Interval,
     PackageMixin,
+    StrOptions,
     atomic_fit,
     check_sample_weight,
     validate_data,
@@ -51,8 +52,10 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    alpha : float, default=0.01
-        Penalty, for one sample.
+    alpha : float or "auto", default="auto"
+        Penalty, for one sample. "auto" minimizes the error of generalized
+        cross-validation [1]_, which needs the sums only: in a stream, the penalty
+        follows the samples seen so far. It is between 0.001 and 10.
     floor : float, default=0.1
         Minimum scale of a feature, in units of the square root of the mean variance.
         For tables of mixed units use 0.
@@ -72,6 +75,8 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
         Coefficients of the features before standardization.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts of the decision function.
+    alpha_ : float
+        The penalty.
     n_features_in_ : int
         Number of features seen in `fit`.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -86,6 +91,11 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
     --------
     sklearn.linear_model.RidgeClassifier : The same for all samples together.
     sklearn.linear_model.SGDClassifier : Other losses on mini-batches, approximately.
+
+    References
+    ----------
+    .. [1] G. H. Golub, M. Heath and G. Wahba, "Generalized Cross-Validation as a Method
+       for Choosing a Good Ridge Parameter", Technometrics 21, 1979, 215-223.
 
     Examples
     --------
@@ -103,13 +113,13 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
     _statistics: RidgeStatistics
 
     _parameter_constraints: ClassVar[dict] = {
-        "alpha": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "floor": [Interval(Real, 0, None, closed="left")],
         "store_statistics": ["boolean"],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, *, alpha=0.01, floor=0.1, store_statistics=True, n_jobs=None):
+    def __init__(self, *, alpha="auto", floor=0.1, store_statistics=True, n_jobs=None):
         self.alpha = alpha
         self.floor = floor
         self.store_statistics = store_statistics
@@ -206,12 +216,17 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
     @property
     def coef_(self):
         """Coefficients of the features before standardization."""
-        return self._solution("coef_")[0]
+        return self._solution("coef_").coef
 
     @property
     def intercept_(self):
         """Intercepts of the decision function."""
-        return self._solution("intercept_")[1]
+        return self._solution("intercept_").intercept
+
+    @property
+    def alpha_(self):
+        """The penalty."""
+        return self._solution("alpha_").alpha
 
     @in_memory
     def decision_function(self, X):
@@ -273,7 +288,8 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
         check_weight_range(weights)
         targets = targets[weights > 0]
         X, weights = drop_weightless(X, weights)
-        is_precise = X.dtype == np.float64 or self.alpha < MIN_SINGLE_PRECISION_ALPHA
+        is_small = self.alpha != "auto" and self.alpha < MIN_SINGLE_PRECISION_ALPHA
+        is_precise = X.dtype == np.float64 or is_small
         function = partial(feature_moments, dtype=np.float64 if is_precise else X.dtype)
         with worker_pool(len(X), self.n_jobs) as pool:
             columns = np.column_stack([weights, targets])

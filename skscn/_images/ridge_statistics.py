@@ -2,12 +2,12 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.blas import dger
-from scipy.linalg.lapack import dlange, dpocon
+from scipy.linalg.lapack import dlange, dpocon, dtrtri
 
 from skscn._core.sparse_model import row_blocks
 from skscn._data.blas_threads import single_blas_thread
@@ -16,6 +16,11 @@ MAX_SINGLE_THREAD_FEATURES = 512  # fewer are solved faster by one thread of BLA
 # Scatter matrices summed in float32 have relative errors of 1e-7, which the solution
 # multiplies by up to 1 / alpha. Smaller penalties need sums in float64.
 MIN_SINGLE_PRECISION_ALPHA = 1e-3
+MAX_COUNT = 2.0**53  # up to which float64 counts samples one by one
+# Penalties that are compared: from 0.001, which needs no more precision, to 10.
+FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-3, 6)
+# A smaller mean square of residuals is a rounding error, in units of that of targets.
+MIN_RESIDUAL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class FeatureMoments:
     ----------
     weight : float
         Σ w.
+    weight_norm : float
+        √(Σ w²).
     mean : ndarray of shape (n_features,)
         Of the features.
     target_mean : ndarray of shape (n_targets,)
@@ -39,6 +46,7 @@ class FeatureMoments:
     """
 
     weight: float
+    weight_norm: float
     mean: np.ndarray
     target_mean: np.ndarray
     scatter: np.ndarray
@@ -55,6 +63,7 @@ class FeatureMoments:
         dger(factor, shift, shift, a=scatter.T, overwrite_a=True)
         return FeatureMoments(
             weight,
+            float(np.hypot(self.weight_norm, other.weight_norm)),
             self.mean + fraction * shift,
             self.target_mean + fraction * target_shift,
             scatter,
@@ -62,6 +71,16 @@ class FeatureMoments:
             + other.target_scatter
             + factor * np.outer(shift, target_shift),
         )
+
+    @property
+    def n_samples(self):
+        """The number of samples that the weights stand for.
+
+        Weights are repetitions, unless their total is below the effective number of
+        samples (Σw)² / Σw², or float64 cannot count it. Then it is this number.
+        """
+        effective = (self.weight / self.weight_norm) ** 2
+        return self.weight if effective <= self.weight <= MAX_COUNT else effective
 
     def __getstate__(self):
         # The scatter matrix is symmetric: half of it is enough in a file.
@@ -112,7 +131,10 @@ def feature_moments(rows, columns, *, dtype):
         np.asarray(weighted.T @ values, dtype=np.float64) * largest
         for values in (centered, centered_targets)
     )
-    return FeatureMoments(weight, mean, target_mean, scatter, target_scatter)
+    weight_norm = float(largest * np.sqrt(relative @ relative))
+    return FeatureMoments(
+        weight, weight_norm, mean, target_mean, scatter, target_scatter
+    )
 
 
 @dataclass(frozen=True)
@@ -122,21 +144,23 @@ class RidgeStatistics:
     Parameters
     ----------
     moments : FeatureMoments or None
-        None where they are not kept.
-    alpha, floor : float
+        None where they are not kept. The targets are ±1.
+    alpha : float or "auto"
         As in `StreamingRidgeClassifier`.
-    given_solution : tuple of ndarray or None, default=None
+    floor : float
+        As in `StreamingRidgeClassifier`.
+    given_solution : RidgeSolution or None, default=None
         A solution that replaces that of the regression.
     """
 
     moments: FeatureMoments | None
-    alpha: float
+    alpha: float | str
     floor: float
-    given_solution: tuple | None = None
+    given_solution: "RidgeSolution | None" = None
 
     @cached_property
     def solution(self):
-        """Coefficients and intercepts for the features before standardization."""
+        """The `RidgeSolution`."""
         if self.given_solution is not None or self.moments is None:
             return self.given_solution
         moments, n_features = self.moments, len(self.moments.mean)
@@ -145,37 +169,129 @@ class RidgeStatistics:
         is_constant = variance <= rounding_error**2
         scale = np.where(is_constant, 1.0, np.sqrt(variance))
         scale = floored_scale(variance, scale, self.floor)
-        system = moments.scatter / moments.weight / scale / scale[:, None]
-        system[np.diag_indices(n_features)] += self.alpha
-        right_side = moments.target_scatter / moments.weight / scale[:, None]
+        equations = _RidgeEquations(
+            moments.scatter / moments.weight / scale / scale[:, None],
+            moments.target_scatter / moments.weight / scale[:, None],
+            float(np.sum(1.0 - moments.target_mean**2)),
+            moments.n_samples,
+        )
         is_small = n_features < MAX_SINGLE_THREAD_FEATURES
         with single_blas_thread() if is_small else nullcontext():
-            coef = _solve_positive_definite(system, right_side)
+            is_auto = isinstance(self.alpha, str)
+            alpha = equations.best_alpha() if is_auto else float(self.alpha)
+            coef = equations.solve(alpha)
         if coef is None:
             raise ValueError(
-                f"alpha={self.alpha:g} is too small for these {n_features} features: "
+                f"alpha={alpha:g} is too small for these {n_features} features: "
                 "the equations of the ridge regression are singular up to rounding "
                 "errors. Increase alpha, for instance to 1e-6."
             )
         coef /= scale[:, None]
-        return coef.T, moments.target_mean - moments.mean @ coef
+        return RidgeSolution(coef.T, moments.target_mean - moments.mean @ coef, alpha)
 
 
-def _solve_positive_definite(system, right_side):
-    """Solve symmetric equations; return None where they are singular up to rounding.
+@dataclass(frozen=True)
+class RidgeSolution:
+    """Coefficients and intercepts of features before standardization, and the penalty.
 
-    `scipy.linalg.solve` warns of an ill-conditioned matrix. To catch its warning would
-    change the filters of all threads.
+    Parameters
+    ----------
+    coef : ndarray of shape (n_targets, n_features)
+    intercept : ndarray of shape (n_targets,)
+    alpha : float
     """
-    try:
-        factor = cho_factor(system)
-    except LinAlgError:
-        return None
-    norm = dlange("1", system.T)  # which is not copied: its order is Fortran's
-    inverse_condition, _ = dpocon(factor[0], norm)
-    if not inverse_condition >= np.finfo(np.float64).eps:
-        return None
-    return cho_solve(factor, right_side)
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    alpha: float
+
+
+@dataclass(frozen=True)
+class _RidgeEquations:
+    """The equations (S + alpha I) W = C of standardized features.
+
+    Parameters
+    ----------
+    covariance : ndarray of shape (n_features, n_features)
+        S.
+    target_covariance : ndarray of shape (n_features, n_targets)
+        C.
+    target_variance : float
+        Sum of the variances of the targets.
+    n_samples : float
+    """
+
+    covariance: np.ndarray
+    target_covariance: np.ndarray
+    target_variance: float
+    n_samples: float
+
+    def solve(self, alpha):
+        """Return W, or None where the equations are singular up to rounding.
+
+        `scipy.linalg.solve` warns of an ill-conditioned matrix. To catch its warning
+        would change the filters of all threads.
+        """
+        system = self._penalized(alpha)
+        norm = dlange("1", system)
+        try:
+            factor = cho_factor(system, overwrite_a=True)
+        except LinAlgError:
+            return None
+        inverse_condition, _ = dpocon(factor[0], norm)
+        if not inverse_condition >= np.finfo(np.float64).eps:
+            return None
+        return cho_solve(factor, self.target_covariance)
+
+    def best_alpha(self):
+        """Return the penalty of least generalized cross-validation error.
+
+        The error (Golub, Heath and Wahba 1979) is the mean square of the residuals over
+        (1 − k / n)², with the degrees of freedom k = 1 + tr S (S + alpha I)⁻¹ of n
+        samples. It approximates that of leaving out one sample after the other. Steps
+        go downhill from the first penalty, and end at the vertex of the parabola
+        through the best point and its neighbors.
+        """
+
+        @cache
+        def error(step):
+            if step not in ALPHA_STEPS:
+                return np.inf
+            return self._cross_validation_error(FIRST_ALPHA * ALPHA_STEP**step)
+
+        best = 0
+        direction = -1 if error(-1) < error(0) else 1
+        while error(best + direction) < error(best):
+            best += direction
+        low, middle, high = (error(best + shift) for shift in (-1, 0, 1))
+        curvature = low - 2 * middle + high
+        shift = 0.0
+        if np.isfinite(curvature) and curvature > 0:
+            shift = (low - high) / (2 * curvature)
+        return float(FIRST_ALPHA * ALPHA_STEP ** (best + shift))
+
+    def _cross_validation_error(self, alpha):
+        """Return the error of generalized cross-validation, infinite if undefined."""
+        try:
+            factor = cho_factor(self._penalized(alpha), overwrite_a=True)
+        except LinAlgError:
+            return np.inf
+        coef = cho_solve(factor, self.target_covariance)
+        explained = np.vdot(coef, self.target_covariance) + alpha * np.vdot(coef, coef)
+        residual = max(
+            self.target_variance - explained, MIN_RESIDUAL * self.target_variance
+        )
+        inverse, _ = dtrtri(factor[0], overwrite_c=True)
+        trace = np.einsum("ij,ij->", *2 * [np.triu(inverse)])
+        n_free = self.n_samples - 1 - (len(coef) - alpha * trace)
+        if n_free <= 0:
+            return np.inf
+        return residual * (self.n_samples / n_free) ** 2
+
+    def _penalized(self, alpha):
+        system = self.covariance.copy(order="F")  # LAPACK does not copy it
+        system[np.diag_indices(len(system))] += alpha
+        return system
 
 
 def floored_scale(variance, scale, floor):

@@ -80,15 +80,64 @@ def test_samples_of_weight_zero_do_not_count_whatever_they_hold(rng, container):
 
 @pytest.mark.parametrize("factor", [1e-100, 1e100])
 def test_weights_are_relative(rng, factor):
+    """Those of `alpha="auto"` are, where they cannot be numbers of repetitions."""
     X, y = rng.normal(size=(90, 3)), rng.integers(0, 2, 90)
-    weights = rng.uniform(0.5, 2.0, size=90)
-    for estimator, name in ((FlooredScaler(), "scale_"), (RIDGE, "coef_")):
+    weights = rng.uniform(0.1, 0.5, size=90)
+    ridge = StreamingRidgeClassifier(alpha=0.01)
+    for estimator, name in (
+        (FlooredScaler(), "scale_"),
+        (ridge, "coef_"),
+        (RIDGE, "coef_"),
+    ):
         expected = getattr(clone(estimator).fit(X, y, sample_weight=weights), name)
         found = clone(estimator).fit(X, y, sample_weight=weights * factor)
         np.testing.assert_allclose(getattr(found, name), expected)
         for extreme in (1e300, 1e-300):
             with pytest.raises(ValueError, match=r"sample weights .* divide"):
                 clone(estimator).fit(X, y, sample_weight=weights * extreme)
+
+
+def cross_validation_error(X, y, weights, alpha, floor=0.1):
+    """The error of generalized cross-validation, from the matrix that smooths y."""
+    targets = np.where(y[:, None] == np.unique(y), 1.0, -1.0).repeat(weights, 0)
+    z = FlooredScaler(floor=floor).fit_transform(X.repeat(weights, 0))
+    n_samples, n_features = z.shape
+    system = z.T @ z + alpha * n_samples * np.eye(n_features)
+    smoother = z @ np.linalg.solve(system, z.T) + 1 / n_samples
+    residual = targets - smoother @ targets
+    return np.square(residual).sum() / (1 - np.trace(smoother) / n_samples) ** 2
+
+
+@pytest.mark.parametrize("noise", [0.3, 3.0, 30.0])
+@pytest.mark.parametrize("n_features", [5, 40])
+def test_auto_alpha_has_the_least_generalized_cross_validation_error(
+    rng, noise, n_features
+):
+    centers = rng.normal(size=(3, n_features))
+    y, weights = rng.integers(0, 3, 80), rng.integers(1, 4, 80)
+    X = centers[y] + noise * rng.normal(size=(80, n_features))
+    classifier = StreamingRidgeClassifier().fit(X, y, sample_weight=weights)
+    found = cross_validation_error(X, y, weights, classifier.alpha_)
+    others = [cross_validation_error(X, y, weights, a) for a in np.logspace(-3, 1, 41)]
+    assert found < 1.001 * min(others)
+
+
+def test_auto_alpha_of_a_stream_is_that_of_all_samples(rng):
+    X, y = rng.normal(size=(200, 30)), rng.integers(0, 3, 200)
+    stream = StreamingRidgeClassifier()
+    for batch in np.array_split(np.arange(200), 3):
+        stream.partial_fit(X[batch], y[batch], classes=range(3))
+    expected = StreamingRidgeClassifier().fit(X, y).alpha_
+    np.testing.assert_allclose(stream.alpha_, expected)
+    explicit = StreamingRidgeClassifier(alpha=expected).fit(X, y)
+    np.testing.assert_allclose(stream.coef_, explicit.coef_)
+
+
+def test_auto_alpha_is_found_with_fewer_samples_than_features(rng):
+    X, y = rng.normal(size=(12, 60)).astype(np.float32), np.arange(12) % 3
+    classifier = StreamingRidgeClassifier().fit(X, y)
+    assert 1e-3 <= classifier.alpha_ <= 10
+    assert np.isfinite(classifier.coef_).all()
 
 
 def expected_decision_function(X, y, alpha, weights=None):

@@ -75,7 +75,9 @@ def restore_linear(name, model, module, orthonormal):
     if coef is former_coef and intercept is former_intercept:
         return
     if isinstance(model, StreamingRidgeClassifier):  # its coef_ is computed from sums
-        model._statistics = replace(model._statistics, given_solution=(coef, intercept))
+        statistics = model._statistics
+        trained = replace(statistics.solution, coef=coef, intercept=intercept)
+        model._statistics = replace(statistics, given_solution=trained)
         return
     model.coef_ = np.array(coef).reshape(np.shape(model.coef_))
     if np.size(model.intercept_) == intercept.size:
