@@ -119,7 +119,7 @@ def test_auto_alpha_has_the_least_generalized_cross_validation_error(
     classifier = StreamingRidgeClassifier().fit(X, y, sample_weight=weights)
     found = cross_validation_error(X, y, weights, classifier.alpha_)
     others = [cross_validation_error(X, y, weights, a) for a in np.logspace(-3, 1, 41)]
-    assert found < 1.001 * min(others)
+    assert found < 1.003 * min(others)  # a parabola through three penalties
 
 
 def test_auto_alpha_of_a_stream_is_that_of_all_samples(rng):
