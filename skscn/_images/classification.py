@@ -55,7 +55,7 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
     alpha : float or "auto", default="auto"
         Penalty, for one sample. "auto" minimizes the error of generalized
         cross-validation [1]_, which needs the sums only: in a stream, the penalty
-        follows the samples seen so far. It is between 0.001 and 10.
+        follows the samples seen so far. It is between 0.0001 and 10.
     floor : float, default=0.1
         Minimum scale of a feature, in units of the square root of the mean variance.
         For tables of mixed units use 0.

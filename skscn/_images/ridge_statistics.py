@@ -17,8 +17,9 @@ MAX_SINGLE_THREAD_FEATURES = 512  # fewer are solved faster by one thread of BLA
 # multiplies by up to 1 / alpha. Smaller penalties need sums in float64.
 MIN_SINGLE_PRECISION_ALPHA = 1e-3
 MAX_COUNT = 2.0**53  # up to which float64 counts samples one by one
-# Penalties that are compared: from 0.001, which needs no more precision, to 10.
-FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-3, 6)
+# Penalties that are compared: from 0.0001, where sums in float32 have errors of 0.001
+# of the solution, to 10.
+FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-5, 6)
 # A smaller mean square of residuals is a rounding error, in units of that of targets.
 MIN_RESIDUAL = 1e-6
 
