@@ -25,7 +25,7 @@ BUDGET = re.compile(
     r"^- (?P<budget>.+ [≤≥] \S+): (?P<value>\S+), (?P<verdict>met|missed)$"
 )
 # Drawn by the benchmarks, with the option --save.
-FIGURES = {"costs": "costs.png", "robustness": "robustness.png"}
+FIGURES = {"costs": "costs.png", "robustness": "robustness.svg"}
 BUDGETS = HERE / "BUDGETS.md"
 BUDGETS_HEAD = """# Budgets
 

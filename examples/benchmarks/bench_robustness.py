@@ -14,6 +14,7 @@ from functools import partial
 from statistics import mean, stdev
 
 import numpy as np
+from _charts import SHADES
 from _corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from _data import data_folder, load_images
 from _measure import (
@@ -407,7 +408,7 @@ def draw(results, path):
                 clean = [trial["clean", 0] for trial in trials]
                 levels = [[t[corruption, s] for t in trials] for s in SEVERITIES]
                 curve = np.mean([clean, *levels], axis=1)
-                ax.plot(range(6), curve, color=f"C{i}", label=title, linewidth=1.2)
+                ax.plot(range(6), curve, color=SHADES[i], label=title, linewidth=1.2)
             ax.set_title(f"{name}, {corruption}", fontsize="small")
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
