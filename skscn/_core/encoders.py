@@ -174,8 +174,7 @@ class PosteriorMeanEncoder:
             log_likelihood += float(w[part] @ (log_density @ ones))
             for total, statistic in zip(sums[1:], statistics, strict=True):
                 total += w[part] @ statistic
-        powers = np.array(self.prior.sigma_powers)[:, None]
-        sums[1:] *= np.sqrt(self.noise_variance) ** powers
+        sums[1:] *= np.array(self.prior.statistic_units(self.noise_variance))[:, None]
         return log_likelihood, sums
 
     def log_density(self, projections, *, bound=False):

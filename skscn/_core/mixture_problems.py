@@ -181,7 +181,7 @@ class LikelihoodMixtureProblem(MixtureProblem):
         rms = np.sqrt(mean_square / n_features) or self.data_rms
         parameters = initial_parameters(
             Parametrization(
-                self.prior, n_components, rms**2, has_offset=self.has_offset
+                self.prior, n_components, np.square(rms), has_offset=self.has_offset
             ),
             energies,
             mean_square,
@@ -256,7 +256,10 @@ class LikelihoodMixtureProblem(MixtureProblem):
 
     def _parametrization(self, n_components):
         return Parametrization(
-            self.prior, n_components, self.data_rms**2, has_offset=self.has_offset
+            self.prior,
+            n_components,
+            np.square(self.data_rms),
+            has_offset=self.has_offset,
         )
 
 

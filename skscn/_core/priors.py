@@ -98,6 +98,14 @@ class Prior(ABC):
             log-density of u.
         """
 
+    def statistic_units(self, noise_variance):
+        """Return the powers of σ that are the units of the statistics.
+
+        They are not computed by ``**``, whose last bit can depend on the scale of σ.
+        """
+        powers = {0: 1.0, 1: np.sqrt(noise_variance), 2: noise_variance}
+        return [powers[power] for power in self.sigma_powers]
+
     @abstractmethod
     def posterior(self, z, standardized, workspace):
         """Overwrite u/σ with the posterior means of a/σ.

@@ -337,5 +337,5 @@ class MarginalLikelihoodProblem(LearningProblem):
     def _parametrization(self, moments, n_components):
         has_offset = self.center and self.prior.one_sided
         return Parametrization(
-            self.prior, n_components, moments.rms**2, has_offset=has_offset
+            self.prior, n_components, np.square(moments.rms), has_offset=has_offset
         )

@@ -213,7 +213,7 @@ class LazyEstimate:
             replace(self.histogram, residual_sum_squares=residual),
             (len(self.threshold), self.n_features),
             Parametrization(
-                self.prior, len(threshold), bins.data_rms**2, has_offset=False
+                self.prior, len(threshold), np.square(bins.data_rms), has_offset=False
             ),
         )
         if not self.prior.determined_by_threshold:
@@ -329,9 +329,9 @@ class _HistogramObjective:
         )
         nll -= np.vdot(self.counts, log_density) + self.counts.sum(axis=0) @ constant
         sums = [
-            np.einsum("ij,ij->j", self.counts, statistic) * sigma**power
-            for statistic, power in zip(
-                statistics, self.prior.sigma_powers, strict=True
+            np.einsum("ij,ij->j", self.counts, statistic) * unit
+            for statistic, unit in zip(
+                statistics, self.prior.statistic_units(noise_variance), strict=True
             )
         ]
         return nll, z * sigma, np.array(sums)
