@@ -11,7 +11,8 @@ from functools import partial
 import numpy as np
 
 from skscn._core.code_limit import keep_largest, keep_largest_array_api
-from skscn._core.priors import SIGNED, Prior
+from skscn._core.prior import Prior
+from skscn._core.priors import SIGNED
 from skscn._core.workspace import Workspace
 
 # Entries that special functions work on at once: fewer make calls so short that workers

@@ -25,7 +25,7 @@ from skscn._core.objectives import (
     posterior_mean_model,
     with_em_statistics,
 )
-from skscn._core.priors import Prior
+from skscn._core.prior import Prior
 from skscn._core.sparse_model import SparseModel
 
 

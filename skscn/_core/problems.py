@@ -26,7 +26,7 @@ from skscn._core.objectives import (
     posterior_mean_model,
     posterior_moments,
 )
-from skscn._core.priors import Prior
+from skscn._core.prior import Prior
 from skscn._core.procrustes import polar_factor
 from skscn._core.projection_histogram import (
     HistogramBins,

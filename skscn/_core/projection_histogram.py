@@ -21,7 +21,7 @@ from skscn._core.model_parameters import (
     residual_nll,
 )
 from skscn._core.moments import Summable
-from skscn._core.priors import Prior
+from skscn._core.prior import Prior
 from skscn._core.sparse_model import squared_norms
 from skscn._core.workspace import Workspace
 

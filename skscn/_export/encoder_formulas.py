@@ -45,7 +45,7 @@ def encode(ops, u, encoder, broadcast):
 def rank_codes(ops, codes, encoder):
     """Return numbers that order the codes of rows by how much they lower the objective.
 
-    They order codes as `skscn._core.priors.Prior.rank_codes` does.
+    They order codes as `skscn._core.prior.Prior.rank_codes` does.
     """
     magnitude = ops.abs(codes)
     if encoder.prior != "spike_slab":

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from skscn._core.encoders import MapEncoder
-from skscn._core.priors import ONE_SIDED, SIGNED, Exponential, Laplace, SpikeSlab
+from skscn._core.priors import ONE_SIDED, SIGNED
+from skscn._core.rate_priors import Exponential, Laplace
+from skscn._core.spike_slab import SpikeSlab
 
 PENALTIES = {
     Laplace(): lambda a, t: t * np.abs(a),
