@@ -282,8 +282,8 @@ class _RidgeEquations:
         residual = max(
             self.target_variance - explained, MIN_RESIDUAL * self.target_variance
         )
-        inverse, _ = dtrtri(factor[0], overwrite_c=True)
-        trace = np.einsum("ij,ij->", *2 * [np.triu(inverse)])
+        inverse_factor, _ = dtrtri(factor[0], overwrite_c=True)
+        trace = np.linalg.norm(np.triu(inverse_factor)) ** 2  # of (S + alpha I)⁻¹
         n_free = self.n_samples - 1 - (len(coef) - alpha * trace)
         if n_free <= 0:
             return np.inf
