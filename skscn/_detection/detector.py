@@ -75,9 +75,9 @@ class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
         images and signals a :class:`ConvSparseCoder` or :class:`SparseCodingNetwork`;
         the default coder models its pooled codes. The codes of a single layer are
         pooled on a Gaussian grid of 4 × 4 cells; use a network to pool them in another
-        way. None stands for ``OrthogonalSparseCoder(n_components, alpha="auto")`` with
-        as many atoms as features, but at most 100, and at least five samples for each
-        atom. It and the histograms are learned from at most 50 samples for each atom,
+        way. None stands for ``OrthogonalSparseCoder(n_components, alpha="auto",
+        tol=2e-3)`` with as many atoms as features, but at most 100, and at least five
+        samples for each atom. It and the histograms are learned from at most 50 samples for each atom,
         or 2500 if this is more. Your own coder learns from all samples.
     scaling : {"robust"} or None, default="robust"
         "robust" transforms features to z with the median and the interquartile range of
@@ -95,7 +95,7 @@ class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
     contamination : "auto" or float, default="auto"
         Fraction of the training samples that `predict` labels as anomalies, in
         (0, 0.5]. With "auto", about 1 % of new normal samples are below the threshold,
-        and up to 5 % where features have few samples or short tails. It is computed
+        and up to 7 % where features have few samples or short tails. It is computed
         from quantiles of the scores of the samples that are learned.
     n_jobs : int, default=None
         Number of :term:`workers <worker>`. None means every core that NumPy would use.

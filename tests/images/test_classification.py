@@ -190,9 +190,13 @@ def test_a_stream_of_float32_features_may_change_its_level(rng, n_batches):
 
 def test_an_alpha_below_the_rounding_errors_is_refused(rng):
     X = rng.normal(size=(20, 100))
-    classifier = StreamingRidgeClassifier(alpha=1e-18).fit(X, np.arange(20) % 2)
+    y, classifier = np.arange(20) % 2, StreamingRidgeClassifier(alpha=1e-18)
     with pytest.raises(ValueError, match=r"alpha=1e-18 is too small .* Increase alpha"):
-        classifier.predict(X)
+        classifier.fit(X, y)
+    assert not hasattr(classifier, "classes_")
+    stream = classifier.partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"alpha=1e-18 is too small"):
+        stream.predict(X)
 
 
 def test_files_hold_half_of_the_scatter_matrix_or_the_coefficients_only(rng):
