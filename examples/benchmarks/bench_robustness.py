@@ -457,8 +457,8 @@ def main():
         print_conjecture(name, results[name])
     print_note(
         "A gain has a star if it is larger than 2.8 standard errors over seeds (5 % "
-        "level of Student's t with 4 degrees of freedom): of 80 gains without an effect, "
-        "four have a star by chance."
+        "level of Student's t with 4 degrees of freedom): of 80 gains without an "
+        "effect, four have a star by chance."
     )
     if options.save:
         draw(results, options.save)

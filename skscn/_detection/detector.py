@@ -77,8 +77,8 @@ class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
         pooled on a Gaussian grid of 4 × 4 cells; use a network to pool them in another
         way. None stands for ``OrthogonalSparseCoder(n_components, alpha="auto",
         tol=2e-3)`` with as many atoms as features, but at most 100, and at least five
-        samples for each atom. It and the histograms are learned from at most 50 samples for each atom,
-        or 2500 if this is more. Your own coder learns from all samples.
+        samples for each atom. It and the histograms are learned from at most 50 samples
+        for each atom, or 2500 if this is more. Your own coder learns from all samples.
     scaling : {"robust"} or None, default="robust"
         "robust" transforms features to z with the median and the interquartile range of
         each, or with the mean absolute deviation where half of the values are equal.

@@ -43,8 +43,8 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
     The classifier stores sums over samples only, n_features² numbers. It is for
     features that do not fit in memory: mini-batches give the same solution as all
     samples together, up to rounding. `fit` solves the equations; after `partial_fit`
-    they are solved when the solution is first used. With ``alpha`` below 0.001 sums of float32 features are computed in
-    float64, which takes twice as long. scikit-learn's
+    they are solved when the solution is first used. With ``alpha`` below 0.001 sums of
+    float32 features are computed in float64, which takes twice as long. scikit-learn's
     :class:`~sklearn.linear_model.RidgeClassifier`, with `alpha` times n_samples, finds
     the same solution.
 
