@@ -5,6 +5,7 @@ same network with k-means, random and random-patch atoms.
 """
 
 import multiprocessing
+import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -238,7 +239,7 @@ def compare(name, n_folds):
                 best = max(best, values[1])
             cells = [f.format(v) for f, v in zip(formats, values, strict=True)]
             rows.append([model.name, *cells])
-            print(f"{name}: {' | '.join(rows[-1])}", flush=True)
+            print(f"{name}: {' | '.join(rows[-1])}", file=sys.stderr)
     print_table(name, COLUMNS, rows)
     if name in MIN_ACCURACY:
         print_at_least(MIN_ACCURACY[name], best, f"accuracy of skscn on {name}, %")

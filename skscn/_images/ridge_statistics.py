@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from functools import cache, cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 from scipy.linalg.blas import dger
-from scipy.linalg.lapack import dlange, dpocon, dtrtri
+from scipy.linalg.lapack import dlange, dpocon, dpstrf, dtrtri
 
 from skscn._core.sparse_model import row_blocks
 from skscn._data.blas_threads import single_blas_thread
@@ -20,6 +20,7 @@ MAX_COUNT = 2.0**53  # up to which float64 counts samples one by one
 # Penalties that are compared: from 0.0001, where sums in float32 have errors of 0.001
 # of the solution, to 10.
 FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-5, 6)
+MIN_PIVOT = 1e-7  # smaller variances of standardized features are rounding errors
 # A smaller mean square of residuals is a rounding error, in units of that of targets.
 MIN_RESIDUAL = 1e-6
 
@@ -274,20 +275,50 @@ class _RidgeEquations:
     def _cross_validation_error(self, alpha):
         """Return the error of generalized cross-validation, infinite if undefined."""
         try:
-            factor = cho_factor(self._penalized(alpha), overwrite_a=True)
+            explained, n_used = self._fit_quality(alpha)
         except LinAlgError:
             return np.inf
-        coef = cho_solve(factor, self.target_covariance)
-        explained = np.vdot(coef, self.target_covariance) + alpha * np.vdot(coef, coef)
         residual = max(
             self.target_variance - explained, MIN_RESIDUAL * self.target_variance
         )
-        inverse_factor, _ = dtrtri(factor[0], overwrite_c=True)
-        trace = np.linalg.norm(np.triu(inverse_factor)) ** 2  # of (S + alpha I)⁻¹
-        n_free = self.n_samples - 1 - (len(coef) - alpha * trace)
+        n_free = self.n_samples - 1 - n_used
         if n_free <= 0:
             return np.inf
         return residual * (self.n_samples / n_free) ** 2
+
+    def _fit_quality(self, alpha):
+        """Return the explained variance of the targets, and tr S (S + alpha I)⁻¹."""
+        if self._spectrum is not None:
+            eigenvalues, squares = self._spectrum
+            shifted = eigenvalues + alpha
+            explained = np.sum(squares * (1.0 + alpha / shifted) / shifted)
+            return explained, np.sum(eigenvalues / shifted)
+        factor = cho_factor(self._penalized(alpha), overwrite_a=True)
+        coef = cho_solve(factor, self.target_covariance)
+        explained = np.vdot(coef, self.target_covariance) + alpha * np.vdot(coef, coef)
+        inverse_factor, _ = dtrtri(factor[0], overwrite_c=True)
+        trace = np.linalg.norm(np.triu(inverse_factor)) ** 2  # of (S + alpha I)⁻¹
+        return explained, len(coef) - alpha * trace
+
+    @cached_property
+    def _spectrum(self):
+        """Eigenvalues of S, and squared sums of C along its eigenvectors.
+
+        Only where samples are much fewer than features: S has a rank below their
+        number, and a factor of few columns, from which the eigenvalues are found.
+        """
+        n_features = len(self.covariance)
+        max_rank = int(np.ceil(self.n_samples))
+        if max_rank > n_features // 2:
+            return None
+        factor, order, rank, _ = dpstrf(self.covariance, tol=MIN_PIVOT)
+        rank = min(rank, max_rank)
+        factor = np.triu(factor[:rank])  # Rᵀ R is S in the order of the pivots
+        eigenvalues, vectors = eigh(factor @ factor.T)
+        is_used = eigenvalues > MIN_PIVOT
+        along = vectors.T[is_used] @ (factor @ self.target_covariance[order - 1])
+        squares = np.square(along).sum(axis=1) / eigenvalues[is_used]
+        return eigenvalues[is_used], squares
 
     def _penalized(self, alpha):
         system = self.covariance.copy(order="F")  # LAPACK does not copy it
