@@ -86,7 +86,9 @@ def broken_links(root):
         if parts.scheme or parts.netloc:
             continue
         target = path.parent / unquote(parts.path) if parts.path else path
-        target, anchor = target.resolve(), unquote(parts.fragment)
+        # What follows :~: is text for the browser to search, not an anchor.
+        fragment, _, _ = parts.fragment.partition(":~:")
+        target, anchor = target.resolve(), unquote(fragment)
         if not target.exists():
             lines.add(f"{path.relative_to(root)}: no file {link}")
         elif anchor and anchor not in anchors.get(target, {anchor}):
