@@ -63,7 +63,8 @@ class Parametrization:
     prior : Prior
     n_components : int
     data_variance : float
-        Mean variance of the features of the data.
+        Mean variance of the features of the data. As a square of `np.square`, not of
+        ``**``, it has the same bits in every unit.
     has_offset : bool
         Whether the offset is learned.
     """

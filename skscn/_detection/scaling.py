@@ -91,7 +91,12 @@ class RobustScaling:
     @property
     def transformed_center(self):
         """The medians of z, of the features that vary."""
-        return _arcsinh(self.center / self.scale)[self.varies]
+        return self._shift[self.varies]
+
+    @property
+    def _shift(self):
+        """−asinh(−median / scale): z of the medians, of all features."""
+        return _arcsinh(self.center / self.scale)
 
     @np.errstate(over="ignore")
     def _transform_entries(self, values, features):
@@ -99,7 +104,7 @@ class RobustScaling:
         z = values - self.center[features]
         z /= self.scale[features]  # the inverse of a small scale could overflow
         z = _arcsinh(z)
-        z -= _arcsinh(-self.center / self.scale)[features]
+        z += self._shift[features]
         return z
 
 

@@ -140,6 +140,22 @@ def feature_moments(rows, columns, *, dtype):
 
 
 @dataclass(frozen=True)
+class RidgeSolution:
+    """Coefficients and intercepts of features before standardization, and the penalty.
+
+    Parameters
+    ----------
+    coef : ndarray of shape (n_targets, n_features)
+    intercept : ndarray of shape (n_targets,)
+    alpha : float
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    alpha: float
+
+
+@dataclass(frozen=True)
 class RidgeStatistics:
     """Moments, and the ridge regression that they determine.
 
@@ -147,9 +163,7 @@ class RidgeStatistics:
     ----------
     moments : FeatureMoments or None
         None where they are not kept. The targets are ±1.
-    alpha : float or "auto"
-        As in `StreamingRidgeClassifier`.
-    floor : float
+    alpha, floor
         As in `StreamingRidgeClassifier`.
     given_solution : RidgeSolution or None, default=None
         A solution that replaces that of the regression.
@@ -158,7 +172,7 @@ class RidgeStatistics:
     moments: FeatureMoments | None
     alpha: float | str
     floor: float
-    given_solution: "RidgeSolution | None" = None
+    given_solution: RidgeSolution | None = None
 
     @cached_property
     def solution(self):
@@ -190,22 +204,6 @@ class RidgeStatistics:
             )
         coef /= scale[:, None]
         return RidgeSolution(coef.T, moments.target_mean - moments.mean @ coef, alpha)
-
-
-@dataclass(frozen=True)
-class RidgeSolution:
-    """Coefficients and intercepts of features before standardization, and the penalty.
-
-    Parameters
-    ----------
-    coef : ndarray of shape (n_targets, n_features)
-    intercept : ndarray of shape (n_targets,)
-    alpha : float
-    """
-
-    coef: np.ndarray
-    intercept: np.ndarray
-    alpha: float
 
 
 @dataclass(frozen=True)
