@@ -1,7 +1,6 @@
 """The mixture of orthonormal dictionaries: a union of bases, each with exact codes."""
 
 from dataclasses import replace
-from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -10,6 +9,7 @@ from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
     DensityMixin,
     TransformerMixin,
 )
@@ -56,6 +56,7 @@ class SparseCodingMixture(
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    ClusterMixin,
     DensityMixin,
     BaseEstimator,
 ):
@@ -150,6 +151,9 @@ class SparseCodingMixture(
         Variance σ² of the noise of every dictionary.
     prior_ : dict of str to ndarray of shape (n_dictionaries, n_components)
         Parameters of the priors: "rate", or "weight" and "slab_variance".
+    labels_ : ndarray of int of shape (n_samples,)
+        The most probable dictionary of each sample of `fit`, as `predict` returns it.
+        `partial_fit` changes the dictionaries, and removes them.
     objective_path_ : list of float
         The negative log-likelihood in nats, penalized by the shrinkage, or the MAP
         objective, on average over samples: of the start and after every iteration. In
@@ -294,6 +298,7 @@ class SparseCodingMixture(
             are fewer samples than dictionaries, if n_components exceeds n_features, or
             if `alpha`, `init` or `sample_weight` have a wrong shape or value.
         """
+        samples = X
         X = self._validate(X, reset=True)
         labels = self._check_labels(X, sample_weight)
         n_components = check_n_components(self.n_components, X.shape[1])
@@ -303,6 +308,7 @@ class SparseCodingMixture(
         with row_sums(X, weights, self.n_jobs) as rows:
             callbacks, problem, attributes = learn(X, rows, n_components, labels)
         self.__dict__.update(attributes, _row_buffer=None)
+        self.labels_ = np.asarray(self.predict(samples))
         callbacks.end()
         if not self.converged_:
             unit = "nats a feature" if problem.learns_prior else "of its value"
@@ -366,13 +372,10 @@ class SparseCodingMixture(
                 )
                 state = OnlineMixture.start(dictionaries, shares, problem)
             problem = self._problem(n_components, X.dtype, state.data_rms)
+            check_moments(rows.data_moments(np.zeros(X.shape[1])), dtype=X.dtype)
             rows = self._incomplete(rows)
             new, objective = update_mixture(
-                state,
-                rows,
-                problem,
-                forgetting=self.forgetting,
-                check_moments=partial(check_moments, dtype=X.dtype),
+                state, rows, problem, forgetting=self.forgetting
             )
             estimates = self._estimates_of(problem, rows, new)
         if former is not None and not problem.learns_prior:
@@ -391,26 +394,8 @@ class SparseCodingMixture(
             n_iter_=1 if is_first else self.n_iter_ + 1,
             converged_=False,
         )
+        self.__dict__.pop("labels_", None)
         return self
-
-    def fit_predict(self, X, y=None, sample_weight=None):
-        """Learn the dictionaries, and return the most probable one of each sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data.
-        y : Ignored
-            Not used, present for API consistency by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights.
-
-        Returns
-        -------
-        labels : ndarray of int of shape (n_samples,)
-            As `predict` returns them.
-        """
-        return self.fit(X, sample_weight=sample_weight).predict(X)
 
     @blockwise
     def transform(self, X):

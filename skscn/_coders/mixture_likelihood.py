@@ -113,8 +113,16 @@ class MixtureLikelihoodMixin(ScoreMixin):
         -------
         labels : ndarray of int of shape (n_samples,)
             Its index. With given thresholds, the dictionary of smallest objective.
+
+        Raises
+        ------
+        ValueError
+            If X is infinite or has another number of features than in `fit`.
         """
-        return self.predict_proba(X).argmax(axis=1)
+        check_is_fitted(self)
+        X = self._validate(X, reset=False, method="predict")
+        labels = np.empty(X.shape[0], dtype=np.intp)
+        return self._map_rows(self._assigning_model().labels, X, labels)
 
     @blockwise
     def reconstruct(self, X):

@@ -253,7 +253,8 @@ def impute_means(X, weights, *, allow_empty=False):
         Σ w of the missing entries.
     """
     missing = np.isnan(X)
-    n_measured = (~missing).sum(axis=0) if weights is None else weights @ ~missing
+    w = np.ones(len(X)) if weights is None else weights.astype(np.float64)
+    n_measured = w @ ~missing
     if not (allow_empty or n_measured.all()):
         j = int(np.argmin(n_measured))
         raise ValueError(
@@ -261,9 +262,8 @@ def impute_means(X, weights, *, allow_empty=False):
             "learned about it. Remove it from X."
         )
     measured = np.where(missing, 0, X)
-    w = np.ones(len(X)) if weights is None else weights.astype(np.float64)
     total = np.einsum("i,ij->j", w, measured)  # in float64
-    mean = (total / np.maximum(n_measured, 1e-300)).astype(X.dtype)
-    n_missing = missing.sum(axis=1)
-    missing_weight = n_missing.sum() if weights is None else weights @ n_missing
-    return np.where(missing, mean, X), float(missing_weight)
+    is_measured = n_measured > 0
+    mean = np.divide(total, n_measured, out=np.zeros_like(total), where=is_measured)
+    missing_weight = float(w @ missing.sum(axis=1))
+    return np.where(missing, mean.astype(X.dtype), X), missing_weight

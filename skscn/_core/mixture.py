@@ -114,6 +114,15 @@ class MixtureModel:
         out[:] = responsibilities
         return out
 
+    @np.errstate(over="ignore", invalid="ignore")
+    def labels(self, rows, out):
+        """Write the index of the best dictionary of every row into out."""
+        scores, incomplete = self.relevant_scores(rows), _incomplete_rows(rows)
+        if len(incomplete):
+            scores[incomplete] = self.scores(rows[incomplete])
+        out[:] = scores.argmax(axis=1)
+        return out
+
     def assign(self, scores):
         """Return the score of every row in the mixture, and the responsibilities."""
         best = scores.max(axis=1)

@@ -63,7 +63,7 @@ class OnlineMixture:
         )
 
 
-def update_mixture(state, rows, problem, *, forgetting, check_moments):
+def update_mixture(state, rows, problem, *, forgetting):
     """Return the stream after one more mini-batch, and the objective of the latter.
 
     Moments of the stream are discounted as in `skscn._core.online`, and every
@@ -73,12 +73,10 @@ def update_mixture(state, rows, problem, *, forgetting, check_moments):
     ----------
     state : OnlineMixture
     rows : RowSums
+        With NaN where nothing was measured.
     problem : MixtureProblem
     forgetting : float
-    check_moments : callable
-        Takes moments of the mini-batch, and raises where squares overflow.
     """
-    check_moments(rows.data_moments(np.zeros(rows.n_features)))
     sums = rows.sum(
         partial(
             mixture_sums,

@@ -5,7 +5,7 @@ import pytest
 from common import random_orthonormal
 from scipy import sparse
 from scipy.special import logsumexp
-from sklearn.base import clone
+from sklearn.base import clone, is_clusterer
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
@@ -247,6 +247,24 @@ def test_a_stream_learns_and_continues_a_fit(digits, monkeypatch):
     assert whole.score(X) >= before - 1e-3
 
 
+@pytest.mark.parametrize("parameters", [{}, {"alpha": 3.0}], ids=str)
+def test_a_stream_may_have_missing_values(digits, parameters):
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random(digits.shape) < 0.05, np.nan, digits)
+    stream = SparseCodingMixture(2, 5, random_state=0, **parameters)
+    for start in range(0, 400, 100):
+        stream.partial_fit(X[start : start + 100])
+    X[400:, 3] = np.nan  # in every row of the last mini-batch
+    stream.partial_fit(X[400:])
+    complete = SparseCodingMixture(2, 5, random_state=0, **parameters)
+    for start in (*range(0, 400, 100), 400):
+        complete.partial_fit(digits[start : start + 100 if start < 400 else None])
+    assert abs(stream.score(digits) - complete.score(digits)) < 3
+    missing = np.isnan(X)
+    error = np.std((stream.reconstruct(X) - digits)[missing])
+    assert error < 0.8 * np.std((digits - digits.mean(axis=0))[missing])
+
+
 def test_a_stream_keeps_the_shrinkage_of_a_fit():
     X = make_mixture_data(300)[0]
     mixture = SparseCodingMixture(3, 4, random_state=0, tol=1e-6).fit(X)
@@ -323,8 +341,24 @@ def test_several_starts_are_not_worse_than_one(digits):
 def test_clusters_of_known_kinds_are_found():
     X, labels, _ = make_mixture_data(3000)
     X[labels == 1] += 4
-    found = SparseCodingMixture(2, 4, random_state=0).fit_predict(X)
+    mixture = SparseCodingMixture(2, 4, random_state=0)
+    found = mixture.fit_predict(X)
     assert adjusted_rand_score(found, labels) > 0.95
+    assert is_clusterer(mixture)
+    np.testing.assert_array_equal(mixture.labels_, found)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"alpha": 0.3}], ids=str)
+def test_labels_are_those_of_all_samples_of_fit(digits, parameters):
+    X = digits.copy()
+    X[::40, ::3] = np.nan
+    weights = np.arange(len(X)) % 3  # a third of the samples are not learned from
+    mixture = SparseCodingMixture(3, 8, random_state=0, max_iter=5, **parameters)
+    labels = mixture.fit_predict(X, sample_weight=weights)
+    np.testing.assert_array_equal(labels, mixture.labels_)
+    np.testing.assert_array_equal(labels, mixture.predict(X))
+    np.testing.assert_array_equal(labels, mixture.predict_proba(X).argmax(axis=1))
+    assert not hasattr(mixture.partial_fit(X[:50]), "labels_")
 
 
 @pytest.mark.parametrize("parameters", [{}, {"alpha": 0.5}], ids=str)

@@ -187,6 +187,9 @@ def test_chunks_of_a_stream_may_have_gaps(coder, digits):
     gone[:, 20] = np.nan  # a model that knows the feature can do without
     coder.partial_fit(gone)
     assert np.isfinite(coder.score(digits))
+    single, weights = clone(coder).fit(digits.astype("f4")), np.ones(50, dtype="f4")
+    single.partial_fit(gone.astype("f4"), sample_weight=weights)
+    assert np.isfinite(single.score(digits))
     complete_data = clone(coder)
     for chunk in np.array_split(digits, 6):
         complete_data.partial_fit(chunk)
