@@ -41,7 +41,7 @@ POOLS = [
         {"grid": (4, 2), "power": 0.5},
         {"grid": 2, "power": 2.0, "flatten": True},
     )
-] + [SpatialPool("gaussian", grid=3, power=0.5)]
+] + [SpatialPool("gaussian", grid=3, power=0.5), SpatialPool("max", grid=5)]
 
 
 def convolution(n_components, **options):

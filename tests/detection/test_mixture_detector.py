@@ -87,3 +87,18 @@ def test_streams_labels_and_workers(mixture):
     np.testing.assert_array_equal(alone, detector.predict(X)[:20])
     detector.partial_fit(X[:500])
     assert np.isfinite(detector.score_samples(X)).all()
+
+
+@pytest.mark.parametrize("contamination", [0.025, 0.105])
+def test_a_row_at_the_threshold_has_the_same_label_in_every_batch(
+    mixture, contamination
+):
+    X = np.repeat(make_rows(100)[0], 10, axis=0)  # ten rows are the threshold
+    detector = SparseCodingDetector(mixture, contamination=contamination).fit(X)
+    X = X[np.abs(detector.decision_function(X)).argsort()[:40]]
+    assert np.abs(detector.decision_function(X[:1])) < 1e-6
+    labels = detector.predict(X)
+    for size in (1, 17):
+        parts = [X[start : start + size] for start in range(0, 40, size)]
+        found = np.concatenate([detector.predict(part) for part in parts])
+        np.testing.assert_array_equal(found, labels)
