@@ -57,7 +57,7 @@ def estimator_variants():
     )
     yield skscn.SparseCodingMixture(alpha=0.1, n_init=2, n_jobs=2, max_iter=3)
     yield skscn.SparseCodingMixture(
-        3, alpha=0, n_nonzero_coefs=1, center=False, max_iter=3
+        4, alpha=0, n_nonzero_coefs=1, center=False, max_iter=3
     )
     yield skscn.ConvSparseCoder(kernel_size=3, contrast=0.1, depthwise=True, n_jobs=2)
     yield skscn.ConvSparseCoder(

@@ -65,6 +65,8 @@ def _fitted_models():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(80, 16)), np.arange(80) % 3
     for model in models():
+        if getattr(model, "random_state", 0) is None:
+            model.set_params(random_state=0)  # a buffered stream draws its start again
         yield clone(model).fit(X, y), X
         if hasattr(model, "partial_fit"):
             options = {"classes": [0, 1, 2]} if hasattr(model, "predict") else {}
