@@ -11,6 +11,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn._core import expectation_propagation
 from skscn._core.missing_values import has_missing, impute_rows
 from skscn._core.model_parameters import ModelParameters
 
@@ -51,15 +52,16 @@ def test_codes_are_those_of_the_lasso_on_what_was_measured(Coder, digits):
         np.testing.assert_allclose(code, lasso.coef_, atol=1e-3)
 
 
-@pytest.fixture(scope="module")
-def gaussian():
+@pytest.fixture(params=[3, 6], ids="{} atoms".format)
+def gaussian(request):
     """Return a coder whose slab is always there, and its mean and covariance."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(5000, 3)) @ (random_orthonormal(3, 6) * [[3], [2], [1.5]])
     X += 0.5 * rng.normal(size=X.shape) + 4
-    coder = OrthogonalSparseCoder(3, prior="spike_slab", alpha="auto").fit(X)
-    D, slab, noise = coder.components_, np.array([9.0, 4.0, 2.25]), 0.25
-    coder._estimate = ModelParameters(np.array([np.full(3, 1 - 1e-9), slab]), noise)
+    size = request.param
+    coder = OrthogonalSparseCoder(size, prior="spike_slab", alpha="auto", tol=1.0)
+    D, slab, noise = coder.fit(X).components_, np.linspace(9, 2, size), 0.3
+    coder._estimate = ModelParameters(np.array([np.full(size, 1 - 1e-9), slab]), noise)
     covariance = D.T * slab @ D + noise * np.eye(6)
     return coder, coder.mean_, covariance, with_missing(X[:40], 0.3)
 
@@ -92,6 +94,31 @@ def test_for_gaussian_data_the_posterior_is_exact(gaussian):
         np.testing.assert_allclose(code, gain @ (row - mean)[seen], atol=1e-6)
         variance = slab - np.einsum("ij,ij->i", gain, cross)
         np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_components", [5, 12])
+@pytest.mark.parametrize("prior", ["laplace", "spike_slab"])
+def test_incomplete_rows_depend_neither_on_others_nor_on_the_kind_of_system(
+    n_components, prior, monkeypatch
+):
+    X, _ = make_planted_data(
+        500, density=0.4, noise=0.3, seed=0, n_components=12, n_features=12
+    )
+    coder = OrthogonalSparseCoder(
+        n_components, prior=prior, alpha="auto", inference="mean", tol=0.1
+    ).fit(X)
+    X = with_missing(X[:60], 0.3)
+
+    def results(rows):
+        scores = coder.score_samples(rows)[:, None]
+        return np.hstack([scores, coder.transform(rows), coder.posterior_std(rows)])
+
+    together = results(X)
+    alone = np.vstack([results(row[None]) for row in X])
+    np.testing.assert_allclose(alone, together, rtol=1e-7, atol=1e-9)
+    for ratio in (0, np.inf):
+        monkeypatch.setattr(expectation_propagation, "MAX_FEW_RATIO", ratio)
+        np.testing.assert_allclose(results(X), together, rtol=1e-6, atol=1e-7)
 
 
 @each_coder

@@ -182,13 +182,13 @@ def test_expectation_propagation_ends_when_sites_no_longer_change(monkeypatch):
     """For complete samples by the factor 1 − DAMPING: their cavities do not change."""
     encoder = PosteriorMeanEncoder(SIGNED["laplace"], np.array([[1.0, 2.0]]), 0.5)
     model = SparseModel(random_orthonormal(2, 3), None, encoder)
-    passes, invert = [], expectation_propagation._inverse
+    passes, tilted = [], expectation_propagation._tilted
 
     def counted(*arguments):
         passes.append(1)
-        return invert(*arguments)
+        return tilted(*arguments)
 
-    monkeypatch.setattr(expectation_propagation, "_inverse", counted)
+    monkeypatch.setattr(expectation_propagation, "_tilted", counted)
     rows = np.array([[0.3, -1.0, 2.0]])
     expectation_propagation.approximate_posterior(rows, model)
     factor = 1 - expectation_propagation.DAMPING
