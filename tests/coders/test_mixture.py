@@ -155,8 +155,8 @@ def test_the_model_of_its_own_samples_is_recovered():
 
 
 @each_mode
-def test_all_numbers_of_workers_have_the_same_bits(digits, parameters):
-    X = np.tile(digits, (15, 1))[:9_000]
+def test_all_numbers_of_workers_have_the_same_bits(digits, parameters, short_slices):
+    X = np.tile(digits, (15, 1))[: 2 * short_slices + 100]
     found = [fitted(X, n_jobs=n_jobs, max_iter=1, **parameters) for n_jobs in (1, 2)]
     for name in ("components_", "means_", "weights_", "noise_variance_"):
         np.testing.assert_array_equal(*(getattr(each, name) for each in found))
