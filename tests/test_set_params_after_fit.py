@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import ESTIMATORS, make_estimator
+from common import ESTIMATORS, make_estimator, make_short
 from sklearn.base import clone
 
 import skscn
@@ -108,7 +108,7 @@ METHODS = [
 def variants():
     """Yield estimators, with options that other code depends on."""
     for Estimator in ESTIMATORS:
-        yield make_estimator(Estimator)
+        yield make_short(Estimator)
     yield skscn.OrthogonalSparseCoder(4, alpha="auto", max_iter=3)
     yield skscn.OrthogonalSparseCoder(4, n_nonzero_coefs=1, split_sign=True, max_iter=3)
     yield skscn.SparseCodingMixture(2, 3, max_iter=3)

@@ -34,10 +34,10 @@ def load_images(name):
         return X, y, X_test, y_test
     if name == "synthetic":  # for --quick: color images whose label is their contrast
         rng = np.random.default_rng(0)
-        y = np.arange(200) % 4
-        X = rng.uniform(0, 50, size=(200, 16, 16, 3)) * (y[:, None, None, None] + 1)
+        y = np.arange(80) % 4
+        X = rng.uniform(0, 50, size=(80, 16, 16, 3)) * (y[:, None, None, None] + 1)
         X = X.astype(np.uint8)
-        return X[:150], y[:150], X[150:], y[150:]
+        return X[:60], y[:60], X[60:], y[60:]
     if data_folder() is not None:
         return _load_archive(data_folder() / f"{FILES[name]}.npz")
     title, shape, channels_first, n_train = OPENML[name]

@@ -1,11 +1,13 @@
 """Shared by all benchmarks: options, timing, tables, budgets and environment."""
 
 import argparse
+import multiprocessing
 import os
 import platform
 import textwrap
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -54,19 +56,24 @@ class Method:
 
 
 def time_methods(methods, repeats):
-    """Run the methods in turn, `repeats` rounds; return median seconds and results."""
+    """Run the methods in turn, `repeats` rounds; return median seconds and results.
+
+    `repeats` of 0 runs every method once, however short it is: for --quick.
+    """
     blas = ThreadpoolController()
     methods = [m for m in methods if m.run is not None]
     seconds, results = {m.name: [] for m in methods}, {}
-    for _ in range(repeats):
+    for _ in range(max(repeats, 1)):
         for m in methods:
             total = 0.0
             time.sleep(PAUSE_SECONDS)
             with blas.limit(limits=m.threads, user_api="blas"):
-                while total < MIN_SECONDS:
+                while True:
                     results[m.name], duration = timed(m.run)
                     seconds[m.name].append(duration)
                     total += duration
+                    if repeats == 0 or total >= MIN_SECONDS:
+                        break
     return {m.name: median(seconds[m.name]) / m.row_fraction for m in methods}, results
 
 
@@ -75,6 +82,15 @@ def timed(run, *arguments):
     start = time.perf_counter()
     result = run(*arguments)
     return result, time.perf_counter() - start
+
+
+def one_process(quick):
+    """Return a pool of one process: a new one for every call, but with --quick.
+
+    A new process has a peak memory of its own; to start it takes seconds.
+    """
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, context, max_tasks_per_child=None if quick else 1)
 
 
 def peak_memory():

@@ -4,15 +4,14 @@ A layer without contrast normalization and average pooling over windows of 2 × 
 float32, compared with torch with the same filters and the same number of threads.
 """
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from _measure import (
     Method,
     import_optional,
     make_parser,
+    one_process,
     peak_memory,
     print_at_least,
     print_at_most,
@@ -50,6 +49,13 @@ LAYERS = (
     Layer("14×14×32, 5×5, 48 atoms", 1000, (14, 14, 32), 48, 5),
     Layer("256×256×3, 7×7, 32 atoms", 20, (256, 256, 3), 32, 7),
 )
+
+
+def make_small(layer):
+    """Return a layer of few atoms for few small images, for --quick."""
+    height, width, n_channels = layer.image_shape
+    shape = (min(height, 32), min(width, 32), n_channels)
+    return replace(layer, n_images=4, image_shape=shape, n_atoms=layer.n_atoms // 8)
 
 
 def fit_network(layer, n_jobs=1, contrast=None):
@@ -126,11 +132,10 @@ def measure_memory(layer, n_images):
 
 def main():
     options = make_parser(__doc__, repeats=5).parse_args()
-    quick, repeats = options.quick, 1 if options.quick else options.repeats
+    quick, repeats = options.quick, 0 if options.quick else options.repeats
     print_environment(PACKAGES)
-    comparisons = [
-        compare(layer, 4 if quick else layer.n_images, repeats) for layer in LAYERS
-    ]
+    layers = [make_small(layer) for layer in LAYERS] if quick else LAYERS
+    comparisons = [compare(layer, layer.n_images, repeats) for layer in layers]
     rows, ratios = zip(*comparisons, strict=True)
     if torch is None:
         rows = [[*row, "not installed (pip install torch)"] for row in rows]
@@ -142,10 +147,9 @@ def main():
     print_at_most(1, worst[1], "maximum time relative to torch, 2 workers and threads")
     speedup = np.min(np.array(ratios)[:, 2])
     print_at_least(1.6, speedup, "minimum speedup with 2 workers")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-        for layer in (LAYERS[1], LAYERS[3], LAYERS[5]):
-            n_images = 4 if quick else 10 * layer.n_images
+    with one_process(quick) as pool:
+        for layer in layers[1::2]:
+            n_images = 10 * layer.n_images
             megabytes = pool.submit(measure_memory, layer, n_images).result()
             print_at_most(200, megabytes, f"MB besides input and output, {layer.name}")
     print_note(

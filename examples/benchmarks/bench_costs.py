@@ -6,17 +6,16 @@ them as functions of the number of workers. The exponent is that of a power law 
 to the larger half of each curve. `--save` draws the curves.
 """
 
-import multiprocessing
 import os
 import textwrap
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 from _measure import (
     Method,
     make_parser,
+    one_process,
     peak_memory,
     print_at_most,
     print_environment,
@@ -113,11 +112,10 @@ def measure_memory(kind, size):
     return max(peak_memory() - before - output.nbytes / 2**20, 0.1)
 
 
-def memory_curve(name, kind, sizes):
+def memory_curve(name, kind, sizes, quick):
     """Return a curve of memory; each size is measured in a new process."""
     curve = Curve(name, "MB")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+    with one_process(quick) as pool:
         for size in sizes:
             curve.sizes.append(size)
             curve.costs.append(pool.submit(measure_memory, kind, size).result())
@@ -181,8 +179,8 @@ def measure_panels(quick, repeats):
             n_workers, with_workers, repeats
         ),
         "samples, or height; memory beside input and output": [
-            memory_curve("transform, by samples", "samples", samples),
-            memory_curve("convolution, by height", "heights", heights[1:]),
+            memory_curve("transform, by samples", "samples", samples, quick),
+            memory_curve("convolution, by height", "heights", heights[1:], quick),
         ],
     }
 
@@ -195,7 +193,7 @@ def main():
     print_environment(PACKAGES)
     with warnings.catch_warnings():  # the number of iterations is fixed
         warnings.simplefilter("ignore", ConvergenceWarning)
-        panels = measure_panels(options.quick, 1 if options.quick else options.repeats)
+        panels = measure_panels(options.quick, 0 if options.quick else options.repeats)
     for title, curves in panels.items():
         sizes = [f"{size:,}" for size in curves[0].sizes]
         cells = [

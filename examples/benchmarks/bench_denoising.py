@@ -464,17 +464,17 @@ def main():
     quick, sigmas, skip = options.quick, options.sigmas, options.skip
     images = load_classic_images() or load_photographs(256)
     if quick:
-        images, sigmas, skip = load_photographs(48), (25,), skip or "MiniBatch"
+        images, sigmas, skip = load_photographs(32), (25,), skip or "MiniBatch"
     if options.images:
         images = {name: images[name] for name in options.images}
-    volumes = {"phantom": make_phantom(24 if quick else 64)}
+    volumes = {"phantom": make_phantom(12 if quick else 64)}
     if not quick:
         volumes |= load_scans()
     methods = skip_methods(SKSCN_METHODS | fast_methods(), skip)
-    n_dictionaries, n_patches = (3, 600) if quick else (32, 60_000)
+    n_dictionaries, n_patches = (3, 300) if quick else (32, 60_000)
     run = {
         "gray": lambda: compare_denoising("Gray images", images, sigmas, methods),
-        "color": lambda: compare_colors(sigmas, *((40, 48) if quick else (240, 320))),
+        "color": lambda: compare_colors(sigmas, *((24, 32) if quick else (240, 320))),
         "volumes": lambda: compare_on_volumes(
             volumes, (25,) if quick else VOLUME_SIGMAS
         ),
@@ -482,7 +482,7 @@ def main():
         "mixture": lambda: compare_with_mixture(
             (25,) if quick else MIXTURE_SIGMAS, n_dictionaries, n_patches
         ),
-        "large": lambda: denoise_large_image((300, 200) if quick else LARGE_SHAPE),
+        "large": lambda: denoise_large_image((90, 80) if quick else LARGE_SHAPE),
         "slow": lambda: compare_slow(images, sigmas, skip),
     }
     chosen = [options.only] if options.only else parts if quick else DEFAULT_PARTS

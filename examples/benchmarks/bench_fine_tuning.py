@@ -283,9 +283,10 @@ def main():
     X, X_test = (images.astype(np.float32) / white for images in (X, X_test))
     data = X, y, X_test, y_test
     if options.quick:
-        _, initializations = make_initializations(X[:200], y[:200], 0)
-        compare(data, 300, range(2), 2, dict.fromkeys(initializations, 3e-3))
-        compare_inference(data, 1)
+        data = X[:200], y[:200], X_test[:100], y_test[:100]
+        _, initializations = make_initializations(X[:100], y[:100], 0)
+        compare(data, 100, range(2), 2, dict.fromkeys(initializations, 3e-3))
+        compare_inference(data, 0)
         return
     validation = X[-N_VALIDATION:], y[-N_VALIDATION:]
     rates = choose_rates(X[:1000], y[:1000], validation, 8)

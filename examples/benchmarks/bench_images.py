@@ -4,10 +4,8 @@ On digits, USPS, MNIST and CIFAR-10, compared with classifiers on pixels, and wi
 same network with k-means, random and random-patch atoms.
 """
 
-import multiprocessing
 import sys
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +13,7 @@ import numpy as np
 from _data import load_images
 from _measure import (
     make_parser,
+    one_process,
     peak_memory,
     print_at_least,
     print_environment,
@@ -223,12 +222,12 @@ def evaluate_folds(name, index, n_folds):
     return [*np.mean(values, axis=0), peak_memory() / 2**10]
 
 
-def compare(name, n_folds):
+def compare(name, quick):
     """Print the table of a data set; every model has a process of its own."""
     rows, best = [], 0.0
     formats = ["{:,.0f}", "{:.2f}", "{:.1f}", "{:.2f}", "{:.1f}", "{:.2f}"]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+    n_folds = 1 if quick else 10
+    with one_process(quick) as pool:
         for index, model in enumerate(make_models(name)):
             try:
                 values = pool.submit(evaluate_folds, name, index, n_folds).result()
@@ -254,7 +253,7 @@ def main():
     print_environment(PACKAGES)
     names = options.datasets or (["synthetic"] if options.quick else list(MIN_ACCURACY))
     for name in names:
-        compare(name, 1 if options.quick else 10)
+        compare(name, options.quick)
     print_note(
         "'fit features' and 'transform' are of all steps before the classifier; "
         "'transform' is per image, for training and test images together. 'GB' is the "

@@ -182,7 +182,7 @@ def compare_learning(X, sizes, repeats):
     ]
     seconds, results = time_methods(fast_methods, repeats)
     for values, more in zip(
-        (seconds, results), time_methods(slow_methods, 1), strict=True
+        (seconds, results), time_methods(slow_methods, min(repeats, 1)), strict=True
     ):
         values.update(more)
     own, rows, errors = fast_methods[0].name, [], {}
@@ -215,7 +215,7 @@ def compare_learning(X, sizes, repeats):
 
 def main():
     options = make_parser(__doc__, repeats=5).parse_args()
-    sizes, repeats = (QUICK, 1) if options.quick else (Sizes(), options.repeats)
+    sizes, repeats = (QUICK, 0) if options.quick else (Sizes(), options.repeats)
     patches = load_patches(sizes.n_samples, SIDE, (0, 0))
     X = np.random.default_rng(0).permutation(patches)
     print("# Codes with a given number of coefficients\n")

@@ -54,7 +54,7 @@ class Sizes:
     side: int = 96  # of the image that is restored
 
 
-QUICK = Sizes(800, 15, 20, 32)
+QUICK = Sizes(300, 5, 10, 20)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Sizes:
     shapes: tuple = ((100_000, 64, 64), (20_000, 784, 256))
 
 
-QUICK = Sizes(1_000, 100, 20, 1, 5, 1, ((1_000, 64, 64), (200, 784, 256)))
+QUICK = Sizes(300, 30, 20, 1, 5, 1, ((1_000, 64, 64), (200, 784, 256)))
 
 
 def make_coder(n_jobs=1, **options):
@@ -231,7 +231,7 @@ def compare_learning(X, n_active, sizes, repeats):
     ]
     seconds, results = time_methods(fast_methods, repeats)
     for values, more in zip(
-        (seconds, results), time_methods(slow_methods, 1), strict=True
+        (seconds, results), time_methods(slow_methods, min(repeats, 1)), strict=True
     ):
         values.update(more)
     encode = (
@@ -349,7 +349,7 @@ def compare_transform(sizes, repeats):
 
 def main():
     options = make_parser(__doc__, repeats=5).parse_args()
-    sizes, repeats = (QUICK, 1) if options.quick else (Sizes(), options.repeats)
+    sizes, repeats = (QUICK, 0) if options.quick else (Sizes(), options.repeats)
     patches = load_patches(sizes.n_samples, SIDE, (0, 0))
     X = np.random.default_rng(0).permutation(patches)
     print("# Natural image patches\n")

@@ -80,7 +80,7 @@ def load_data(name, seed, quick):
     """Return training and test images in [0, 1] as float32, each with labels."""
     X, y, X_test, y_test = load_images(name)
     rng = np.random.default_rng(seed)
-    n_train, n_test = (400, 100) if quick else (MAX_TRAIN, MAX_TEST)
+    n_train, n_test = (150, 40) if quick else (MAX_TRAIN, MAX_TEST)
     if name == "digits":
         X, y = np.concatenate([X, X_test]), np.concatenate([y, y_test])
         order = rng.permutation(len(X))

@@ -5,12 +5,10 @@ Compares a file on disk with the same array in memory, and with scikit-learn's
 transfers; and torch tensors with NumPy arrays on the same processor.
 """
 
-import multiprocessing
 import os
 import pickle
 import threading
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +18,7 @@ from _measure import (
     Method,
     import_optional,
     make_parser,
+    one_process,
     print_at_least,
     print_at_most,
     print_environment,
@@ -205,7 +204,7 @@ def compare_processes(n_rows, repeats):
     print_at_least(1.6, fit_seconds[0] / fit_seconds[1], "speedup with two processes")
 
 
-def count_bytes():
+def count_bytes(shapes):
     """Print the bytes that an iteration transfers, for any number of rows."""
     # Private modules: no public function returns the sums of an iteration.
     from skscn._core.encoders import MapEncoder
@@ -215,7 +214,7 @@ def count_bytes():
 
     rows = []
     encoder = MapEncoder(SIGNED["laplace"], 0.5)
-    for k, p in ((32, 64), (256, 784), (1000, 4096)):
+    for k, p in shapes:
         model = SparseModel(np.eye(k, p), np.zeros(p), encoder)
         function = partial(code_moments, model=model)
         n_sent = len(pickle.dumps(function))
@@ -284,14 +283,14 @@ def compare_torch(pool, n_rows, repeats):
 
 def main():
     options = make_parser(__doc__, repeats=5).parse_args()
-    quick, repeats = options.quick, 1 if options.quick else options.repeats
+    quick, repeats = options.quick, 0 if options.quick else options.repeats
     print_environment(PACKAGES)
-    count_bytes()
+    shapes = (32, 64), (256, 784), (1000, 4096)  # of dictionaries
+    count_bytes(shapes[:1] if quick else shapes)
     # For the new processes: SciPy reads SCIPY_ARRAY_API when it is imported.
     os.environ["SCIPY_ARRAY_API"] = "1"
     os.environ["PYTHONPATH"] = str(Path(skscn.__file__).parents[1])
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
+    with one_process(quick) as pool:
         compare_files(pool, 20_000 if quick else 1_000_000)
         compare_torch(pool, 5000 if quick else 200_000, repeats)
     compare_processes(10_000 if quick else 1_000_000, repeats)

@@ -155,8 +155,8 @@ def test_the_model_of_its_own_samples_is_recovered():
 
 
 @each_mode
-def test_all_numbers_of_workers_have_the_same_bits(digits, parameters):
-    X = np.tile(digits, (15, 1))[:9_000]
+def test_all_numbers_of_workers_have_the_same_bits(digits, parameters, short_slices):
+    X = np.tile(digits, (15, 1))[: 2 * short_slices + 100]
     found = [fitted(X, n_jobs=n_jobs, max_iter=1, **parameters) for n_jobs in (1, 2)]
     for name in ("components_", "means_", "weights_", "noise_variance_"):
         np.testing.assert_array_equal(*(getattr(each, name) for each in found))
@@ -165,8 +165,8 @@ def test_all_numbers_of_workers_have_the_same_bits(digits, parameters):
 
 @each_mode
 def test_csr_gives_the_results_of_dense_rows(digits, parameters):
-    dense, csr = fitted(digits, **parameters), sparse.csr_array(digits)
-    mixture = fitted(csr, **parameters)
+    parameters, csr = {"max_iter": 4, **parameters}, sparse.csr_array(digits)
+    dense, mixture = fitted(digits, **parameters), fitted(csr, **parameters)
     np.testing.assert_allclose(mixture.score(csr), dense.score(digits), rtol=1e-6)
     for name in ("score_samples", "predict_proba", "transform", "reconstruct"):
         found, expected = getattr(dense, name)(csr), getattr(dense, name)(digits)
@@ -175,7 +175,7 @@ def test_csr_gives_the_results_of_dense_rows(digits, parameters):
 
 @each_mode
 def test_sparse_codes_are_the_dense_ones(digits, parameters):
-    mixture = fitted(digits, **parameters)
+    mixture = fitted(digits, max_iter=4, **parameters)
     codes = mixture.transform(digits)
     assert codes.shape == (600, 30)
     found = mixture.set_params(sparse_output=True).transform(digits)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from common import ESTIMATORS, make_estimator
+from common import ESTIMATORS, make_estimator, make_short
 from scipy import sparse
 from sklearn.base import clone
 
@@ -104,14 +104,13 @@ def test_nullable_columns_have_the_results_of_arrays(Estimator, dtype, X):
     assert nullable.iloc[3, 0] is pandas.NA  # the caller's frame stays
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 @pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
 def test_codes_as_csr_are_read_or_clearly_refused(Estimator, container, rng):
     X = rng.laplace(size=(60, 16)) * (rng.random((60, 16)) < 0.4)
     y = np.arange(60) % 2
-    estimator = make_estimator(Estimator)
-    if "random_state" in estimator.get_params():
-        estimator.set_params(random_state=0)
+    estimator = make_short(Estimator)
     if hasattr(estimator, "image_shape"):
         estimator.set_params(image_shape=(4, 4))
     if not estimator.__sklearn_tags__().input_tags.sparse:

@@ -153,7 +153,7 @@ def test_one_of_many_at_work_asks_for_no_more(rng):
 
 def test_fitted_state_and_codes_have_the_same_bits_for_every_n_jobs(rng):
     X = rng.laplace(size=(3 * MIN_SLICE_ROWS, 300)).astype(np.float32)
-    fitted = partial(OrthogonalSparseCoder, alpha=0.5, max_iter=5, tol=1)
+    fitted = partial(OrthogonalSparseCoder, 30, alpha=0.5, max_iter=5, tol=1)
     one = fitted(n_jobs=1).fit(X)
     for n_jobs in (2, 3, -1):
         many = fitted(n_jobs=n_jobs).fit(X)

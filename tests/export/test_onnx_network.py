@@ -79,13 +79,13 @@ def test_networks_are_equal(outputs, arrangement, digits):
 
 @pytest.mark.parametrize("name", ["digits", "natural", "signals"])
 def test_preset_networks_are_equal(name, digits, labels):
-    X, y = digits[:200].astype(np.float32), labels[:200]
+    X, y = digits[:80].astype(np.float32), labels[:80]
     if name == "natural":
         X = X.reshape(-1, 8, 8, 1).repeat(2, axis=1).repeat(2, axis=2).repeat(3, axis=3)
     shape = (8, 8) if name == "digits" else None
     model = make_sparse_coding_network(name, image_shape=shape, random_state=0)
     for key in model.get_params():
-        if key.endswith("max_iter") and key.startswith("deep_network"):
+        if key.endswith("max_iter") and key.startswith("network"):
             model.set_params(**{key: 2})
     model.fit(X, y)
     found, probabilities = run(to_onnx(model, X[:1]), X)

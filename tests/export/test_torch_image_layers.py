@@ -39,10 +39,10 @@ def test_networks_are_equal(layer, digits):
 
 @pytest.mark.parametrize("name", ["digits", "natural", "signals"])
 def test_preset_networks_are_equal(name, digits, labels):
-    X, y = digits[:200], labels[:200]
+    X, y = digits[:80], labels[:80]
     shape = None if name == "signals" else (8, 8)
     if name == "natural":
-        X = images()[:200].repeat(2, axis=1).repeat(2, axis=2)
+        X = images()[:80].repeat(2, axis=1).repeat(2, axis=2)
         shape = None
     model = make_sparse_coding_network(name, image_shape=shape, random_state=0)
     for key in model.get_params():

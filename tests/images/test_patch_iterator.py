@@ -104,13 +104,18 @@ def test_a_dictionary_learned_from_mini_batches_denoises(rng):
         for angle in rng.uniform(0, np.pi, size=5)
     ]
     coder = OrthogonalSparseCoder(35, prior="spike_slab", alpha=20.0)
-    online = MiniBatchDictionaryLearning(35, batch_size=512, random_state=0)
     for rows in iter_patches(images, 6, center=True, batch_size=2048):
         coder.partial_fit(rows)
-        online.partial_fit(rows[:600])
     given = images[0] + rng.normal(0, 30, size=(60, 60))
     found = denoise_image(given, 30, coder, patch_size=6, n_refinements=0)
     assert np.std(found - images[0]) < 10
+
+
+def test_mini_batches_fit_the_online_estimators_of_scikit_learn(rng):
+    online = MiniBatchDictionaryLearning(4, random_state=0)
+    for rows in iter_patches([rng.normal(size=(12, 12))], 3, batch_size=60):
+        online.partial_fit(rows)
+    assert online.components_.shape == (4, 9)
 
 
 @pytest.mark.parametrize(

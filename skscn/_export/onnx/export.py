@@ -114,7 +114,7 @@ def to_onnx(model, X, *, options=None, target_opset=None, check=True):
     --------
     >>> from sklearn.datasets import load_digits
     >>> from skscn import make_sparse_coding_network, to_onnx
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = load_digits(n_class=3, return_X_y=True)
     >>> model = make_sparse_coding_network(image_shape=(8, 8), random_state=0).fit(X, y)
     >>> graph = to_onnx(model, X[:1].astype("float32"))  # doctest: +SKIP
     >>> [output.name for output in graph.graph.output]  # doctest: +SKIP

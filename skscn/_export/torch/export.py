@@ -79,7 +79,7 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
     >>> import torch  # doctest: +SKIP
     >>> from sklearn.datasets import load_digits
     >>> from skscn import make_sparse_coding_network, to_torch
-    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = load_digits(n_class=3, return_X_y=True)
     >>> model = make_sparse_coding_network(image_shape=(8, 8), random_state=0).fit(X, y)
     >>> network = to_torch(model)  # doctest: +SKIP
     >>> logits = network(torch.from_numpy(X))  # doctest: +SKIP
