@@ -1,6 +1,7 @@
 """Rows and weights: what every public estimator promises about them."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -95,6 +96,25 @@ def test_weights_are_relative(Estimator, factor):
     found = make_quick(Estimator).fit(X, y, sample_weight=factor * weights)
     expected = make_quick(Estimator).fit(X, y, sample_weight=weights)
     assert_close(outputs(found, X), outputs(expected, X), 1e-6)
+
+
+@pytest.mark.parametrize("Estimator", WEIGHTED)
+@pytest.mark.parametrize("factor", [1e-44, 1e20])
+def test_weights_beyond_float32_are_refused_with_float32_data(Estimator, factor):
+    X, y = make_data(Estimator)
+    weights = factor * np.linspace(1, 2, len(X))
+    weights[3] = 0.0
+    make_quick(Estimator).fit(X, y, sample_weight=weights)
+    X = X.astype(np.float32)
+    if Estimator is SparseCodingDetector:  # its weights are numbers of repetitions
+        found = make_quick(Estimator).fit(X, y, sample_weight=weights)
+        weights = weights / (1e3 * factor)  # they are relative, too
+        expected = make_quick(Estimator).fit(X, y, sample_weight=weights)
+        assert_close(outputs(found, X), outputs(expected, X), 1e-4)
+        return
+    message = f"between {factor:.3g} and {2 * factor:.3g}: in float32"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_quick(Estimator).fit(X, y, sample_weight=weights)
 
 
 @pytest.mark.parametrize("Estimator", STREAMING)

@@ -3,10 +3,10 @@
 import numpy as np
 
 from skscn._data.inputs import check_weights, drop_weightless
+from skscn._data.sample_weights import cast_weights
 from skscn._data.validation import (
     check_not_tiny,
     check_squares,
-    check_weight_range,
     warn_not_converged,
     warn_stalled,
     warn_zero_codes,
@@ -16,8 +16,7 @@ from skscn._data.validation import (
 def weighted_rows(X, sample_weight):
     """Return the rows of positive weight, and their checked weights or None."""
     X, weights = drop_weightless(X, check_weights(sample_weight, X))
-    check_weight_range(weights)
-    return X, weights
+    return X, cast_weights(weights, X.dtype)
 
 
 def check_moments(moments, rows=None, *, dtype):

@@ -17,6 +17,7 @@ from skscn._data.inputs import (
     load_in_memory,
     validate_floats,
 )
+from skscn._data.sample_weights import to_repetitions
 from skscn._data.sklearn_compat import (
     PackageMixin,
     atomic_fit,
@@ -133,19 +134,22 @@ class SparseCodingImputer(PackageMixin, TransformerMixin, BaseEstimator):
             samples, or as the coder does.
         """
         X = self._validate(X, reset=True)
-        counted, _ = drop_weightless(X, check_weights(sample_weight, X))
+        counted, weights = drop_weightless(X, check_weights(sample_weight, X))
         is_empty = np.isnan(counted).all(axis=0)
         self._check_empty(is_empty, len(counted))
         coder = self.coder
         if coder is None:
             n_atoms = int(np.count_nonzero(~is_empty)) // FEATURES_PER_ATOM
-            n_atoms = max(1, min(n_atoms, len(X) // ROWS_PER_ATOM))
+            n_rows = len(X)
+            if weights is not None:
+                n_rows = to_repetitions(weights, np.float64).sum()
+            n_atoms = max(1, min(n_atoms, int(n_rows // ROWS_PER_ATOM)))
             coder = OrthogonalSparseCoder(n_atoms, alpha="auto", tol=1e-3)
         self.coder_ = clone(coder).fit(_drop(X, is_empty), sample_weight=sample_weight)
         self._is_empty, self.indicator_ = is_empty, None
         self._keeps_empty = self.keep_empty_features
         if self.add_indicator:
-            self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(counted)
         return self
 
     def transform(self, X):

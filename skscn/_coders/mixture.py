@@ -76,8 +76,9 @@ class SparseCodingMixture(
     clustering, as :class:`~sklearn.mixture.GaussianMixture` is, with heavier tails and
     fewer effective parameters for data that are sparse in some basis.
 
-    With numbers as `alpha`, or with `n_nonzero_coefs`, it learns a union of orthonormal
-    bases: dictionaries and MAP codes that minimize the sum over samples of::
+    With numbers as `alpha`, also 0 together with `n_nonzero_coefs`, it learns a union
+    of orthonormal bases: dictionaries and MAP codes that minimize the sum over samples
+    of::
 
         min_l min_a  ½‖x − mean_l − a D_l‖² + Σ_j penalty(a_j)
 

@@ -259,7 +259,7 @@ def impute_means(X, weights, *, allow_empty=False):
         j = int(np.argmin(n_measured))
         raise ValueError(
             f"Feature {j} of X is NaN in all {len(X)} samples, so that nothing can be "
-            "learned about it. Remove it from X."
+            "learned about it. Remove it from X, or give more samples at first."
         )
     measured = np.where(missing, 0, X)
     total = np.einsum("i,ij->j", w, measured)  # in float64

@@ -109,7 +109,8 @@ class SpikeSlab(Prior):
 
     def m_step(self, statistics, weight):
         active, second_moment = np.maximum(statistics, np.finfo(float).tiny)
-        return np.array([active / weight, second_moment / active])
+        # Sums of the same weights in another order may be larger by rounding errors.
+        return np.array([np.minimum(active / weight, 1.0), second_moment / active])
 
     def gradient_and_curvature(self, parameters, statistics, weight):
         slab_weight, slab_variance = parameters

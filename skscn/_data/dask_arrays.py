@@ -20,6 +20,7 @@ from scipy import sparse
 from skscn._core.moments import code_moments
 from skscn._core.row_sums import RowSums
 from skscn._data.parallel import row_slices, rows_per_slice, sequential_pool
+from skscn._data.sample_weights import check_weight_range
 from skscn._data.sklearn_compat import check_sample_weight
 from skscn._data.stored_arrays import (
     LOAD_TO_IMPUTE,
@@ -95,7 +96,8 @@ class DaskRows(RemoteRows):
                 f"{(len(self),)}: one weight a sample."
             )
         extrema = np.array(_compute(sample_weight.min(), sample_weight.max()))
-        check_sample_weight(extrema.astype(np.float64), np.empty((2, 1), self.dtype))
+        extrema = check_sample_weight(extrema, np.empty((2, 1), self.dtype))
+        check_weight_range(extrema, self.dtype)
         return sample_weight.rechunk((self.chunk_sizes,))
 
 

@@ -130,7 +130,7 @@ def check_codes(estimator, X, n_columns):
 
 
 def check_weights(sample_weight, X):
-    """Return sample weights in the place of the rows, or None."""
+    """Return sample weights in the place of the rows, in float64, or None."""
     if hasattr(X, "check_weights"):
         return X.check_weights(sample_weight)
     return check_sample_weight(sample_weight, X)

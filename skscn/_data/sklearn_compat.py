@@ -216,11 +216,11 @@ def wrap_tables(method):
 
 
 def check_sample_weight(sample_weight, X):
-    """Return weights in the dtype of X, or None; raise where all weights are zero."""
+    """Return weights in float64, or None; raise where all weights are zero."""
     if sample_weight is None:
         return None
     weights = _check_sample_weight(
-        sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
     if not weights.any():
         raise ValueError(

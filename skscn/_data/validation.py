@@ -17,7 +17,6 @@ ORTHONORMALITY_TOL = 1e-4
 # Data whose entries are all smaller are refused: their squares and, in float64, the
 # lower bound of their noise variance lose digits.
 MIN_ABS_VALUE = {np.dtype(np.float32): 1e-17, np.dtype(np.float64): 1e-142}
-MAX_WEIGHT = 1e150  # with larger weights, or smaller inverses, squares leave float64
 
 
 def compute_dtype(dtype):
@@ -251,20 +250,6 @@ def check_only_missing(rows, estimator):
             f"overflow {rows.dtype}. Scale X as the training data were."
         )
     return rows
-
-
-def check_weight_range(weights):
-    """Raise where products of weights and squares of features leave float64."""
-    if weights is None or not weights.any():
-        return
-    positive = weights[weights > 0]
-    largest, smallest = float(positive.max()), float(positive.min())
-    if largest > MAX_WEIGHT or smallest < 1 / MAX_WEIGHT:
-        raise ValueError(
-            f"The positive sample weights are between {smallest:.3g} and {largest:.3g}:"
-            " their products with squares of features overflow or underflow. Weights "
-            "are relative: divide them by a constant, such as their mean."
-        )
 
 
 def check_squares(mean_square_norm, dtype):

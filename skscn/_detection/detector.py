@@ -19,6 +19,7 @@ from skscn._data.inputs import (
     drop_weightless,
     load_in_memory,
 )
+from skscn._data.sample_weights import to_repetitions
 from skscn._data.sklearn_compat import (
     Interval,
     PackageMixin,
@@ -27,7 +28,7 @@ from skscn._data.sklearn_compat import (
 )
 from skscn._detection import image_layers
 from skscn._detection.quantiles import upper_fence, weighted_quantiles
-from skscn._detection.sample_weights import sample_rows, to_repetitions
+from skscn._detection.row_samples import sample_rows
 from skscn._detection.table_model import TableModel
 from skscn._images.convolution import ConvSparseCoder
 from skscn._images.network import SparseCodingNetwork
@@ -327,7 +328,8 @@ class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
         X, weights = drop_weightless(X, check_weights(sample_weight, X))
         if is_first and self.layers_ is not None:
             image_layers.fit(self.layers_, X, weights)
-        rows, weights = self._to_rows(X), to_repetitions(weights)
+        rows = self._to_rows(X)
+        weights = to_repetitions(weights, rows.dtype)
         if is_first:
             self._model = TableModel.fit(
                 self._unfitted_coder(rows, weights),

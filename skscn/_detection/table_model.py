@@ -13,7 +13,7 @@ from skscn._detection.explanation import Explanation
 from skscn._detection.histograms import FeatureHistograms
 from skscn._detection.joint_density import JointDensity
 from skscn._detection.quantiles import interquartile_range
-from skscn._detection.sample_weights import sample_rows
+from skscn._detection.row_samples import sample_rows
 from skscn._detection.scaling import RobustScaling
 from skscn._detection.trimming import initial_weights, restore_rank, trim_weights
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skscn._data.inputs import drop_weightless, load_in_memory
 from skscn._data.parallel import sum_over_rows, worker_pool
+from skscn._data.sample_weights import cast_weights
 from skscn._data.sklearn_compat import (
     Interval,
     PackageMixin,
@@ -21,7 +22,7 @@ from skscn._data.sklearn_compat import (
     check_sample_weight,
     validate_data,
 )
-from skscn._data.validation import check_squares, check_weight_range
+from skscn._data.validation import check_squares
 from skscn._images.ridge_statistics import (
     MIN_SINGLE_PRECISION_ALPHA,
     RidgeStatistics,
@@ -285,11 +286,10 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
         unknown = np.setdiff1d(y, classes)
         if len(unknown):
             raise ValueError(f"y has the labels {unknown}, which are not in classes.")
-        weights = check_sample_weight(sample_weight, X)
+        weights = cast_weights(check_sample_weight(sample_weight, X), X.dtype)
         targets = LabelBinarizer(neg_label=-1, pos_label=1).fit(classes).transform(y)
         if weights is None:
             weights = np.ones(len(X), dtype=X.dtype)
-        check_weight_range(weights)
         targets = targets[weights > 0]
         X, weights = drop_weightless(X, weights)
         is_small = self.alpha != "auto" and self.alpha < MIN_SINGLE_PRECISION_ALPHA

@@ -11,12 +11,12 @@ from scipy.linalg.lapack import dlange, dpocon, dpstrf, dtrtri
 
 from skscn._core.sparse_model import row_blocks
 from skscn._data.blas_threads import single_blas_thread
+from skscn._data.sample_weights import n_repetitions
 
 MAX_SINGLE_THREAD_FEATURES = 512  # fewer are solved faster by one thread of BLAS
 # Scatter matrices summed in float32 have relative errors of 1e-7, which the solution
 # multiplies by up to 1 / alpha. Smaller penalties need sums in float64.
 MIN_SINGLE_PRECISION_ALPHA = 1e-3
-MAX_COUNT = 2.0**53  # up to which float64 counts samples one by one
 # Penalties that are compared: from 0.0001, where sums in float32 have errors of 0.001
 # of the solution, to 10.
 FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-5, 6)
@@ -76,13 +76,8 @@ class FeatureMoments:
 
     @property
     def n_samples(self):
-        """The number of samples that the weights stand for.
-
-        Weights are repetitions, unless their total is below the effective number of
-        samples (Σw)² / Σw², or float64 cannot count it. Then it is this number.
-        """
-        effective = (self.weight / self.weight_norm) ** 2
-        return self.weight if effective <= self.weight <= MAX_COUNT else effective
+        """The number of samples that the weights stand for."""
+        return n_repetitions(self.weight, (self.weight / self.weight_norm) ** 2)
 
     def __getstate__(self):
         # The scatter matrix is symmetric: half of it is enough in a file.

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from skscn._data.sample_weights import check_weight_range
 from skscn._data.sklearn_compat import (
     Interval,
     PackageMixin,
@@ -18,7 +19,7 @@ from skscn._data.sklearn_compat import (
     safe_indexing,
     store_fixed_parameters,
 )
-from skscn._data.validation import check_weight_range, watch_range
+from skscn._data.validation import watch_range
 from skscn._images.ridge_statistics import floored_scale
 from skscn._images.validation import in_memory
 
@@ -152,8 +153,7 @@ class FlooredScaler(PackageMixin, StandardScaler):
         if sample_weight is not None:
             X, sample_weight = _drop_weightless_samples(X, sample_weight)
         updated = deepcopy(self)  # StandardScaler writes into its attributes
-        with np.errstate(over="ignore", invalid="ignore"):  # of features that are NaN
-            StandardScaler.partial_fit(updated, X, y, sample_weight)
+        _add_samples(updated, X, y, sample_weight)
         _check_moments(updated)
         if self.with_std:
             updated.scale_ = floored_scale(updated.var_, updated.scale_, self.floor)
@@ -165,6 +165,26 @@ class FlooredScaler(PackageMixin, StandardScaler):
         tags = super().__sklearn_tags__()
         tags.array_api_support = False
         return tags
+
+
+def _add_samples(scaler, X, y, sample_weight):
+    """Call `partial_fit` of StandardScaler, and mend what it loses.
+
+    It divides zero by zero for features that are missing in all samples, of the
+    mini-batch or until now.
+    """
+    former_count = np.asarray(getattr(scaler, "n_samples_seen_", 0))
+    former = {name: getattr(scaler, name, None) for name in ("mean_", "var_")}
+    for name, moments in former.items():
+        if moments is not None:
+            setattr(scaler, name, np.where(former_count > 0, moments, 0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        StandardScaler.partial_fit(scaler, X, y, sample_weight)
+    is_missing = np.asarray(scaler.n_samples_seen_) == former_count
+    for name, moments in former.items():
+        if moments is not None and is_missing.any():
+            kept = np.where(is_missing, moments, getattr(scaler, name))
+            setattr(scaler, name, kept)
 
 
 def _check_moments(scaler):
@@ -193,7 +213,8 @@ def _drop_weightless_samples(X, sample_weight):
     weights = np.asarray(sample_weight, dtype=np.float64)
     if weights.shape != (num_samples(X),) or not weights.any():
         return X, sample_weight
-    check_weight_range(weights)
+    dtype = getattr(X, "dtype", None)
+    check_weight_range(weights, np.float32 if dtype == np.float32 else np.float64)
     if weights.all():
         return X, sample_weight
     return safe_indexing(X, np.flatnonzero(weights)), weights[weights != 0]

@@ -144,3 +144,18 @@ def test_masked_values_are_missing(digits):
     found = SparseCodingImputer(CODER).fit_transform(masked)
     expected = SparseCodingImputer(CODER).fit_transform(digits[1][:200])
     np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_of_weight_zero_have_no_influence_and_integers_are_repetition(rng):
+    X = rng.normal(size=(6, 9))
+    X[0, 0] = np.nan
+    more = np.vstack([X, np.full((6, 9), 50.0)])
+    more[7, 3] = np.nan
+    expected = SparseCodingImputer(add_indicator=True).fit(X).transform(X)
+    weights = np.repeat([1.0, 0.0], 6)
+    found = SparseCodingImputer(add_indicator=True).fit(more, sample_weight=weights)
+    np.testing.assert_allclose(found.transform(X), expected)
+    weighted = SparseCodingImputer().fit(X, sample_weight=np.full(6, 4))
+    repeated = SparseCodingImputer().fit(np.repeat(X, 4, axis=0))
+    assert weighted.coder_.n_components > 1
+    np.testing.assert_allclose(weighted.transform(X), repeated.transform(X))

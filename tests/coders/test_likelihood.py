@@ -13,7 +13,11 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn import (
+    NonNegativeSparseCoder,
+    OrthogonalSparseCoder,
+    SparseCodingMixture,
+)
 from skscn._core.encoders import PosteriorMeanEncoder
 
 CODERS = [
@@ -396,3 +400,20 @@ def test_attributes_wait_for_fit_and_survive_a_pickle(coder, digits):
         fitted.fit(digits)
         loaded = pickle.loads(pickle.dumps(fitted))
         assert loaded.score(digits) == fitted.score(digits)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("mixture", [False, True])
+def test_coefficients_that_never_are_zero_have_a_slab_of_weight_one(seed, mixture):
+    rng = np.random.default_rng(seed)
+    atoms = random_orthonormal(2, 4, seed)
+    codes = rng.choice([-1.0, 1.0], size=(100, 2)) * rng.uniform(1, 2, size=(100, 2))
+    X = codes @ atoms + 1e-3 * rng.normal(size=(100, 4))
+    if mixture:
+        coder = SparseCodingMixture(1, 2, prior="spike_slab")
+    else:
+        coder = OrthogonalSparseCoder(2, prior="spike_slab", alpha="auto")
+    weights = rng.random(100)
+    coder.fit(X, sample_weight=weights).partial_fit(X[:37], sample_weight=weights[:37])
+    assert np.all((coder.prior_["weight"] > 0.99) & (coder.prior_["weight"] <= 1))
+    assert np.isfinite(coder.score(X))

@@ -105,3 +105,10 @@ def test_the_slope_is_the_derivative_of_the_code(prior, rng):
     np.testing.assert_allclose(
         code.derivative(u.copy())[smooth], rise[smooth] / (2 * step), atol=1e-6
     )
+
+
+def test_the_share_of_a_slab_is_at_most_one():
+    """Sums of the same weights differ by rounding errors."""
+    statistics = np.array([[1 + 4e-16], [1.0]])
+    share, _ = SpikeSlab(one_sided=False).m_step(statistics, 1.0)
+    assert share == 1

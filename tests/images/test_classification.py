@@ -54,6 +54,23 @@ def test_an_empty_feature_leaves_the_others_as_they_are(rng):
     assert np.isnan(found[:, 2]).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"with_mean": False}, {"with_std": False}])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mini_batches_of_a_scaler_may_lack_features(rng, options, weighted):
+    X = 2 + 3 * rng.normal(size=(40, 4))
+    X[rng.random(X.shape) < 0.4] = np.nan
+    X[:5, 1] = np.nan  # at first
+    X[:, 3] = np.nan  # always
+    weights = rng.random(40) if weighted else np.ones(40)
+    expected, scaler = FlooredScaler(**options), FlooredScaler(**options)
+    expected.fit(X, sample_weight=weights)
+    for row, weight in zip(X, weights, strict=True):
+        scaler.partial_fit(row[None], sample_weight=[weight])
+    for name in ("mean_", "var_", "scale_", "n_samples_seen_"):
+        if getattr(expected, name) is not None:
+            np.testing.assert_allclose(getattr(scaler, name), getattr(expected, name))
+
+
 @pytest.mark.parametrize("scale", [1e-15, 1e-100])
 def test_without_a_floor_features_of_every_unit_count(rng, scale):
     X = rng.normal(size=(200, 2)) * [scale, 1.0]

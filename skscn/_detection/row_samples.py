@@ -1,33 +1,9 @@
-"""Sample weights: repetitions of samples, relative weights, and fewer samples."""
+"""Samples of rows that are spread evenly over a table."""
 
 import numpy as np
 
-MAX_TOTAL = 2.0**53  # up to which float64 counts samples one by one
 # Multiples of it, modulo one, are spread evenly and have no period.
 GOLDEN_RATIO = (5**0.5 - 1) / 2
-
-
-def to_repetitions(weights):
-    """Return weights as numbers of repetitions of their samples.
-
-    The effective number of samples of weights w is (Σw)² / Σw². No integers have a
-    total below it. A smaller total, such as that of n weights of 1/n, therefore does
-    not count repetitions, and neither does one that float64 cannot count. Such weights
-    are relative: they are scaled so that their total is the effective number.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_samples,) or None
-        Not negative, and not all zero.
-    """
-    if weights is None:
-        return None
-    largest = float(weights.max())
-    relative = weights.astype(np.float64) / largest
-    total, factor = relative.sum(), relative.sum() / (relative @ relative)
-    if factor <= largest <= MAX_TOTAL / total:
-        return weights
-    return (factor * relative).astype(weights.dtype)
 
 
 def sample_rows(n_rows, weights, size):
