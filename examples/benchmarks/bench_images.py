@@ -6,7 +6,8 @@ same network with k-means, random and random-patch atoms.
 
 import sys
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +22,7 @@ from _measure import (
     print_table,
     timed,
 )
+from scipy.ndimage import affine_transform
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -89,11 +91,32 @@ class RandomPatchesCoder(BaselineCoder):
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier, and whether it is trained with mirror images."""
+    """A classifier, and a function that returns more training images of some."""
 
     name: str
     make: partial
-    mirror: bool = False
+    copy: Callable | None = None
+
+
+def mirror(images):
+    """Return one copy of all images."""
+    return images[:, :, ::-1]
+
+
+def distort(images):
+    """Return two copies, rotated, scaled, sheared and shifted a little."""
+    rng = np.random.default_rng(0)
+    center = (np.array(images.shape[1:3]) - 1) / 2
+    copies = np.concatenate([images, images])
+    for image in copies:
+        angle, shear = np.deg2rad(rng.uniform(-10, 10)), rng.uniform(-0.1, 0.1)
+        cos, sin = np.cos(angle), np.sin(angle)
+        matrix = np.array([[cos, -sin], [sin, cos]]) @ [[1, shear], [0, 1]]
+        matrix *= 1 + rng.uniform(-0.1, 0.1, size=2)
+        offset = center - matrix @ (center + rng.uniform(-1, 1, size=2))
+        for channel in np.moveaxis(np.atleast_3d(image), 2, 0):
+            channel[:] = affine_transform(channel.copy(), matrix, offset, order=1)
+    return copies
 
 
 def flatten(X):
@@ -168,8 +191,9 @@ def make_models(name):
         Model(f'learned atoms: skscn, "{preset}"', network),
     ]
     if preset == "natural":
-        models.append(Model("the same with mirror images", network, mirror=True))
+        models.append(Model("the same with mirror images", network, mirror))
     else:
+        models.append(Model("the same with two distorted copies", network, distort))
         models.append(
             Model("skscn, two layers", partial(two_layer_classifier, classifier))
         )
@@ -179,6 +203,7 @@ def make_models(name):
                 f'skscn, "{preset}", ridge', partial(network_classifier, preset, ridge)
             )
         )
+        models.append(replace(models[-1], name="the same with copies", copy=distort))
     if name in ("synthetic", "cifar10"):
         del models[4]  # HistGradientBoosting is slow on many features
     if name in ("digits", "usps"):
@@ -192,8 +217,10 @@ def make_models(name):
 
 def evaluate(model, X, y, X_test, y_test):
     """Fit the steps of a model one by one; return the values of the columns."""
-    if model.mirror:
-        X, y = np.concatenate([X, X[:, :, ::-1]]), np.concatenate([y, y])
+    if model.copy is not None:
+        copies = model.copy(X)
+        X = np.concatenate([X, copies])
+        y = np.tile(y, len(X) // len(y))
     fit_seconds = transform_seconds = 0.0
     *steps, classifier = (step for _, step in model.make().steps)
     n_images = len(X) + len(X_test)
@@ -234,7 +261,7 @@ def compare(name, quick):
             except OSError as error:
                 print_note(f"{name} is omitted, because it cannot be loaded: {error}")
                 return
-            if "skscn" in model.name or model.mirror:
+            if "skscn" in model.name or model.copy is not None:
                 best = max(best, values[1])
             cells = [f.format(v) for f, v in zip(formats, values, strict=True)]
             rows.append([model.name, *cells])
