@@ -21,8 +21,8 @@ from skscn._core.workspace import Workspace
 MAX_ITER = 200
 DAMPING = 0.7  # of changes of the sites; undamped changes may oscillate
 TOL = 1e-8  # relative change of the posterior means and variances
-# A cavity has at least this fraction of the precision of its prior: without any
-# information, the posterior is the prior.
+# Cavities and sites have at least this fraction of the precision of their prior:
+# without any information the posterior is the prior, and linear systems are regular.
 MIN_PRECISION_RATIO = 1e-10
 SYSTEM_ENTRIES = 2**19  # in the linear systems that are solved together
 # Missing entries per component, up to which systems of their size are the smaller ones.
@@ -63,7 +63,9 @@ def approximate_posterior(rows, model):
                 measurements, model.encoder
             )
             std[which] = np.sqrt(variance)
-    log_likelihood -= (rows.shape[1] - n_missing) * np.log(unit)
+    n_measured = rows.shape[1] - n_missing
+    log_likelihood -= n_measured * np.log(unit)
+    log_likelihood[n_measured == 0] = 0.0
     return log_likelihood, mean * unit, std * unit
 
 
@@ -272,7 +274,8 @@ def _propagate(measurements, encoder):
             is_open[done] = False
             if not is_open.any():
                 break
-        new_precision = np.maximum(1.0 / tilted_variance - cavity_precision, 0.0)
+        new_precision = 1.0 / tilted_variance - cavity_precision
+        new_precision = np.maximum(new_precision, min_precision)
         new_linear = tilted_mean * (new_precision + cavity_precision) - cavity_linear
         site_precision = site_precision + DAMPING * (new_precision - site_precision)
         site_linear = site_linear + DAMPING * (new_linear - site_linear)
