@@ -99,6 +99,15 @@ def test_weights_are_relative(Estimator, factor):
 
 
 @pytest.mark.parametrize("Estimator", WEIGHTED)
+@pytest.mark.parametrize("weight", [1e-30, 1 / 120, 0.5])
+def test_equal_weights_that_are_no_repetitions_change_nothing(Estimator, weight):
+    X, y = make_data(Estimator)
+    found = make_quick(Estimator).fit(X, y, sample_weight=np.full(len(X), weight))
+    expected = make_quick(Estimator).fit(X, y)
+    assert_close(outputs(found, X), outputs(expected, X), 1e-6)
+
+
+@pytest.mark.parametrize("Estimator", WEIGHTED)
 @pytest.mark.parametrize("factor", [1e-44, 1e20])
 def test_weights_beyond_float32_are_refused_with_float32_data(Estimator, factor):
     X, y = make_data(Estimator)
@@ -106,7 +115,7 @@ def test_weights_beyond_float32_are_refused_with_float32_data(Estimator, factor)
     weights[3] = 0.0
     make_quick(Estimator).fit(X, y, sample_weight=weights)
     X = X.astype(np.float32)
-    if Estimator is SparseCodingDetector:  # its weights are numbers of repetitions
+    if Estimator in COUNTING:
         found = make_quick(Estimator).fit(X, y, sample_weight=weights)
         weights = weights / (1e3 * factor)  # they are relative, too
         expected = make_quick(Estimator).fit(X, y, sample_weight=weights)

@@ -154,8 +154,8 @@ class LikelihoodMixin(ScoreMixin):
     def score_samples(self, X):
         """Compute the log-likelihood of every sample, in nats.
 
-        It is exact: with orthonormal atoms, the likelihood of a sample is the product
-        of those of its projections and of its residual.
+        It is exact for complete samples: with orthonormal atoms, the likelihood of a
+        sample is the product of those of its projections and of its residual.
 
         Parameters
         ----------

@@ -30,10 +30,12 @@ from skscn._data.inputs import (
     check_numpy_input,
     check_rows,
     check_weights,
+    drop_weightless,
     load_minibatch,
 )
 from skscn._data.parallel import map_rows, map_rows_into, worker_pool
 from skscn._data.row_sums import row_sums
+from skscn._data.sample_weights import to_repetitions
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     Interval,
@@ -284,8 +286,9 @@ class SparseCodingMixture(
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals repetition of its sample:
-            the shrinkage counts samples by them.
+            Non-negative weights. An integer weight equals repetition of its sample.
+            Weights that cannot be repetitions, such as 1/n, are relative: the shrinkage
+            then counts the effective number of samples.
 
         Returns
         -------
@@ -303,7 +306,9 @@ class SparseCodingMixture(
         X = self._validate(X, reset=True)
         labels = self._check_labels(X, sample_weight)
         n_components = check_n_components(self.n_components, X.shape[1])
-        X, weights = weighted_rows(X, sample_weight)
+        X, weights = drop_weightless(X, check_weights(sample_weight, X))
+        if isinstance(weights, np.ndarray):  # the shrinkage counts samples
+            weights = to_repetitions(weights, X.dtype)
         self._check_n_samples(X.shape[0])
         learn = self._learn_several if self.n_dictionaries > 1 else self._learn_one
         with row_sums(X, weights, self.n_jobs) as rows:
@@ -397,6 +402,25 @@ class SparseCodingMixture(
         )
         self.__dict__.pop("labels_", None)
         return self
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Learn the dictionaries, and return the most probable one of each sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : Ignored
+            Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        labels : ndarray of int of shape (n_samples,)
+            As in `labels_`.
+        """
+        return self.fit(X, sample_weight=sample_weight).labels_
 
     @blockwise
     def transform(self, X):

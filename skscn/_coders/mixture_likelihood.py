@@ -60,8 +60,8 @@ class MixtureLikelihoodMixin(ScoreMixin):
     def score_samples(self, X):
         """Compute the log-likelihood of every sample, in nats.
 
-        It is exact: the likelihood of a sample is the weighted sum of those of the
-        dictionaries.
+        It is exact for complete samples: the likelihood of a sample is the weighted sum
+        of those of the dictionaries.
 
         Parameters
         ----------

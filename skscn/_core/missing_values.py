@@ -234,6 +234,16 @@ def posterior_std_with_missing(rows, out=None, *, model):
 
 
 @np.errstate(over="ignore", invalid="ignore")
+def check_measured(n_measured, n_samples):
+    """Raise where a feature is missing in all samples."""
+    if not n_measured.all():
+        j = int(np.argmin(n_measured))
+        raise ValueError(
+            f"Feature {j} of X is NaN in all {n_samples} samples, so that nothing can "
+            "be learned about it. Remove it from X, or give more samples at first."
+        )
+
+
 def impute_means(X, weights, *, allow_empty=False):
     """Return X with missing entries replaced by the means of their features.
 
@@ -255,12 +265,8 @@ def impute_means(X, weights, *, allow_empty=False):
     missing = np.isnan(X)
     w = np.ones(len(X)) if weights is None else weights.astype(np.float64)
     n_measured = w @ ~missing
-    if not (allow_empty or n_measured.all()):
-        j = int(np.argmin(n_measured))
-        raise ValueError(
-            f"Feature {j} of X is NaN in all {len(X)} samples, so that nothing can be "
-            "learned about it. Remove it from X, or give more samples at first."
-        )
+    if not allow_empty:
+        check_measured(n_measured, len(X))
     measured = np.where(missing, 0, X)
     total = np.einsum("i,ij->j", w, measured)  # in float64
     is_measured = n_measured > 0

@@ -28,8 +28,8 @@ def check_weight_range(weights, dtype):
         raise ValueError(
             f"The positive sample weights are between {smallest:.3g} and {largest:.3g}:"
             f" in {dtype}, the dtype of X, their products with squares of features "
-            "overflow or underflow. Weights are relative: divide them by a constant, "
-            "such as their mean."
+            "overflow or underflow. Divide all weights by a constant, so that they are "
+            f"between {1 / limit:g} and {limit:g}, and set negligible ones to zero."
         )
 
 

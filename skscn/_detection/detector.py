@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skscn._coders.base import BaseCoder
 from skscn._coders.mixture import SparseCodingMixture
 from skscn._coders.orthogonal import OrthogonalSparseCoder
+from skscn._core.missing_values import check_measured
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import (
     FLOAT_DTYPES,
@@ -207,8 +208,8 @@ class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X has one sample only, if it is infinite or complex, or as the coder
-            does.
+            If X has one sample only, if it is infinite or complex, if a feature is NaN
+            everywhere, or as the coder does.
         """
         return self._learn(X, sample_weight, is_first=True)
 
@@ -331,6 +332,8 @@ class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
         rows = self._to_rows(X)
         weights = to_repetitions(weights, rows.dtype)
         if is_first:
+            if isinstance(rows, np.ndarray):
+                check_measured((~np.isnan(rows)).sum(axis=0), len(rows))
             self._model = TableModel.fit(
                 self._unfitted_coder(rows, weights),
                 rows,

@@ -97,7 +97,7 @@ class FlooredScaler(PackageMixin, StandardScaler):
     Examples
     --------
     >>> import numpy as np
-        >>> from skscn import FlooredScaler
+    >>> from skscn import FlooredScaler
     >>> X = np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.01]])
     >>> FlooredScaler(floor=0.1).fit(X).scale_
     array([1.  , 0.07])

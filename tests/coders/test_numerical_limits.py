@@ -348,5 +348,5 @@ def test_wide_data_are_learned_in_the_span_of_their_rows(coder, n_components):
 def test_weights_whose_products_leave_float64_are_refused(factor, rng):
     X, coder = rng.normal(size=(50, 4)), OrthogonalSparseCoder(2)
     for fit in (coder.fit, coder.partial_fit):
-        with pytest.raises(ValueError, match="Weights are relative: divide them"):
+        with pytest.raises(ValueError, match="Divide all weights by a constant"):
             fit(X, sample_weight=np.full(50, factor))

@@ -324,6 +324,16 @@ def test_contamination_is_the_fraction_of_anomalies_in_the_training_data(contami
     assert found == int(contamination * 600 + 1e-9)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_the_first_data_have_a_value_of_every_feature(method):
+    X = mixed_table(150, 0)
+    X[:, 2] = np.nan
+    detector = SparseCodingDetector(trim=0.1)
+    with pytest.raises(ValueError, match="Feature 2 of X is NaN in all 150 samples"):
+        getattr(detector, method)(X)
+    assert not hasattr(detector, "coder_")
+
+
 def test_the_automatic_threshold_is_the_fence_of_cube_roots():
     X = mixed_table(601, 0)
     detector = SparseCodingDetector().fit(X)
