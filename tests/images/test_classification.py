@@ -110,7 +110,7 @@ def test_weights_are_relative(rng, factor):
         found = clone(estimator).fit(X, y, sample_weight=weights * factor)
         np.testing.assert_allclose(getattr(found, name), expected)
         for extreme in (1e300, 1e-300):
-            with pytest.raises(ValueError, match=r"sample weights .* divide"):
+            with pytest.raises(ValueError, match=r"sample weights .* Divide"):
                 clone(estimator).fit(X, y, sample_weight=weights * extreme)
 
 
