@@ -65,15 +65,13 @@ def time_methods(methods, repeats):
     seconds, results = {m.name: [] for m in methods}, {}
     for _ in range(max(repeats, 1)):
         for m in methods:
-            total = 0.0
+            total, min_seconds = 0.0, MIN_SECONDS if repeats else 1e-9
             time.sleep(PAUSE_SECONDS)
             with blas.limit(limits=m.threads, user_api="blas"):
-                while True:
+                while total < min_seconds:
                     results[m.name], duration = timed(m.run)
                     seconds[m.name].append(duration)
                     total += duration
-                    if repeats == 0 or total >= MIN_SECONDS:
-                        break
     return {m.name: median(seconds[m.name]) / m.row_fraction for m in methods}, results
 
 
