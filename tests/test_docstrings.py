@@ -34,6 +34,7 @@ def test_documented_defaults_are_those_of_the_signature(Estimator):
         assert ast.literal_eval(default.group(1)) == parameter.default, name
 
 
+# They learn in few iterations.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @each_estimator
 def test_the_fitted_attributes_are_the_documented_ones(Estimator, digits):

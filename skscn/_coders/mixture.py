@@ -18,7 +18,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skscn._coders.base import BUFFERED_ROWS_PER_COMPONENT
-from skscn._coders.checks import check_moments, weighted_rows
+from skscn._coders.checks import check_moments
 from skscn._coders.mixture_learning import MixtureLearningMixin
 from skscn._coders.mixture_likelihood import PRIORS, MixtureLikelihoodMixin
 from skscn._coders.mixture_start import check_labels
@@ -35,7 +35,7 @@ from skscn._data.inputs import (
 )
 from skscn._data.parallel import map_rows, map_rows_into, worker_pool
 from skscn._data.row_sums import row_sums
-from skscn._data.sample_weights import to_repetitions
+from skscn._data.sample_weights import cast_weights, to_repetitions
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     Interval,
@@ -304,9 +304,10 @@ class SparseCodingMixture(
         """
         samples = X
         X = self._validate(X, reset=True)
-        labels = self._check_labels(X, sample_weight)
+        weights = check_weights(sample_weight, X)
+        labels = check_labels(self.init, X.shape[0], self.n_dictionaries, weights)
         n_components = check_n_components(self.n_components, X.shape[1])
-        X, weights = drop_weightless(X, check_weights(sample_weight, X))
+        X, weights = drop_weightless(X, weights)
         if isinstance(weights, np.ndarray):  # the shrinkage counts samples
             weights = to_repetitions(weights, X.dtype)
         self._check_n_samples(X.shape[0])
@@ -357,8 +358,11 @@ class SparseCodingMixture(
         """
         is_first = not hasattr(self, "components_")
         X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
-        labels = self._check_labels(X, sample_weight) if is_first else None
-        X, weights = weighted_rows(X, sample_weight)
+        weights, labels = check_weights(sample_weight, X), None
+        if is_first:
+            labels = check_labels(self.init, X.shape[0], self.n_dictionaries, weights)
+        X, weights = drop_weightless(X, weights)
+        weights = cast_weights(weights, X.dtype)
         if not is_first:
             with np.errstate(over="ignore"):  # check_squares raises after it
                 X = X.astype(self.components_.dtype, copy=False)
@@ -505,11 +509,6 @@ class SparseCodingMixture(
     @property
     def _n_features_out(self):
         return self.components_.shape[0] * self.components_.shape[1]
-
-    def _check_labels(self, X, sample_weight):
-        """Return the dictionaries that samples of positive weight start in, or None."""
-        weights = check_weights(sample_weight, X)
-        return check_labels(self.init, X.shape[0], self.n_dictionaries, weights)
 
     def _validate(self, X, *, reset, method="fit"):
         check_numpy_input(X, "Mixtures")

@@ -20,7 +20,7 @@ def check_weight_range(weights, dtype):
     """Raise where products of weights and squares of features leave a dtype."""
     positive = weights[weights > 0]
     if not len(positive):
-        return
+        return  # zero, negative or NaN: no matter of range
     largest, smallest = float(positive.max()), float(positive.min())
     dtype = np.dtype(dtype)
     limit = MAX_WEIGHT[dtype]

@@ -20,6 +20,7 @@ from skscn._data.inputs import (
     drop_weightless,
     load_in_memory,
 )
+from skscn._data.row_sums import contains_missing
 from skscn._data.sample_weights import to_repetitions
 from skscn._data.sklearn_compat import (
     Interval,
@@ -332,7 +333,7 @@ class SparseCodingDetector(PackageMixin, OutlierMixin, BaseEstimator):
         rows = self._to_rows(X)
         weights = to_repetitions(weights, rows.dtype)
         if is_first:
-            if isinstance(rows, np.ndarray):
+            if contains_missing(rows):
                 check_measured((~np.isnan(rows)).sum(axis=0), len(rows))
             self._model = TableModel.fit(
                 self._unfitted_coder(rows, weights),

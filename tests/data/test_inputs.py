@@ -104,6 +104,7 @@ def test_nullable_columns_have_the_results_of_arrays(Estimator, dtype, X):
     assert nullable.iloc[3, 0] is pandas.NA  # the caller's frame stays
 
 
+# They learn in few iterations.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 @pytest.mark.parametrize("container", [sparse.csr_array, sparse.csr_matrix])
