@@ -126,6 +126,28 @@ def test_weights_beyond_float32_are_refused_with_float32_data(Estimator, factor)
         make_quick(Estimator).fit(X, y, sample_weight=weights)
 
 
+@pytest.mark.parametrize(
+    ("Estimator", "method"),
+    [
+        (Estimator, method)
+        for Estimator in WEIGHTED
+        for method in ("fit", "partial_fit")
+        if has_weights(Estimator, method)
+    ],
+)
+def test_negative_weights_are_refused(Estimator, method):
+    X, y = make_data(Estimator)
+    weights = np.ones(len(X))
+    weights[3] = -1e-9
+    kwargs = {}
+    if Estimator is StreamingRidgeClassifier and method == "partial_fit":
+        kwargs["classes"] = np.unique(y)
+    estimator = make_quick(Estimator)
+    with pytest.raises(ValueError, match="Negative values in data passed to"):
+        getattr(estimator, method)(X, y, sample_weight=weights, **kwargs)
+    assert not any(name.endswith("_") for name in vars(estimator))
+
+
 @pytest.mark.parametrize("Estimator", STREAMING)
 def test_fit_after_a_stream_starts_anew(Estimator):
     X, y = make_data(Estimator)

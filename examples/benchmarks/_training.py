@@ -6,23 +6,53 @@ from _measure import import_optional
 torch = import_optional("torch")
 
 
-def train(module, X, y, *, n_epochs, rate, batch_size, seed, after_step=None):
+def train(
+    module,
+    X,
+    y,
+    *,
+    n_epochs,
+    rate,
+    batch_size,
+    seed,
+    after_step=None,
+    augment=None,
+    one_cycle=False,
+    label_smoothing=0.0,
+):
     """Train a module in place by Adam with cross-entropy; yield after every epoch.
 
     Parameters
     ----------
     after_step : callable, default=None
         Called without arguments after every step of the optimizer.
+    augment : callable, default=None
+        Returns the images to learn from for a mini-batch of images and a generator.
+    one_cycle : bool, default=False
+        Whether the learning rate rises to `rate` and falls again; else it is constant.
+    label_smoothing : float, default=0.0
+        Fraction of the probability that targets give to all classes alike.
     """
     optimizer = torch.optim.Adam(module.parameters(), lr=rate)
+    schedule = None
+    if one_cycle:
+        n_steps = n_epochs * -(-len(X) // batch_size)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rate, total_steps=n_steps, pct_start=0.2
+        )
     X, y = torch.from_numpy(X), torch.from_numpy(np.asarray(y, dtype=np.int64))
     generator = torch.Generator().manual_seed(seed)
     for _ in range(n_epochs):
         module.train()
         for rows in torch.randperm(len(X), generator=generator).split(batch_size):
+            batch = X[rows] if augment is None else augment(X[rows], generator)
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(module(X[rows]), y[rows]).backward()
+            torch.nn.functional.cross_entropy(
+                module(batch), y[rows], label_smoothing=label_smoothing
+            ).backward()
             optimizer.step()
+            if schedule is not None:
+                schedule.step()
             if after_step is not None:
                 after_step()
         yield

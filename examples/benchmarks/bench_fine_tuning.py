@@ -5,7 +5,8 @@ codes are learned without labels and classified by logistic regression. They are
 fine-tuned by backpropagation, with and without their constraints, and compared with
 convolutional networks of the same architecture with random initial weights. The second
 part compares inference with scikit-learn, torch and ONNX Runtime with the same weights.
-`--quick` uses scikit-learn's digits.
+`--quick` uses scikit-learn's digits. One part runs only by name: `--only photographs`,
+three layers on CIFAR-10, which takes an hour.
 """
 
 import warnings
@@ -25,6 +26,7 @@ from _measure import (
     timed,
 )
 from _training import predict, train
+from sklearn.linear_model import LogisticRegression
 
 from skscn import (
     ConvSparseCoder,
@@ -42,6 +44,10 @@ N_ATOMS = 8, 24  # of the two layers; every atom has two maps, one for each sign
 BATCH_SIZE = 32
 RATES = 3e-4, 1e-3, 3e-3, 1e-2  # learning rates, of which the best is chosen
 N_VALIDATION = 2000  # images that choose the learning rates
+# Three layers on photographs: kernel sizes and numbers of atoms.
+PHOTOGRAPH_LAYERS = (5, 24), (3, 64), (3, 128)
+PHOTOGRAPH_EPOCHS, SPARSE_RATE, RANDOM_RATE = 18, 1.5e-3, 3e-3
+SHIFT = 4  # pixels, at most, in augmented photographs
 CONSTRAINTS = {  # whether biases are clamped, and whether atoms remain orthonormal
     "fine-tuned, free": (False, False),
     "fine-tuned, λ ≥ 0": (True, False),
@@ -81,6 +87,120 @@ def make_random_network(shape, n_classes, batch_norm, seed):
         modules.insert(5, nn.BatchNorm2d(second))
         modules.insert(2, nn.BatchNorm2d(first))
     return nn.Sequential(*modules)
+
+
+def fit_photograph_network(X, y, **options):
+    layers = []
+    for i, (kernel_size, n_atoms) in enumerate(PHOTOGRAPH_LAYERS, start=1):
+        contrast = 0.05 if i == 1 else None
+        coder = ConvSparseCoder(
+            n_atoms, kernel_size=kernel_size, contrast=contrast, **options
+        )
+        pool = SpatialPool(window=2)
+        if i == len(PHOTOGRAPH_LAYERS):
+            pool = SpatialPool(grid=4)
+        layers += [(f"conv{i}", coder), (f"pool{i}", pool)]
+    classifier = LogisticRegression(C=0.001, max_iter=100)
+    model = make_sparse_coding_network(layers, classifier=classifier, random_state=0)
+    return model.fit(X, y)
+
+
+def make_photograph_cnn(n_channels, n_classes, batch_norm):
+    """Return a CNN of the same architecture, with torch's default initialization."""
+    torch.manual_seed(0)
+    nn, modules = torch.nn, []
+    for i, (kernel_size, n_atoms) in enumerate(PHOTOGRAPH_LAYERS, start=1):
+        n_maps = 2 * n_atoms
+        padding = kernel_size // 2
+        modules.append(nn.Conv2d(n_channels, n_maps, kernel_size, padding=padding))
+        if batch_norm:
+            modules.append(nn.BatchNorm2d(n_maps))
+        is_last = i == len(PHOTOGRAPH_LAYERS)
+        modules += [nn.ReLU(), nn.AdaptiveAvgPool2d(4) if is_last else nn.AvgPool2d(2)]
+        n_channels = n_maps
+    return nn.Sequential(*modules, nn.Flatten(), nn.Linear(16 * n_maps, n_classes))
+
+
+def shift_and_mirror(images, generator, *, axes):
+    """Return images that are shifted in eight groups, and mirrored by chance.
+
+    Parameters
+    ----------
+    images : tensor of four dimensions
+    generator : torch.Generator
+    axes : tuple of int
+        Vertical and horizontal axis.
+    """
+
+    def draw(*shape):
+        return torch.rand(shape, generator=generator)
+
+    parts = []
+    for part in images.split(max(1, len(images) // 8)):
+        for axis in axes:
+            n = part.shape[axis]
+            shift = int(draw(1) * (2 * SHIFT + 1)) - SHIFT
+            # Pixels that come in are those at the edge, reflected.
+            rows = (torch.arange(n) + shift).abs()
+            part = part.index_select(
+                axis, torch.where(rows < n, rows, 2 * n - 2 - rows)
+            )
+        parts.append(part)
+    images = torch.cat(parts)
+    is_mirrored = (draw(len(images)) < 0.5).reshape(-1, 1, 1, 1)
+    return torch.where(is_mirrored, images.flip(axes[1]), images)
+
+
+def compare_photographs(data, n_epochs):
+    """Print the accuracy of three layers on photographs, before and after training."""
+    X, y, X_test, y_test = data
+    model, seconds = timed(fit_photograph_network, X, y)
+    accuracies = [100 * model.score(X_test, y_test)]
+    rows = [["sparse codes, no backpropagation", "", "", f"{accuracies[0]:.2f}", ""]]
+    rows[0].append(f"{seconds:.0f}")
+    mean, std = X.mean(axis=(0, 1, 2)), X.std(axis=(0, 1, 2))
+    n_channels, n_classes = X.shape[-1], len(model.classes_)
+    sparse = [("fine-tuned, free", partial(to_torch, model), SPARSE_RATE)]
+    cnns = [
+        (
+            f"{name}, random weights",
+            partial(make_photograph_cnn, n_channels, n_classes, batch_norm),
+            RANDOM_RATE,
+        )
+        for name, batch_norm in (("CNN", False), ("CNN with batch norm", True))
+    ]
+    for name, make, rate in sparse + cnns:
+        train_images, test_images, axes = X, X_test, (1, 2)
+        if "CNN" in name:  # channels first, standardized
+            train_images, test_images = (
+                np.ascontiguousarray(np.moveaxis((images - mean) / std, 3, 1))
+                for images in (X, X_test)
+            )
+            axes = 2, 3
+        network, seconds, curve = make(), 0.0, []
+        epochs = train(
+            network,
+            train_images,
+            y,
+            n_epochs=n_epochs,
+            rate=rate,
+            batch_size=64,
+            seed=0,
+            augment=partial(shift_and_mirror, axes=axes),
+            one_cycle=True,
+            label_smoothing=0.1,
+        )
+        for epoch in range(n_epochs):
+            seconds += timed(next, epochs)[1]
+            if epoch in (0, n_epochs - 1):
+                curve.append(accuracy(network, test_images, y_test))
+        rows.append([name, f"{rate:g}", *(f"{value:.2f}" for value in curve)])
+        rows[-1] += [f"{curve[-1] - accuracies[0]:+.2f}", f"{seconds:.0f}"]
+    print_table(
+        f"{len(X):,} photographs, {n_epochs} epochs: test accuracy, %",
+        ["initialization", "rate", "1 epoch", "last epoch", "gain", "seconds"],
+        rows,
+    )
 
 
 def accuracy(network, X, y):
@@ -242,7 +362,6 @@ def compare_inference(data, repeats):
     """Print the time of inference, and the difference from double precision."""
     X, y, X_test, _ = data
     rows = []
-    X, y, X_test = X[:2000], y[:2000], X_test[:1000]
     models = {
         "two layers": fit_sparse_network(X, y, 0),
         '"digits"': make_sparse_coding_network("digits", random_state=0).fit(X, y),
@@ -270,30 +389,19 @@ def compare_inference(data, repeats):
     )
 
 
-def main():
-    options = make_parser(__doc__, repeats=5).parse_args()
-    print_environment(PACKAGES)
-    if torch is None:
-        print_note("Nothing is compared: install torch (pip install skscn[torch]).")
-        return
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # logistic regression may not converge
-    X, y, X_test, y_test = load_images("digits" if options.quick else "mnist")
-    white = 16 if options.quick else 255
-    X, X_test = (images.astype(np.float32) / white for images in (X, X_test))
-    data = X, y, X_test, y_test
+def run_digits(options):
+    """Compare initializations on digits."""
+    X, y, X_test, y_test = load_digit_images(options.quick)
     if options.quick:
-        data = X[:200], y[:200], X_test[:100], y_test[:100]
         _, initializations = make_initializations(X[:100], y[:100], 0)
-        compare(data, 100, range(2), 2, dict.fromkeys(initializations, 3e-3))
-        compare_inference(data, 0)
+        rates = dict.fromkeys(initializations, 3e-3)
+        compare((X[:200], y[:200], X_test[:100], y_test[:100]), 100, range(2), 2, rates)
         return
     validation = X[-N_VALIDATION:], y[-N_VALIDATION:]
     rates = choose_rates(X[:1000], y[:1000], validation, 8)
     data = X[:-N_VALIDATION], y[:-N_VALIDATION], X_test[::2], y_test[::2]
     compare(data, 1_000, range(5), 8, rates)
     compare(data, 10_000, range(1), 4, rates)
-    compare_inference(data, options.repeats)
     print_note(
         "Accuracy is that of every other test image. 'gain' is the difference from the "
         "network without backpropagation. The learning rate of every initialization is "
@@ -303,6 +411,59 @@ def main():
         "'seconds' is the time of training on one thread; in the first row, of all "
         "learning."
     )
+
+
+def run_photographs(options):
+    """Compare initializations on photographs."""
+    X, y, X_test, y_test = load_images("synthetic" if options.quick else "cifar10")
+    X, X_test = (images.astype(np.float32) / 255 for images in (X, X_test))
+    compare_photographs(
+        (X, y, X_test, y_test), 2 if options.quick else PHOTOGRAPH_EPOCHS
+    )
+    print_note(
+        "Photographs are shifted by up to 4 pixels and mirrored in training, and the "
+        "learning rate rises and falls. 'seconds' is the time of training on one "
+        "thread; in the first row, of all learning."
+    )
+
+
+def run_inference(options):
+    """Compare the time of inference."""
+    X, y, X_test, y_test = load_digit_images(options.quick)
+    n_train, n_test = (200, 100) if options.quick else (2000, 1000)
+    data = X[:n_train], y[:n_train], X_test[:n_test], y_test[:n_test]
+    compare_inference(data, 0 if options.quick else options.repeats)
+
+
+def load_digit_images(quick):
+    """Return images of digits from 0 to 1 and labels, then those of the test."""
+    X, y, X_test, y_test = load_images("digits" if quick else "mnist")
+    white = 16 if quick else 255
+    X, X_test = (images.astype(np.float32) / white for images in (X, X_test))
+    return X, y, X_test, y_test
+
+
+PARTS = {
+    "digits": run_digits,
+    "inference": run_inference,
+    "photographs": run_photographs,
+}
+DEFAULT_PARTS = ["digits", "inference"]
+
+
+def main():
+    parser = make_parser(__doc__, repeats=5)
+    parser.add_argument("--only", choices=PARTS, help="run one part")
+    options = parser.parse_args()
+    print_environment(PACKAGES)
+    if torch is None:
+        print_note("Nothing is compared: install torch (pip install skscn[torch]).")
+        return
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # logistic regression may not converge
+    parts = list(PARTS) if options.quick else DEFAULT_PARTS
+    for part in [options.only] if options.only else parts:
+        PARTS[part](options)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ class Explanation:
         `marginal_weight_`.
     features : ndarray of shape (n_samples, n_features)
         The score, distributed over the features: minus the cost of each feature, and
-        the remainder in equal shares. The lowest is the most surprising.
+        the remainder in equal shares. The lowest is the most surprising. Missing
+        features are set to their conditional means, so that they cost about nothing.
     components : ndarray of shape (n_components, n_coded)
         The atoms of the coefficients.
     codes : ndarray of shape (n_samples, n_coded), default=None

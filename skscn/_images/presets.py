@@ -15,6 +15,29 @@ from skscn._images.scaler import FlooredScaler
 
 
 @dataclass(frozen=True)
+class DeepBranch:
+    """Two convolutions, one after the other, each with a pool.
+
+    Parameters
+    ----------
+    first, second : tuple of (int, int or tuple of int)
+        Kernel size and atoms of the convolutions, as in `Preset`.
+    pool : dict
+        Parameters of the average pool between them.
+    grid : int
+        Number of cells of the last pool, down and to the right.
+    depthwise : bool
+        Whether the second convolution codes every map of the first by itself.
+    """
+
+    first: tuple
+    second: tuple
+    pool: dict
+    grid: int
+    depthwise: bool
+
+
+@dataclass(frozen=True)
 class Preset:
     """A network of parallel branches, each a convolution and a pool.
 
@@ -29,20 +52,15 @@ class Preset:
         Number of cells of the pools, down and to the right.
     C : float
         Inverse penalty of the logistic regression.
-    deep : tuple of tuple of int, default=()
-        (kernel_size, n_components) of two convolutions in one more branch, of which the
-        second codes every map of the first by itself.
-    deep_stride, deep_grid : int, default=1
-        The stride of the pool after the first of them, and the grid after the second.
+    deep : DeepBranch, default=None
+        One more branch.
     """
 
     n_components: dict
     convolution: dict
     grid: int
     C: float
-    deep: tuple = ()
-    deep_stride: int = 1
-    deep_grid: int = 1
+    deep: DeepBranch | None = None
 
 
 PRESETS = {
@@ -51,11 +69,12 @@ PRESETS = {
         convolution={"padding": "same", "contrast": 0.1, "alpha": 0.5},
         grid=4,
         C=0.01,
-        deep=((5, 8), (5, 8)),
-        deep_grid=3,
+        deep=DeepBranch(
+            (5, 8), (5, 8), {"window": 2, "stride": 1}, grid=3, depthwise=True
+        ),
     ),
     "natural": Preset(
-        n_components={4: (24, 2), 6: (28, 4), 8: (40, 3), 12: 96},
+        n_components={4: (24, 2), 6: (28, 4), 8: (40, 3)},
         # Atoms are learned from few strong codes.
         convolution={
             "padding": "valid",
@@ -65,9 +84,13 @@ PRESETS = {
         },
         grid=3,
         C=0.01,
-        deep=((6, 12), (5, 8)),
-        deep_stride=2,
-        deep_grid=2,
+        deep=DeepBranch(
+            (6, (28, 2)),
+            (3, (96, 4)),
+            {"window": 3, "stride": 2},
+            grid=2,
+            depthwise=False,
+        ),
     ),
     "signals": Preset(
         n_components={5: 4, 9: 6, 15: 8, 23: 8},
@@ -103,8 +126,8 @@ def make_sparse_coding_network(
             SparseCodingNetwork, default="digits"
         The network, or the layers of a stack. "digits" has parallel patches of 3 to 9
         pixels, pooled on a Gaussian grid of 4 × 4, for small images of lines. "natural"
-        has patches of 4 to 12 pixels, pooled on a grid of 3 × 3, for color photographs
-        of at least 12 × 12 pixels. Both have one more branch of two layers. "signals"
+        has patches of 4 to 8 pixels, pooled on a grid of 3 × 3, for color photographs.
+        Both have one more branch of two layers. "signals"
         has windows of 5 to 23 samples, pooled on a grid of 8, for rows. All pooled
         codes are square roots. "tables" is for columns of any units: the columns,
         linear splines of each, and codes of both signs of the whitened columns, side by
@@ -240,13 +263,14 @@ def _preset_network(preset, rng):
             ("pool", SpatialPool("gaussian", grid=preset.grid, power=0.5)),
         ]
         branches.append((f"size{kernel_size}", SparseCodingNetwork(layers)))
-    if preset.deep:
-        first, second = preset.deep
+    if preset.deep is not None:
+        deep = preset.deep
+        second = {"padding": "same", "contrast": 0.1, "depthwise": deep.depthwise}
         layers = [
-            ("conv1", conv(*first)),
-            ("pool1", SpatialPool("average", window=2, stride=preset.deep_stride)),
-            ("conv2", conv(*second, padding="same", contrast=0.1, depthwise=True)),
-            ("pool2", SpatialPool("gaussian", grid=preset.deep_grid, power=0.5)),
+            ("conv1", conv(*deep.first)),
+            ("pool1", SpatialPool("average", **deep.pool)),
+            ("conv2", conv(*deep.second, **second)),
+            ("pool2", SpatialPool("gaussian", grid=deep.grid, power=0.5)),
         ]
         branches.append(("deep", SparseCodingNetwork(layers)))
     return SparseCodingNetwork(branches, arrangement="parallel")

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from skscn._data.sample_weights import check_weight_range
 from skscn._data.sklearn_compat import (
@@ -133,8 +133,8 @@ class FlooredScaler(PackageMixin, StandardScaler):
         y : Ignored
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            An integer weight equals repetition of its sample. Samples of weight zero
-            do not count, whatever their features are.
+            Non-negative weights. An integer weight equals repetition of its sample.
+            Samples of weight zero do not count, whatever their features are.
 
         Returns
         -------
@@ -144,8 +144,8 @@ class FlooredScaler(PackageMixin, StandardScaler):
         Raises
         ------
         ValueError
-            If X has another number of features, or if its squares, or weights times
-            them, leave the range of float64.
+            If X has another number of features, if its squares, or weights times them,
+            leave the range of float64, or if a weight is negative.
         """
         X = _as_float32(X)
         if hasattr(self, "n_samples_seen_"):
@@ -208,9 +208,10 @@ def _as_float32(X):
 def _drop_weightless_samples(X, sample_weight):
     """Return the samples of a table of any kind that have a weight, and the weights.
 
-    Weights of a wrong shape or sign, or that are all zero, are left to scikit-learn.
+    Weights of a wrong shape, or that are all zero, are left to scikit-learn.
     """
     weights = np.asarray(sample_weight, dtype=np.float64)
+    check_non_negative(weights, "`sample_weight`")
     if weights.shape != (num_samples(X),) or not weights.any():
         return X, sample_weight
     dtype = getattr(X, "dtype", None)

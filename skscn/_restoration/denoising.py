@@ -296,8 +296,10 @@ class PatchDenoiser:
 
 
 def _warn_no_noise(is_clean):
-    for channel in np.flatnonzero(is_clean):
+    channels = ", ".join(map(str, np.flatnonzero(is_clean)))
+    if channels:
         warn_caller(
-            f"No noise was found in channel {channel}, which is returned unchanged: "
-            "too many of its patches are constant. If it has noise, give sigma.",
+            f"No noise was found in these channels, which are returned unchanged: "
+            f"{channels}. Too many of their patches are constant. If they have noise, "
+            "give sigma."
         )

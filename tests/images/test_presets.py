@@ -45,8 +45,8 @@ def test_the_natural_network_reads_color_photographs():
     )
     assert isinstance(model[-1], StreamingRidgeClassifier)
     features = model[:-1].fit_transform(images)
-    flat = 2 * (2 * 24 + 4 * 28 + 3 * 40 + 96) * 9
-    deep = (2 * 12) * (2 * 8) * 4
+    flat = 2 * (2 * 24 + 4 * 28 + 3 * 40) * 9
+    deep = 2 * (4 * 96) * 4
     assert features.shape == (40, flat + deep)
     assert features.dtype == np.float32
 
