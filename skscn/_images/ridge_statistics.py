@@ -180,8 +180,11 @@ class RidgeStatistics:
         is_constant = variance <= rounding_error**2
         scale = np.where(is_constant, 1.0, np.sqrt(variance))
         scale = floored_scale(variance, scale, self.floor)
+        covariance = moments.scatter / moments.weight
+        covariance /= scale  # in place: the matrix may be most of the memory
+        covariance /= scale[:, None]
         equations = _RidgeEquations(
-            moments.scatter / moments.weight / scale / scale[:, None],
+            covariance,
             moments.target_scatter / moments.weight / scale[:, None],
             float(np.sum(1.0 - moments.target_mean**2)),
             moments.n_samples,
@@ -314,7 +317,8 @@ class _RidgeEquations:
         return eigenvalues[is_used], squares
 
     def _penalized(self, alpha):
-        system = self.covariance.copy(order="F")  # LAPACK does not copy it
+        # In the order of LAPACK. The transposed matrix is the same, and copied faster.
+        system = self.covariance.T.copy(order="F")
         system[np.diag_indices(len(system))] += alpha
         return system
 
