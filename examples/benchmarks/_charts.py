@@ -62,7 +62,7 @@ CHARTS = {
         "accuracy on CIFAR-10, %",
         ("accuracy, %",),
         start=30,
-        ours=".*skscn|the same with",
+        ours=".*skscn|.* with ",
     ),
     "likelihood": Chart("Mean log-likelihood of a patch", "nats", ("test",)),
     "limited_codes": Chart("Coding with", "seconds", ("seconds",), is_log=True),

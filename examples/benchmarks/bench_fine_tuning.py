@@ -89,16 +89,13 @@ def make_random_network(shape, n_classes, batch_norm, seed):
     return nn.Sequential(*modules)
 
 
-def fit_photograph_network(X, y, **options):
+def fit_photograph_network(X, y):
     layers = []
     for i, (kernel_size, n_atoms) in enumerate(PHOTOGRAPH_LAYERS, start=1):
         contrast = 0.05 if i == 1 else None
-        coder = ConvSparseCoder(
-            n_atoms, kernel_size=kernel_size, contrast=contrast, **options
-        )
-        pool = SpatialPool(window=2)
-        if i == len(PHOTOGRAPH_LAYERS):
-            pool = SpatialPool(grid=4)
+        coder = ConvSparseCoder(n_atoms, kernel_size=kernel_size, contrast=contrast)
+        is_last = i == len(PHOTOGRAPH_LAYERS)
+        pool = SpatialPool(grid=4) if is_last else SpatialPool(window=2)
         layers += [(f"conv{i}", coder), (f"pool{i}", pool)]
     classifier = LogisticRegression(C=0.001, max_iter=100)
     model = make_sparse_coding_network(layers, classifier=classifier, random_state=0)

@@ -215,7 +215,8 @@ def make_models(name):
     title = f'skscn, "{preset}", {title}'
     models.append(Model(title, partial(network_classifier, preset, kernel)))
     if name == "cifar10":
-        models.append(replace(models[-1], name="the same with mirrors", copy=mirror))
+        title = "Nystroem and ridge, with mirror images"
+        models.append(replace(models[-1], name=title, copy=mirror))
     return models
 
 

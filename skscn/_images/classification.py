@@ -58,8 +58,9 @@ class StreamingRidgeClassifier(PackageMixin, ClassifierMixin, BaseEstimator):
         cross-validation [1]_, which needs the sums only: in a stream, the penalty
         follows the samples seen so far. It is between 0.0001 and 10. The equations are
         then solved for about five penalties, which takes n_features³ · 3
-        multiplications. Weights count as repetitions of samples, unless their total is
-        below (Σw)² / Σw²: weights of 100 would mean a hundred times the samples.
+        multiplications, or once if there are far fewer samples than features. Weights
+        count as repetitions of samples, unless their total is below (Σw)² / Σw²:
+        weights of 100 would mean a hundred times the samples.
     floor : float, default=0.1
         Minimum scale of a feature, in units of the square root of the mean variance.
         For tables of mixed units use 0.

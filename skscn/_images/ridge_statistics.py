@@ -20,7 +20,11 @@ MIN_SINGLE_PRECISION_ALPHA = 1e-3
 # Penalties that are compared: from 0.0001, where sums in float32 have errors of 0.001
 # of the solution, to 10.
 FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-5, 6)
+MIN_ALPHA = FIRST_ALPHA * ALPHA_STEP ** ALPHA_STEPS[0]
 MIN_PIVOT = 1e-7  # smaller variances of standardized features are rounding errors
+MAX_RANK_FRACTION = 1 / 8  # up to which eigenvectors are faster than a factorization
+# Steps of iterative refinement, and the relative residual after which it ends.
+MAX_REFINEMENTS, MAX_EQUATION_ERROR = 10, 1e-12
 # A smaller mean square of residuals is a rounding error, in units of that of targets.
 MIN_RESIDUAL = 1e-6
 
@@ -230,6 +234,9 @@ class _RidgeEquations:
         `scipy.linalg.solve` warns of an ill-conditioned matrix. To catch its warning
         would change the filters of all threads.
         """
+        coef = self._solve_low_rank(alpha)
+        if coef is not None:
+            return coef
         system = self._penalized(alpha)
         norm = dlange("1", system)
         try:
@@ -240,6 +247,31 @@ class _RidgeEquations:
         if not inverse_condition >= np.finfo(np.float64).eps:
             return None
         return cho_solve(factor, self.target_covariance)
+
+    def _solve_low_rank(self, alpha):
+        """Return W by the eigenvectors of S, or None where this is no faster or fails.
+
+        With S = B Λ Bᵀ up to rounding, (S + alpha I)⁻¹ is (I − B Λ (Λ + alpha I)⁻¹ Bᵀ)
+        / alpha. Refinement makes up for what was rounded.
+        """
+        max_rank = MAX_RANK_FRACTION * len(self.covariance)
+        if self.n_samples > max_rank or alpha < MIN_ALPHA / 2:
+            return None
+        eigenvalues, vectors, factor = self._factor
+        basis = factor.T @ (vectors / np.sqrt(eigenvalues))
+        shrinkage = (eigenvalues / (eigenvalues + alpha))[:, None]
+
+        def multiply_inverse(columns):
+            return (columns - basis @ (shrinkage * (basis.T @ columns))) / alpha
+
+        coef = np.zeros_like(self.target_covariance)
+        max_error = MAX_EQUATION_ERROR * np.abs(self.target_covariance).max()
+        for _ in range(MAX_REFINEMENTS):
+            residual = self.target_covariance - self.covariance @ coef - alpha * coef
+            if np.abs(residual).max() <= max_error:
+                return coef
+            coef += multiply_inverse(residual)
+        return None
 
     def best_alpha(self):
         """Return the penalty of least generalized cross-validation error.
@@ -300,21 +332,34 @@ class _RidgeEquations:
     def _spectrum(self):
         """Eigenvalues of S, and squared sums of C along its eigenvectors.
 
-        Only where samples are much fewer than features: S has a rank below their
-        number, and a factor of few columns, from which the eigenvalues are found.
+        None where there is no `_factor`.
+        """
+        if self._factor is None:
+            return None
+        eigenvalues, vectors, factor = self._factor
+        along = vectors.T @ (factor @ self.target_covariance)
+        return eigenvalues, np.square(along).sum(axis=1) / eigenvalues
+
+    @cached_property
+    def _factor(self):
+        """A factor R of few rows of S = RᵀR, and the eigenvalues and -vectors of R Rᵀ.
+
+        Only where samples are much fewer than features, so that the rank of S is below
+        their number; otherwise None.
         """
         n_features = len(self.covariance)
         max_rank = int(np.ceil(self.n_samples))
         if max_rank > n_features // 2:
             return None
-        factor, order, rank, _ = dpstrf(self.covariance, tol=MIN_PIVOT)
+        pivoted, order, rank, _ = dpstrf(self.covariance, tol=MIN_PIVOT)
         rank = min(rank, max_rank)
-        factor = np.triu(factor[:rank])  # Rᵀ R is S in the order of the pivots
+        factor = np.empty((rank, n_features))
+        factor[:, order - 1] = np.triu(pivoted[:rank])
+        if rank == 0:  # features are constant; old versions of SciPy raise an error
+            return np.empty(0), np.empty((0, 0)), factor
         eigenvalues, vectors = eigh(factor @ factor.T)
         is_used = eigenvalues > MIN_PIVOT
-        along = vectors.T[is_used] @ (factor @ self.target_covariance[order - 1])
-        squares = np.square(along).sum(axis=1) / eigenvalues[is_used]
-        return eigenvalues[is_used], squares
+        return eigenvalues[is_used], vectors[:, is_used], factor
 
     def _penalized(self, alpha):
         # In the order of LAPACK. The transposed matrix is the same, and copied faster.

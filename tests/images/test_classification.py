@@ -12,6 +12,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 
 from skscn import FlooredScaler, StreamingRidgeClassifier
+from skscn._images.ridge_statistics import FIRST_ALPHA
 
 RIDGE = StreamingRidgeClassifier()
 
@@ -112,6 +113,27 @@ def test_weights_are_relative(rng, factor):
         for extreme in (1e300, 1e-300):
             with pytest.raises(ValueError, match=r"sample weights .* Divide"):
                 clone(estimator).fit(X, y, sample_weight=weights * extreme)
+
+
+@pytest.mark.parametrize("alpha", [1e-6, 1e-4, 0.01, 1.0])
+@pytest.mark.parametrize("n_samples", [30, 90, 250])
+def test_few_samples_of_many_features_have_the_same_equations(rng, alpha, n_samples):
+    """They are solved by eigenvectors where the rank is small."""
+    X, y = rng.normal(size=(n_samples, 400)), rng.integers(0, 3, n_samples)
+    X += 3 * rng.normal(size=(n_samples, 5)) @ rng.normal(size=(5, 400))
+    z = StandardScaler().fit_transform(X)
+    expected = RidgeClassifier(alpha=alpha * n_samples).fit(z, y)
+    found = StreamingRidgeClassifier(alpha=alpha, floor=0).fit(z, y)
+    largest = np.abs(expected.coef_).max()
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-8 * largest)
+
+
+@pytest.mark.parametrize("alpha", [0.1, "auto"])
+def test_constant_features_predict_the_most_frequent_class(alpha):
+    y = np.array([0, 1, 1, 1, 0, 1])
+    ridge = StreamingRidgeClassifier(alpha=alpha).fit(np.ones((6, 40)), y)
+    assert ridge.alpha_ == (FIRST_ALPHA if alpha == "auto" else alpha)
+    np.testing.assert_array_equal(ridge.predict(np.zeros((3, 40))), [1, 1, 1])
 
 
 def cross_validation_error(X, y, weights, alpha, floor=0.1):
