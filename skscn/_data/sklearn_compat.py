@@ -26,7 +26,6 @@ from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight
-from sklearn.utils.validation import _num_samples as num_samples
 from sklearn.utils.validation import validate_data as _validate_data
 
 from skscn._core.caller_warnings import warn_caller
@@ -61,7 +60,6 @@ __all__ = [
     "check_sample_weight",
     "composition_block",
     "import_optional",
-    "num_samples",
     "safe_indexing",
     "store_fixed_parameters",
     "to_sparse_interface",

@@ -20,9 +20,9 @@ MIN_SINGLE_PRECISION_ALPHA = 1e-3
 # Penalties that are compared: from 0.0001, where sums in float32 have errors of 0.001
 # of the solution, to 10.
 FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-5, 6)
-MIN_ALPHA = FIRST_ALPHA * ALPHA_STEP ** ALPHA_STEPS[0]
 MIN_PIVOT = 1e-7  # smaller variances of standardized features are rounding errors
 MAX_RANK_FRACTION = 1 / 8  # up to which eigenvectors are faster than a factorization
+MIN_LOW_RANK_ALPHA = 5e-5  # below it MIN_PIVOT leaves too much to refinement
 # Steps of iterative refinement, and the relative residual after which it ends.
 MAX_REFINEMENTS, MAX_EQUATION_ERROR = 10, 1e-12
 # A smaller mean square of residuals is a rounding error, in units of that of targets.
@@ -255,7 +255,7 @@ class _RidgeEquations:
         / alpha. Refinement makes up for what was rounded.
         """
         max_rank = MAX_RANK_FRACTION * len(self.covariance)
-        if self.n_samples > max_rank or alpha < MIN_ALPHA / 2:
+        if self.n_samples > max_rank or alpha < MIN_LOW_RANK_ALPHA:
             return None
         eigenvalues, vectors, factor = self._factor
         basis = factor.T @ (vectors / np.sqrt(eigenvalues))

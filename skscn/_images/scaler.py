@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted, check_non_negative
+from sklearn.utils.validation import check_is_fitted
 
 from skscn._data.sample_weights import check_weight_range
 from skscn._data.sklearn_compat import (
@@ -15,7 +15,7 @@ from skscn._data.sklearn_compat import (
     PackageMixin,
     atomic_fit,
     check_fixed_parameters,
-    num_samples,
+    check_sample_weight,
     safe_indexing,
     store_fixed_parameters,
 )
@@ -206,16 +206,10 @@ def _as_float32(X):
 
 
 def _drop_weightless_samples(X, sample_weight):
-    """Return the samples of a table of any kind that have a weight, and the weights.
-
-    Weights of a wrong shape, or that are all zero, are left to scikit-learn.
-    """
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    check_non_negative(weights, "`sample_weight`")
-    if weights.shape != (num_samples(X),) or not weights.any():
-        return X, sample_weight
+    """Return the samples of a table of any kind that have a weight, and the weights."""
+    weights = check_sample_weight(sample_weight, X)
     dtype = getattr(X, "dtype", None)
     check_weight_range(weights, np.float32 if dtype == np.float32 else np.float64)
     if weights.all():
-        return X, sample_weight
+        return X, weights
     return safe_indexing(X, np.flatnonzero(weights)), weights[weights != 0]

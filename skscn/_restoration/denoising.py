@@ -299,7 +299,7 @@ def _warn_no_noise(is_clean):
     channels = ", ".join(map(str, np.flatnonzero(is_clean)))
     if channels:
         warn_caller(
-            f"No noise was found in these channels, which are returned unchanged: "
+            "No noise was found in these channels, which are returned unchanged: "
             f"{channels}. Too many of their patches are constant. If they have noise, "
             "give sigma."
         )
