@@ -1,6 +1,5 @@
 """The mixture of orthonormal dictionaries: a union of bases, each with exact codes."""
 
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -17,25 +16,18 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._coders.base import BUFFERED_ROWS_PER_COMPONENT
-from skscn._coders.checks import check_moments
-from skscn._coders.mixture_learning import MixtureLearningMixin
 from skscn._coders.mixture_likelihood import PRIORS, MixtureLikelihoodMixin
 from skscn._coders.mixture_start import check_labels
-from skscn._core.mixture_online import OnlineMixture, update_mixture
-from skscn._core.online import RowBuffer, buffer_rows
+from skscn._coders.mixture_stream import MixtureStreamMixin
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import (
     check_codes,
-    check_numpy_input,
-    check_rows,
     check_weights,
     drop_weightless,
-    load_minibatch,
 )
 from skscn._data.parallel import map_rows, map_rows_into, worker_pool
 from skscn._data.row_sums import row_sums
-from skscn._data.sample_weights import cast_weights, to_repetitions
+from skscn._data.sample_weights import to_repetitions
 from skscn._data.sklearn_compat import (
     CallbackSupportMixin,
     Interval,
@@ -53,7 +45,7 @@ from skscn._data.validation import (
 
 class SparseCodingMixture(
     PackageMixin,
-    MixtureLearningMixin,
+    MixtureStreamMixin,
     MixtureLikelihoodMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -323,90 +315,6 @@ class SparseCodingMixture(
         warn_unused_dictionaries(self.weights_ * X.shape[0])
         return self
 
-    @atomic_fit
-    def partial_fit(self, X, y=None, sample_weight=None):
-        """Learn from one more mini-batch of a stream, or continue after `fit`.
-
-        The responsibilities and the codes of a mini-batch are those of the current
-        dictionaries. Its moments are added to those of the stream, which are discounted
-        as those of a coder, and each dictionary takes an EM step. The first rows are
-        buffered until there are two for every coefficient of every dictionary.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The mini-batch. The first has at least n_dictionaries rows. NaN marks
-            missing values.
-        y : Ignored
-            Not used, present for API consistency by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. An integer weight equals repetition of its sample.
-
-        Returns
-        -------
-        self : object
-            The mixture, fitted to the stream so far. The objective of the mini-batch
-            before it was learned is appended to `objective_path_`; `n_iter_` counts the
-            mini-batches.
-
-        Raises
-        ------
-        ValueError
-            As `fit`, and if the number of features or a parameter of the model changes.
-        TypeError
-            If X is a dask array: mini-batches are in memory.
-        """
-        is_first = not hasattr(self, "components_")
-        X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
-        weights, labels = check_weights(sample_weight, X), None
-        if is_first:
-            labels = check_labels(self.init, X.shape[0], self.n_dictionaries, weights)
-        X, weights = drop_weightless(X, weights)
-        weights = cast_weights(weights, X.dtype)
-        if not is_first:
-            with np.errstate(over="ignore"):  # check_squares raises after it
-                X = X.astype(self.components_.dtype, copy=False)
-        n_components = check_n_components(self.n_components, X.shape[1])
-        state = getattr(self, "_online_state", None)
-        buffer = RowBuffer(X[:0]) if state is None else self._row_buffer
-        if buffer is not None:
-            required = BUFFERED_ROWS_PER_COMPONENT * n_components * self.n_dictionaries
-            buffer, X, weights, restarts = buffer_rows(buffer, X, weights, required)
-            state = None if restarts else state
-        former = None if state is None else self._estimates
-        with row_sums(X, weights, self.n_jobs, allow_empty=state is not None) as rows:
-            if state is None:
-                self._check_n_samples(X.shape[0])
-                problem, dictionaries, shares, _ = self._start(
-                    X, rows, n_components, labels
-                )
-                state = OnlineMixture.start(dictionaries, shares, problem)
-            problem = self._problem(n_components, X.dtype, state.data_rms)
-            check_moments(rows.data_moments(np.zeros(X.shape[1])), dtype=X.dtype)
-            rows = self._incomplete(rows)
-            new, objective = update_mixture(
-                state, rows, problem, forgetting=self.forgetting
-            )
-            estimates = self._estimates_of(problem, rows, new)
-        if former is not None and not problem.learns_prior:
-            discount = (state.weight_seen / new.weight_seen) ** self.forgetting
-            estimates = [
-                replace(b, histogram=a.histogram * discount + b.histogram)
-                for a, b in zip(former, estimates, strict=True)
-            ]
-        path = [] if is_first else self.objective_path_
-        self.__dict__.update(
-            self._attributes_of(problem, X.dtype, new),
-            _estimates=estimates,
-            _online_state=new,
-            _row_buffer=buffer,
-            objective_path_=[*path, objective],
-            n_iter_=1 if is_first else self.n_iter_ + 1,
-            converged_=False,
-        )
-        self.__dict__.pop("labels_", None)
-        return self
-
     def fit_predict(self, X, y=None, sample_weight=None):
         """Learn the dictionaries, and return the most probable one of each sample.
 
@@ -509,7 +417,3 @@ class SparseCodingMixture(
     @property
     def _n_features_out(self):
         return self.components_.shape[0] * self.components_.shape[1]
-
-    def _validate(self, X, *, reset, method="fit"):
-        check_numpy_input(X, "Mixtures")
-        return check_rows(self, X, reset=reset, method=method)

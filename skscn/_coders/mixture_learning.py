@@ -1,6 +1,5 @@
 """How a mixture of dictionaries learns: problems, starts, and fitted attributes."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +23,7 @@ from skscn._core.problems import (
     MarginalLikelihoodProblem,
 )
 from skscn._core.projection_histogram import HistogramBins, LazyEstimate
+from skscn._data.inputs import check_numpy_input, check_rows
 from skscn._data.row_sums import ArrayRowSums
 from skscn._data.sklearn_compat import FitCallbacks
 from skscn._data.validation import check_alpha, check_code_limit
@@ -43,8 +43,10 @@ class MixtureLearningMixin:
     max_iter: int
     tol: float
     random_state: Any
-    components_: np.ndarray
-    _online_state: OnlineMixture
+
+    def _validate(self, X, *, reset, method="fit"):
+        check_numpy_input(X, "Mixtures")
+        return check_rows(self, X, reset=reset, method=method)
 
     def _check_n_samples(self, n_samples):
         if n_samples < self.n_dictionaries:
@@ -144,19 +146,6 @@ class MixtureLearningMixin:
             rng,
         )
         return problem, *start
-
-    def _restart_stream(self, components):
-        """Let `partial_fit` start a new stream from other orthonormal atoms."""
-        former = self._online_state
-        dictionaries = [
-            replace(each, iterate=replace(each.iterate, components=atoms))
-            for each, atoms in zip(former.dictionaries, components, strict=True)
-        ]
-        problem = self._problem(
-            components.shape[1], self.components_.dtype, former.data_rms
-        )
-        state = OnlineMixture.start(dictionaries, former.weights, problem)
-        self._online_state, self._row_buffer = state, None
 
     def _incomplete(self, rows):
         """Return rows with NaN: each dictionary imputes them by itself."""
