@@ -13,9 +13,15 @@ from sklearn.model_selection import train_test_split
 OPENML = {
     "usps": ("USPS", (16, 16), False, 7_291),
     "mnist": ("mnist_784", (28, 28), False, 60_000),
+    "fashion": ("Fashion-MNIST", (28, 28), False, 60_000),
     "cifar10": ("CIFAR_10", (3, 32, 32), True, 50_000),
 }
-FILES = {"usps": "usps", "mnist": "mnist", "cifar10": "cifar10_20k"}
+FILES = {
+    "usps": "usps",
+    "mnist": "mnist",
+    "fashion": "fashion",
+    "cifar10": "cifar10_20k",
+}
 
 
 def data_folder():
@@ -38,8 +44,9 @@ def load_images(name):
         X = rng.uniform(0, 50, size=(80, 16, 16, 3)) * (y[:, None, None, None] + 1)
         X = X.astype(np.uint8)
         return X[:60], y[:60], X[60:], y[60:]
-    if data_folder() is not None:
-        return _load_archive(data_folder() / f"{FILES[name]}.npz")
+    folder = data_folder()
+    if folder is not None and (folder / f"{FILES[name]}.npz").exists():
+        return _load_archive(folder / f"{FILES[name]}.npz")
     title, shape, channels_first, n_train = OPENML[name]
     X, y = fetch_openml(title, version=1, return_X_y=True, as_frame=False)
     X = (X - X.min()).astype(np.float32).reshape(-1, *shape)  # the background is zero

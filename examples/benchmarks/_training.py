@@ -15,15 +15,18 @@ def train(
     rate,
     batch_size,
     seed,
+    classifier_rate=None,
     after_step=None,
     augment=None,
     one_cycle=False,
     label_smoothing=0.0,
 ):
-    """Train a module in place by Adam with cross-entropy; yield after every epoch.
+    """Train a Sequential in place by Adam with cross-entropy; yield after every epoch.
 
     Parameters
     ----------
+    classifier_rate : float, default=None
+        Learning rate of the last module; None is `rate`.
     after_step : callable, default=None
         Called without arguments after every step of the optimizer.
     augment : callable, default=None
@@ -33,12 +36,18 @@ def train(
     label_smoothing : float, default=0.0
         Fraction of the probability that targets give to all classes alike.
     """
-    optimizer = torch.optim.Adam(module.parameters(), lr=rate)
+    *layers, classifier = module
+    layers = torch.nn.ModuleList(layers)
+    rates = [rate, rate if classifier_rate is None else classifier_rate]
+    optimizer = torch.optim.Adam(
+        {"params": list(part.parameters()), "lr": rate}
+        for part, rate in zip((layers, classifier), rates, strict=True)
+    )
     schedule = None
     if one_cycle:
         n_steps = n_epochs * -(-len(X) // batch_size)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rate, total_steps=n_steps, pct_start=0.2
+            optimizer, rates, total_steps=n_steps, pct_start=0.2
         )
     X, y = torch.from_numpy(X), torch.from_numpy(np.asarray(y, dtype=np.int64))
     generator = torch.Generator().manual_seed(seed)

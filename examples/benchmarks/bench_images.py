@@ -1,7 +1,8 @@
 """How accurately do sparse coding networks classify images, and how long does it take?
 
-On digits, USPS, MNIST and CIFAR-10, compared with classifiers on pixels, and with the
-same network with k-means, random and random-patch atoms.
+On digits, USPS, MNIST, Fashion-MNIST and CIFAR-10, compared with classifiers on pixels,
+and with the same network with k-means, random and random-patch atoms. The Debian
+package dataset-fashion-mnist has the images of Fashion-MNIST, and so has OpenML.
 """
 
 import sys
@@ -42,7 +43,13 @@ from skscn import (
 )
 
 PACKAGES = ("numpy", "scipy", "scikit-learn")
-MIN_ACCURACY = {"digits": 99.3, "usps": 97.5, "mnist": 99.3, "cifar10": 77.0}
+MIN_ACCURACY = {
+    "digits": 99.3,
+    "usps": 97.5,
+    "mnist": 99.3,
+    "fashion": 93.0,
+    "cifar10": 77.0,
+}
 COLUMNS = ["", "features", "accuracy, %", "fit features, s", "transform, ms"]
 COLUMNS += ["fit classifier, s", "GB"]
 

@@ -47,7 +47,9 @@ def sparse_coding_network(X, y, seed):
 
 # %%
 # Fine-tuning is an ordinary training loop. With ``to_torch(..., orthonormal=True)`` the
-# atoms remain orthonormal. ``clamp_priors_`` keeps the biases at zero or below.
+# atoms remain orthonormal. ``clamp_priors_`` keeps the biases at zero or below. With
+# ``to_torch(..., batch_norm=True)`` the projections are normalized by the mean and the
+# variance of the mini-batch, and ``from_torch`` folds that into the filters.
 
 N_EPOCHS, LEARNING_RATE, BATCH_SIZE = 12, 2e-3, 32
 
@@ -59,12 +61,14 @@ def fine_tune(network, X, y, X_test, y_test, *, clamp=False, rate=LEARNING_RATE)
     optimizer = torch.optim.Adam(network.parameters(), lr=rate)
 
     def accuracy():
+        network.eval()
         with torch.no_grad():
             labels = network(torch.from_numpy(X_test)).argmax(dim=1).numpy()
         return np.mean(labels == y_test)
 
     curve = [accuracy()]
     for _ in range(N_EPOCHS):
+        network.train()
         for images, labels in batches:
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(images), labels).backward()
@@ -96,6 +100,7 @@ def random_network():
 
 constraints = {
     "free": {},
+    "batch norm": {"batch_norm": True},
     "λ ≥ 0": {"clamp": True},
     "orthonormal atoms": {"orthonormal": True},
     "λ ≥ 0, orthonormal atoms": {"clamp": True, "orthonormal": True},
@@ -108,9 +113,9 @@ for seed in range(3):
     data = X_train, y_train, X_test, y_test
     model = sparse_coding_network(X_train, y_train, seed)
     for name, options in constraints.items():
-        orthonormal = options.get("orthonormal", False)
-        network = to_torch(model, orthonormal=orthonormal)
         clamp = options.get("clamp", False)
+        options = {key: value for key, value in options.items() if key != "clamp"}
+        network = to_torch(model, **options)
         curves[name].append(fine_tune(network, *data, clamp=clamp))
     curves["random weights"].append(fine_tune(random_network(), *data, rate=1e-2))
 
@@ -139,7 +144,7 @@ after = tuned["network"].named_layers_.conv.atoms_[..., 0]
 figure = plt.figure(figsize=(10, 4.2), layout="constrained")
 left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1])
 axes = left.subplots()
-styles = ["C0-", "C2-", "C1-", "C3-", "k:"]
+styles = ["C0-", "C4-", "C2-", "C1-", "C3-", "k:"]
 for (name, curve), style in zip(curves.items(), styles, strict=True):
     axes.plot(100 * np.mean(curve, axis=0), style, label=name)
 axes.set(xlabel="epochs of backpropagation", ylabel="test accuracy (%)")

@@ -91,6 +91,49 @@ def test_atoms_of_free_filters_are_their_pseudo_inverse(digits, labels):
     np.testing.assert_allclose(projected, -layer.bias_ - layer.alpha_, atol=1e-10)
 
 
+@pytest.mark.parametrize("layer", CONVOLUTIONS, ids=repr)
+def test_batch_norm_is_the_identity_until_it_is_trained(layer):
+    X = images()
+    layer = deepcopy(layer).fit(X[:100])
+    network = to_torch(layer, batch_norm=True, dtype="float64").eval()
+    expected = layer.transform(X)
+    assert relative_error(evaluate(network, X), expected) < 1e-12
+    np.testing.assert_array_equal(from_torch(network).transform(X), expected)
+    first, second = np.split(X, [N_SAMPLES // 2])
+    network.train()
+    expected = layer.transform(first)
+    assert relative_error(evaluate(network, first), expected) < 1e-10
+    # The scale is that of the first mini-batch now, and statistics are of each one.
+    expected = layer.transform(second)
+    assert relative_error(evaluate(network, 1.5 * second), expected) < 0.5
+    normed = {
+        name: module.num_batches_tracked.item()
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    }
+    assert list(normed.values()) == [2]
+
+
+def test_trained_batch_norm_is_folded_into_filters_and_biases(digits, labels):
+    X, y = digits[:300], labels[:300]
+    model = make_pipeline(deep_network(), LogisticRegression(max_iter=50)).fit(X, y)
+    network = to_torch(model, batch_norm=True, dtype="float64")
+    network = train(network, X, y, clamp=True).eval()
+    outputs = evaluate(network, X)
+    assert relative_error(outputs, model.decision_function(X)) > 1e-2
+    back = from_torch(network)
+    assert relative_error(outputs, back.decision_function(X)) < 1e-10
+    without = to_torch(back, dtype="float64")
+    assert not any("BatchNorm" in type(each).__name__ for each in without.modules())
+    assert relative_error(outputs, evaluate(without, X)) < 1e-10
+    # Training may go on with batch norm, which is the identity again.
+    again = to_torch(back, batch_norm=True, dtype="float64")
+    assert relative_error(evaluate(again, X), outputs) < 1e-10
+    # In evaluation mode with the unbiased variance.
+    assert 0 < relative_error(evaluate(again.eval(), X), outputs) < 1e-4
+    back[0].partial_fit(X)
+
+
 @pytest.mark.parametrize("level", [1e3, 1e5])
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_maps_of_bright_images_in_float32_are_those_in_float64(level, depthwise):

@@ -211,6 +211,10 @@ def test_errors_name_the_remedy(digits, labels):
         to_torch(coder)
     with pytest.raises(ValueError, match="must be one of"):
         to_torch(coder.fit(X), output="labels")
+    with pytest.raises(ValueError, match="batch_norm=True normalizes convolutions"):
+        to_torch(coder, batch_norm=True)
+    with pytest.raises(ValueError, match="exclude each other"):
+        to_torch(coder, orthonormal=True, batch_norm=True)
     with pytest.raises(ValueError, match="has no probabilities"):
         to_torch(coder, output="probabilities")
     perceptron = MLPClassifier((3,), max_iter=1).fit(X, np.eye(10, dtype=int)[y])

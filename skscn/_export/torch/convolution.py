@@ -156,6 +156,32 @@ class WhitenedConv2d(nn.Module):
         )
 
 
+class IdentityBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm that starts as the identity.
+
+    It changes nothing in evaluation mode before any training. The first mini-batch in
+    training mode sets its scale and shift, so that it does not change that one either.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features, **options):
+        super().__init__(num_features, **options)
+        self.running_var -= self.eps
+
+    def forward(self, x):
+        """Return projections, normalized by their mini-batch in training."""
+        if self.training and self.num_batches_tracked == 0:
+            with torch.no_grad():
+                variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+                self.running_mean.copy_(mean)
+                self.running_var.copy_(variance)
+                self.weight.copy_(torch.sqrt(variance + self.eps))
+                self.bias.copy_(mean)
+        return super().forward(x)
+
+
 class SplitSign(nn.Module):
     """Projections followed by their negatives, group by group."""
 
@@ -195,6 +221,8 @@ def convolution_module(name, layer, options):
         )
     else:
         modules["project"] = _conv2d(weight, bias, conv)
+    if options.batch_norm:
+        modules["norm"] = IdentityBatchNorm2d(len(bias), dtype=options.dtype)
     if conv.split_sign:
         modules["split_sign"] = SplitSign(len(conv.encoder.bias))
     modules["encoder"] = Encoder(conv.encoder, options)
@@ -206,12 +234,29 @@ def restore_convolution(name, layer, module, orthonormal):
     alpha = trained_array(-module.prior_bias, layer.alpha_)
     check_thresholds(name, alpha, signed=False)
     if not isinstance(module.project, WhitenedConv2d):
-        _restore_filters(layer, module.project, alpha, orthonormal)
+        weight, bias = _trained_filters(module)
+        _restore_filters(layer, weight, bias, alpha, orthonormal)
         return
     former = _whitened_atoms(layer)
     atoms = trained_atoms(module.project, "atoms", former)
     if atoms is not former or alpha is not layer.alpha_:
         _set_atoms(layer, atoms, alpha)
+
+
+def _trained_filters(module):
+    """Return filters and biases of projections, with batch norm folded into them."""
+    project, norm = module.project, getattr(module, "norm", None)
+    if norm is None:
+        return project.weight, project.bias
+    return nn.utils.fuse_conv_bn_weights(
+        project.weight,
+        project.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
 
 
 def _whitened_atoms(layer):
@@ -253,12 +298,12 @@ def _atoms_and_whitening(layer):
     return _whitened_atoms(layer), np.array(whitenings), np.array(whitened_means)
 
 
-def _restore_filters(layer, project, alpha, orthonormal):
+def _restore_filters(layer, weight, bias, alpha, orthonormal):
     """Write free filters, or those of the nearest orthonormal atoms."""
     conv = convolution_parameters(layer)
-    weight, bias = trained_array(project.weight), trained_array(project.bias)
-    is_unchanged = trained_array(project.weight, conv.weight) is conv.weight
-    is_unchanged &= trained_array(project.bias, conv.bias) is conv.bias
+    is_unchanged = trained_array(weight, conv.weight) is conv.weight
+    is_unchanged &= trained_array(bias, conv.bias) is conv.bias
+    weight, bias = trained_array(weight), trained_array(bias)
     if is_unchanged and alpha is layer.alpha_:
         return
     filters = weight.reshape(conv.n_groups, -1, *weight.shape[1:])

@@ -13,7 +13,9 @@ from skscn._export.fitted_parameters import last_step
 OUTPUTS = ("logits", "probabilities", "features")
 
 
-def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
+def to_torch(
+    model, *, output="logits", dtype="float32", orthonormal=False, batch_norm=False
+):
     """Return a fitted model as a torch module with the same outputs, to be trained.
 
     Every step becomes a module under its name in a ``torch.nn.Sequential``. Atoms and
@@ -45,6 +47,13 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
         Whether torch keeps atoms orthonormal in training, by
         ``torch.nn.utils.parametrizations.orthogonal``. The atoms of a convolution are
         those of its whitened patches.
+    batch_norm : bool, default=False
+        Whether the projections of every convolution pass through a
+        ``torch.nn.BatchNorm2d``, with which deep networks are trained at higher rates.
+        It is the identity until it is trained: the first mini-batch sets its scale and
+        shift. Outputs are those of single samples after ``network.eval()`` only.
+        :func:`from_torch` folds it into filters and biases, so that the trained model
+        has no normalization.
 
     Returns
     -------
@@ -64,7 +73,8 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
         If `output` has another value, or is "probabilities" for a model without them;
         if `dtype` is no floating-point dtype of torch; if `orthonormal=True` and
         `dtype` is a half precision, or the atoms are not orthonormal after earlier
-        training.
+        training; if `batch_norm=True` and `orthonormal=True`, or if the model has no
+        convolution to normalize.
     NotFittedError
         If the model is not fitted.
 
@@ -95,6 +105,11 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
             f"orthonormal=True needs dtype='float32' or 'float64', not {dtype}: torch "
             "keeps matrices orthonormal in these only."
         )
+    if orthonormal and batch_norm:
+        raise ValueError(
+            "orthonormal=True and batch_norm=True exclude each other: batch norm "
+            "scales every atom. Use one of them."
+        )
     check_is_fitted(model)
     model = getattr(model, "best_estimator_", model)  # of a search
 
@@ -118,7 +133,16 @@ def to_torch(model, *, output="logits", dtype="float32", orthonormal=False):
                 "model returns, or end the model in a classifier with predict_proba, "
                 "such as LogisticRegression."
             )
-    layers = step_modules(steps, ExportOptions(dtype, orthonormal))
+    layers = step_modules(steps, ExportOptions(dtype, orthonormal, batch_norm))
+    if batch_norm and not any(
+        isinstance(module, torch.nn.BatchNorm2d)
+        for layer in layers.values()
+        for module in layer.modules()
+    ):
+        raise ValueError(
+            f"batch_norm=True normalizes convolutions, but {model!r} has none. Use "
+            "batch_norm=False."
+        )
     if activation is not None:
         layers["probabilities"] = Probabilities(activation)
     return TorchNetwork(layers, deepcopy(model), dtype)

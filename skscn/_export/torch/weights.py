@@ -1,6 +1,7 @@
 """Weights of torch modules: from arrays, orthonormal in training, and back."""
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -22,10 +23,13 @@ class ExportOptions:
         The type of all weights.
     orthonormal : bool
         Whether torch keeps atoms orthonormal.
+    batch_norm : bool
+        Whether projections of convolutions are normalized in training.
     """
 
     dtype: torch.dtype
     orthonormal: bool
+    batch_norm: bool
 
     def tensor(self, array):
         """Return a copy of an array as a tensor."""
@@ -74,7 +78,7 @@ def trained_array(tensor, former=None):
 
 def check_weights(name, module):
     """Raise an error if weights have no values, or are not finite."""
-    for key, weights in module.named_parameters():
+    for key, weights in chain(module.named_parameters(), module.named_buffers()):
         if weights.is_meta:
             raise ValueError(
                 f"The {key} of step {name!r} has no values: it is on the meta device. "
