@@ -367,6 +367,7 @@ class SparseCodingNetwork(CallbackSupportMixin, BaseImageTransformer, BaseCompos
         shapes = []
         for name, layer in self._active_layers():
             try:
+                layer._validate_params()
                 shapes.append(layer._output_shape(check_map_shape(image_shape, layer)))
             except ValueError as error:
                 raise ValueError(f"Layer {name!r}: {error}") from error

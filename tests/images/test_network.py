@@ -281,6 +281,11 @@ def test_a_pickled_network_gives_the_same_maps(images):
             ValueError,
             "does not fit",
         ),
+        (
+            [("p", SpatialPool()), ("c", ConvSparseCoder(alpha="auto"))],
+            ValueError,
+            "Layer 'c': The 'alpha' parameter",
+        ),
     ],
 )
 def test_wrong_layers_raise_before_any_layer_is_fitted(images, layers, error, message):

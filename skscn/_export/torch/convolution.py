@@ -156,32 +156,6 @@ class WhitenedConv2d(nn.Module):
         )
 
 
-class IdentityBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm that starts as the identity.
-
-    It changes nothing in evaluation mode before any training. The first mini-batch in
-    training mode sets its scale and shift, so that it does not change that one either.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, num_features, **options):
-        super().__init__(num_features, **options)
-        self.running_var -= self.eps
-
-    def forward(self, x):
-        """Return projections, normalized by their mini-batch in training."""
-        if self.training and self.num_batches_tracked == 0:
-            with torch.no_grad():
-                variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-                self.running_mean.copy_(mean)
-                self.running_var.copy_(variance)
-                self.weight.copy_(torch.sqrt(variance + self.eps))
-                self.bias.copy_(mean)
-        return super().forward(x)
-
-
 class SplitSign(nn.Module):
     """Projections followed by their negatives, group by group."""
 
@@ -203,26 +177,27 @@ def convolution_module(name, layer, options):
     (top, bottom), (left, right) = conv.padding
     if any((top, bottom, left, right)):
         modules["pad"] = nn.ReplicationPad2d((left, right, top, bottom))
-    if options.orthonormal:
+    if options.orthonormal or options.batch_norm:
         atoms, whitening, whitened_mean = map(
             options.tensor, _atoms_and_whitening(layer)
         )
-        filters = (atoms @ whitening).flatten(0, 1)
-        check_orthonormal(name, weight.flatten(1).numpy(), filters.numpy())
-        filter_shape = tuple(weight.shape[1:])
+        filters = (atoms @ whitening).flatten(0, 1).numpy()
+        option = "orthonormal" if options.orthonormal else "batch_norm"
+        check_orthonormal(name, weight.flatten(1).numpy(), filters, option)
+    if options.orthonormal:
         modules["project"] = WhitenedConv2d(
             atoms,
             whitening,
             whitened_mean,
             conv.n_groups,
-            filter_shape,
+            tuple(weight.shape[1:]),
             conv.stride,
             conv.contrast_eps,
         )
     else:
         modules["project"] = _conv2d(weight, bias, conv)
     if options.batch_norm:
-        modules["norm"] = IdentityBatchNorm2d(len(bias), dtype=options.dtype)
+        modules["norm"] = _unit_batch_norm(name, layer, len(bias), options.dtype)
     if conv.split_sign:
         modules["split_sign"] = SplitSign(len(conv.encoder.bias))
     modules["encoder"] = Encoder(conv.encoder, options)
@@ -241,6 +216,23 @@ def restore_convolution(name, layer, module, orthonormal):
     atoms = trained_atoms(module.project, "atoms", former)
     if atoms is not former or alpha is not layer.alpha_:
         _set_atoms(layer, atoms, alpha)
+
+
+def _unit_batch_norm(name, layer, n_channels, dtype):
+    """Return batch norm that is the identity in evaluation mode.
+
+    It is nearly the identity in training mode, too: projections of whitened patches on
+    orthonormal atoms have mean zero and variance one.
+    """
+    if not all(whitening.divides for whitening, _ in layer._channel_groups):
+        raise ValueError(
+            f"Step {name!r} has whiten=None, and batch_norm=True needs projections of "
+            "variance one. Fit it with another value of whiten, such as 0.01, or use "
+            "batch_norm=False."
+        )
+    norm = nn.BatchNorm2d(n_channels, dtype=dtype)
+    norm.running_var = torch.ones(n_channels, dtype=dtype) - norm.eps
+    return norm
 
 
 def _trained_filters(module):

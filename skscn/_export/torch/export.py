@@ -50,8 +50,8 @@ def to_torch(
     batch_norm : bool, default=False
         Whether the projections of every convolution pass through a
         ``torch.nn.BatchNorm2d``, with which deep networks are trained at higher rates.
-        It is the identity until it is trained: the first mini-batch sets its scale and
-        shift. Outputs are those of single samples after ``network.eval()`` only.
+        It starts as the identity, in training up to the difference of a mini-batch from
+        the data that the model was fitted to. Call ``network.eval()`` to predict.
         :func:`from_torch` folds it into filters and biases, so that the trained model
         has no normalization.
 
@@ -73,8 +73,9 @@ def to_torch(
         If `output` has another value, or is "probabilities" for a model without them;
         if `dtype` is no floating-point dtype of torch; if `orthonormal=True` and
         `dtype` is a half precision, or the atoms are not orthonormal after earlier
-        training; if `batch_norm=True` and `orthonormal=True`, or if the model has no
-        convolution to normalize.
+        training; if `batch_norm=True` together with `orthonormal=True`, for a model
+        without convolutions, or for one with ``whiten=None`` or with atoms that are not
+        orthonormal after earlier training.
     NotFittedError
         If the model is not fitted.
 
@@ -202,8 +203,10 @@ def from_torch(network, *, classes=None, orthonormal=False):
     -----
     A convolution that was trained with `orthonormal=False` has the trained filters and
     biases. Its `atoms_` are the pseudo-inverse of the filters, so that `reconstruct` is
-    the best linear reconstruction from the codes. `partial_fit` starts a new stream
-    from the nearest orthonormal atoms. Noise variances do not change.
+    the best linear reconstruction from the codes. Batch norm is folded into them with
+    its running statistics, as in evaluation mode. `partial_fit` starts a new stream
+    from the nearest orthonormal atoms. Noise variances do not change, and neither does
+    a classifier that the network does not have, with ``output="features"``.
 
     Examples
     --------

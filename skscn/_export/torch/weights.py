@@ -118,13 +118,13 @@ def orthonormality_error(components):
     return np.abs(components @ components.T - np.eye(len(components))).max()
 
 
-def check_orthonormal(name, found, expected):
+def check_orthonormal(name, found, expected, option="orthonormal"):
     """Raise an error if weights differ from those of orthonormal atoms."""
     error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
     if error > MAX_ORTHONORMALITY_ERROR:
         raise ValueError(
             f"The atoms of step {name!r} are not orthonormal (by {error:.2g}) after "
-            "training that did not keep them so. Use orthonormal=False, or first take "
+            f"training that did not keep them so. Use {option}=False, or first take "
             "the nearest orthonormal atoms by from_torch(orthonormal=True)."
         )
 

@@ -66,6 +66,11 @@ class Whitening:
         inverse = np.where(np.isinf(scales), 0.0, scales)[:, None] * axes
         return cls(mean, matrix, inverse)
 
+    @property
+    def divides(self):
+        """Whether components are divided, so that their variances are nearly one."""
+        return not np.array_equal(self.matrix, self.dewhitening_matrix)
+
     def __call__(self, patches):
         """Return z for normalized patches, in their dtype."""
         mean, matrix = (a.astype(patches.dtype) for a in (self.mean, self.matrix))
