@@ -217,8 +217,8 @@ def make_models(name):
         title, kernel = "SVC, RBF", SVC(C=10, gamma=5e-5, cache_size=1000)
     else:
         title = "Nystroem, RBF, and ridge"
-        values = (8000, 2e-5, 1e-6) if name == "cifar10" else (4000, 5e-5, 1e-4)
-        kernel = nystroem_classifier(*values)
+        values = {"cifar10": (8000, 2e-5, 1e-6), "fashion": (8000, 5e-5, 1e-6)}
+        kernel = nystroem_classifier(*values.get(name, (4000, 5e-5, 1e-4)))
     title = f'skscn, "{preset}", {title}'
     models.append(Model(title, partial(network_classifier, preset, kernel)))
     if name == "cifar10":

@@ -178,17 +178,15 @@ def convolution_module(name, layer, options):
     if any((top, bottom, left, right)):
         modules["pad"] = nn.ReplicationPad2d((left, right, top, bottom))
     if options.orthonormal or options.batch_norm:
-        atoms, whitening, whitened_mean = map(
-            options.tensor, _atoms_and_whitening(layer)
-        )
-        filters = (atoms @ whitening).flatten(0, 1).numpy()
+        atoms, whitening, whitened_mean = _atoms_and_whitening(layer)
+        filters = (atoms @ whitening).reshape(len(conv.weight), -1)
         option = "orthonormal" if options.orthonormal else "batch_norm"
-        check_orthonormal(name, weight.flatten(1).numpy(), filters, option)
+        check_orthonormal(name, conv.weight.reshape(filters.shape), filters, option)
     if options.orthonormal:
         modules["project"] = WhitenedConv2d(
-            atoms,
-            whitening,
-            whitened_mean,
+            options.tensor(atoms),
+            options.tensor(whitening),
+            options.tensor(whitened_mean),
             conv.n_groups,
             tuple(weight.shape[1:]),
             conv.stride,
