@@ -73,7 +73,7 @@ PHOTOGRAPH_NETWORKS = (
     PhotographNetwork("fine-tuned, free", True, False, 6e-4, None, 16),
     PhotographNetwork("fine-tuned with batch norm", True, True, 2e-3, 2e-4, 38),
     PhotographNetwork(
-        "CNN with batch norm, random weights", False, True, 3e-3, None, 22
+        "CNN with batch norm, random weights", False, True, 3e-3, None, 18
     ),
 )
 
