@@ -37,11 +37,10 @@ def train(
         Fraction of the probability that targets give to all classes alike.
     """
     *layers, classifier = module
-    layers = torch.nn.ModuleList(layers)
     rates = [rate, rate if classifier_rate is None else classifier_rate]
+    weights = torch.nn.ModuleList(layers).parameters(), classifier.parameters()
     optimizer = torch.optim.Adam(
-        {"params": list(part.parameters()), "lr": rate}
-        for part, rate in zip((layers, classifier), rates, strict=True)
+        [{"params": p, "lr": lr} for p, lr in zip(weights, rates, strict=True)]
     )
     schedule = None
     if one_cycle:

@@ -185,7 +185,7 @@ def compare_photographs(data, networks):
     rows = [[name, "", "", f"{before:.2f}", "", "", f"{seconds:.0f}"]]
     mean, std = X.mean(axis=(0, 1, 2)), X.std(axis=(0, 1, 2))
     for each in networks:
-        train_images, test_images, axes = X, X_test, (1, 2)
+        train_images, axes = X, (1, 2)
         if each.is_sparse:
             network = to_torch(model, batch_norm=each.batch_norm)
         else:  # channels first, standardized
@@ -212,9 +212,10 @@ def compare_photographs(data, networks):
         for epoch in range(each.n_epochs):
             seconds += timed(next, epochs)[1]
             if epoch in (0, each.n_epochs - 1):
-                curve.append(accuracy(network, test_images, y_test))
-        if each.is_sparse:  # what is trained is a model of scikit-learn again
-            curve[-1] = 100 * from_torch(network).score(X_test, y_test)
+                if each.is_sparse:  # what is trained is a model of scikit-learn again
+                    curve.append(100 * from_torch(network).score(X_test, y_test))
+                else:
+                    curve.append(accuracy(network, test_images, y_test))
         rows.append([each.name, f"{each.rate:g}", *(f"{a:.2f}" for a in curve)])
         rows[-1] += [
             f"{curve[-1] - before:+.2f}",

@@ -7,6 +7,6 @@ contents. `likelihood.py` is a fitted coder as a probability distribution,
 `orthogonal.py` and `non_negative.py` are the public classes, `checks.py` checks what a
 coder learns from, and `imputer.py` uses a coder to impute missing values. A mixture
 has its parameters and codes in `mixture.py`, and learns in `mixture_learning.py` and
-`mixture_stream.py`.
-`table_network.py` puts columns and codes side by side, for a classifier of tables.
+`mixture_stream.py`. `table_network.py` puts columns and codes side by side, for a
+classifier of tables.
 """

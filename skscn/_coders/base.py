@@ -30,6 +30,7 @@ from skscn._core.signs import encode_and_split, split_array_api
 from skscn._data.blocks import blockwise
 from skscn._data.device_arrays import DeviceRows, check_not_on_device
 from skscn._data.inputs import (
+    cast_minibatch,
     check_codes,
     check_rows,
     load_minibatch,
@@ -206,8 +207,7 @@ class BaseCoder(
         X = load_minibatch(self._validate(X, reset=is_first, method="partial_fit"))
         X, weights = weighted_rows(X, sample_weight)
         if not is_first:
-            with np.errstate(over="ignore"):  # check_squares raises after it
-                X = X.astype(self.components_.dtype, copy=False)
+            X = cast_minibatch(X, self.components_.dtype)
         init, n_components = self._stream_start(X, is_first)
         problem = self._problem(n_components, X.dtype)
         X, weights, state, buffer = self._buffered(X, weights, problem, n_components)

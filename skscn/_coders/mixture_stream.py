@@ -10,7 +10,12 @@ from skscn._coders.mixture_learning import MixtureLearningMixin
 from skscn._coders.mixture_start import check_labels
 from skscn._core.mixture_online import OnlineMixture, update_mixture
 from skscn._core.online import RowBuffer, buffer_rows
-from skscn._data.inputs import check_weights, drop_weightless, load_minibatch
+from skscn._data.inputs import (
+    cast_minibatch,
+    check_weights,
+    drop_weightless,
+    load_minibatch,
+)
 from skscn._data.row_sums import row_sums
 from skscn._data.sample_weights import cast_weights
 from skscn._data.sklearn_compat import atomic_fit
@@ -71,8 +76,7 @@ class MixtureStreamMixin(MixtureLearningMixin):
         X, weights = drop_weightless(X, weights)
         weights = cast_weights(weights, X.dtype)
         if not is_first:
-            with np.errstate(over="ignore"):  # check_squares raises after it
-                X = X.astype(self.components_.dtype, copy=False)
+            X = cast_minibatch(X, self.components_.dtype)
         n_components = check_n_components(self.n_components, X.shape[1])
         state = getattr(self, "_online_state", None)
         buffer = RowBuffer(X[:0]) if state is None else self._row_buffer

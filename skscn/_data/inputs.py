@@ -177,6 +177,15 @@ def load_minibatch(X):
     return X
 
 
+def cast_minibatch(X, dtype):
+    """Return a mini-batch in the dtype of the fitted atoms.
+
+    Values beyond its range become infinite, and `check_squares` raises after it.
+    """
+    with np.errstate(over="ignore"):
+        return X.astype(dtype, copy=False)
+
+
 def check_not_dask(X):
     """Raise where a mini-batch is a dask array."""
     if isinstance(X, DaskRows) or is_dask(X):

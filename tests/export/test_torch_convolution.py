@@ -102,15 +102,15 @@ def test_batch_norm_starts_as_the_identity(layer):
     expected = layer.transform(X)
     assert relative_error(evaluate(network, X), expected) < 1e-12
     np.testing.assert_array_equal(from_torch(network).transform(X), expected)
+    for dtype in ("bfloat16", "float16", "float32"):
+        shorter = to_torch(layer, batch_norm=True, dtype=dtype).eval()
+        found = evaluate(shorter, X, as_tensor=True).float().numpy()
+        assert np.abs(found - expected).mean() < 0.01  # few codes cross a threshold
     # Projections have nearly mean zero and variance one, so that training mode is
     # nearly the identity, too, in any units of the images.
     (norm,) = (m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
     norm.momentum = 1.0
     evaluate(network.train(), X)
-    for dtype in ("bfloat16", "float16", "float32"):
-        network = to_torch(layer, batch_norm=True, dtype=dtype).eval()
-        found = evaluate(network, X, as_tensor=True).float().numpy()
-        assert np.abs(found - expected).mean() < 0.01  # few codes cross a threshold
     assert 0 < abs(norm.running_mean).max() < 0.1
     assert 0 < abs(norm.running_var - 1).max() < 0.3
 
