@@ -344,9 +344,8 @@ class MapMixtureProblem(MixtureProblem):
             abs(objective),
             codes,
             m_step,
-            1.0,
-            gradient,
-            curvature_by_offset(codes) * unit**2,
+            gradient=gradient,
+            curvature=curvature_by_offset(codes) * unit**2,
         )
         return Dictionary(Iterate(components, offset / unit), center), evaluation
 

@@ -70,7 +70,8 @@ class Evaluation:
     m_step : callable
         Maps the polar factor of the cross moment to the θ of the M-step. Replacing both
         never increases the objective.
-    gradient_scale : float
+    noise_variance : float, default=None
+        Of a likelihood. None for a MAP objective, which has the units of x².
     gradient, curvature : ndarray of shape (n_parameters,)
         Of the summed objective by θ. The curvature may be too large.
     objective_offset : float
@@ -82,10 +83,15 @@ class Evaluation:
     objective_scale: float
     moments: CodeMoments
     m_step: Callable
-    gradient_scale: float = 1.0
+    noise_variance: float | None = None
     gradient: np.ndarray = field(default_factory=lambda: EMPTY)
     curvature: np.ndarray = field(default_factory=lambda: EMPTY)
     objective_offset: float = 0.0
+
+    @property
+    def gradient_scale(self):
+        """The inverse noise variance, or one for a MAP objective."""
+        return 1.0 if self.noise_variance is None else 1.0 / self.noise_variance
 
     @property
     def reported_objective(self):
@@ -250,7 +256,7 @@ def evaluate_likelihood(data, moments, components, parameters, parametrization):
         float(n_features),
         moments,
         m_step,
-        1.0 / noise_variance,
+        noise_variance,
         parametrization.flatten(
             gradient,
             by_offset * unit / noise_variance,

@@ -282,8 +282,8 @@ def _pairwise_curvature(accepted):
     # Atoms without codes have neither gradient nor curvature: their divisor may be
     # anything that is well above rounding errors.
     largest = alternation.max(initial=0.0)
-    if evaluation.gradient.size:  # the curvature of noise alone
-        largest = max(largest, moments.weight / scale)
+    if evaluation.noise_variance is not None:  # the curvature of noise alone
+        largest = max(largest, moments.weight * evaluation.noise_variance)
     tiny = max(largest, 0.0) * 1e-6 + np.finfo(float).tiny
     rotation = (
         np.maximum(alternation - pairs - pairs.T, MIN_CURVATURE_RATIO * alternation)

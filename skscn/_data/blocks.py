@@ -63,8 +63,9 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
         that X is read from; if the method learns, or returns no row for each sample; if
         `block_bytes` is not a positive integer; or as the method does.
     TypeError
-        If `out` is not an array with a NumPy dtype, or is given for a dask array, which
-        has its own ways to be stored, or if X is a data frame of dask.
+        If the estimator has no such method, if `out` is not an array with a NumPy
+        dtype, or is given for a dask array, which has its own ways to be stored, or if
+        X is a data frame of dask.
 
     See Also
     --------
@@ -91,7 +92,7 @@ def map_blocks(estimator, X, *, method="transform", out=None, block_bytes=BLOCK_
     ...     codes.shape, codes.dtype
     ((1797, 32), dtype('float64'))
     """
-    check_method(method)
+    check_method(method, estimator)
     block_bytes = _check_block_bytes(block_bytes)
     if is_dask(X):
         if out is not None:
@@ -211,8 +212,13 @@ def _slices(X, first, block_bytes):
     return [(start, min(start + size, n_rows)) for start in range(0, n_rows, size)]
 
 
-def check_method(method):
-    """Raise where a method learns, which no block can do by itself."""
+def check_method(method, estimator):
+    """Raise where there is no such method, or where it learns from all samples."""
+    if not callable(getattr(estimator, method, None)):
+        raise TypeError(
+            f"{type(estimator).__name__} has no method {method!r}. Give an estimator "
+            "that has it."
+        )
     if method.startswith(("fit", "partial_fit")):
         raise ValueError(
             f"method={method!r} would learn anew from every block. Call fit first, "

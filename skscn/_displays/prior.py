@@ -138,12 +138,17 @@ class PriorDisplay:
         Raises
         ------
         TypeError
-            If `component` is no integer.
+            If the estimator is not such a coder, or if `component` is no integer.
         ValueError
             If there is no such component, if X is not finite, if its features are not
             those of `fit`, or if the coder has `n_nonzero_coefs`.
         """
         check_is_fitted(estimator)
+        if not hasattr(estimator, "_curves"):
+            raise TypeError(
+                "PriorDisplay plots a coefficient of an OrthogonalSparseCoder or a "
+                f"NonNegativeSparseCoder, but got {type(estimator).__name__}."
+            )
         n_nonzero_coefs = estimator.n_nonzero_coefs
         if n_nonzero_coefs is not None:
             raise ValueError(

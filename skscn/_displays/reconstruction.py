@@ -8,6 +8,7 @@ from skscn._data.sklearn_compat import array_namespace, as_numpy, check_matplotl
 from skscn._displays.validation import check_image_shape
 
 N_SAMPLES = 6
+RECONSTRUCTING_METHODS = ("reconstruct", "inverse_transform")
 COLOR_OPTIONS = {"cmap", "norm", "vmin", "vmax"}  # the difference has its own
 
 
@@ -126,10 +127,18 @@ class ReconstructionDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator does not reconstruct samples.
         ValueError
             If `image_shape` does not fit the samples.
         """
         check_is_fitted(estimator)
+        if not any(hasattr(estimator, name) for name in RECONSTRUCTING_METHODS):
+            raise TypeError(
+                "ReconstructionDisplay needs an estimator with "
+                f"{' or '.join(RECONSTRUCTING_METHODS)}, but got "
+                f"{type(estimator).__name__}."
+            )
         chosen = _select_samples(X, slice(N_SAMPLES) if samples is None else samples)
         if hasattr(estimator, "reconstruct"):
             reconstructions = estimator.reconstruct(chosen)

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
-from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder
+from skscn import NonNegativeSparseCoder, OrthogonalSparseCoder, SparseCodingMixture
 
 CODERS = [
     OrthogonalSparseCoder(prior="laplace"),
@@ -73,6 +73,28 @@ def test_powers_of_two_scale_incomplete_rows(inference, exponent, digits):
         found = getattr(scaled, method)(X * factor)
         expected = getattr(coder, method)(X)
         np.testing.assert_allclose(found / factor, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-30, -3, 20])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"alpha": 1.0},
+        {"alpha": 1.0, "prior": "exponential"},
+        {"alpha": 0.0, "n_nonzero_coefs": 2},
+        {"alpha": "auto", "max_iter": 5},
+    ],
+)
+@unfinished
+def test_units_do_not_change_a_mixture(parameters, exponent, digits):
+    X, scale = digits[:400], 2.0**exponent
+    mixture = SparseCodingMixture(2, 8, random_state=0, **parameters).fit(X)
+    if parameters["alpha"] != "auto":
+        mixture.set_params(alpha=parameters["alpha"] * scale)
+    scaled = clone(mixture).fit(X * scale)
+    assert scaled.n_iter_ == mixture.n_iter_
+    np.testing.assert_allclose(scaled.components_, mixture.components_, atol=1e-8)
+    np.testing.assert_allclose(scaled.means_ / scale, mixture.means_, atol=1e-6)
 
 
 @each_coder

@@ -411,6 +411,13 @@ def test_results_may_take_the_place_of_samples_that_were_read(rng):
     np.testing.assert_array_equal(flat, X)
 
 
+def test_blocks_need_a_method_of_the_estimator(X):
+    coder = OrthogonalSparseCoder(4).fit(X)
+    for estimator, method in ((coder, "predict"), ("coder", "transform")):
+        with pytest.raises(TypeError, match=f"has no method '{method}'"):
+            map_blocks(estimator, X, method=method)
+
+
 @pytest.mark.parametrize("method", ["fit", "fit_transform", "partial_fit"])
 def test_blocks_do_not_learn(method, X):
     coder = OrthogonalSparseCoder(4).fit(X)

@@ -9,6 +9,8 @@ from skscn import (
     NonNegativeSparseCoder,
     OrthogonalSparseCoder,
     PriorDisplay,
+    SparseCodingDetector,
+    SparseCodingMixture,
 )
 
 X = load_digits().data[:200]
@@ -65,3 +67,12 @@ def test_samples_with_missing_values_are_counted():
     with pytest.raises(ValueError, match=message):
         PriorDisplay.from_estimator(coder, incomplete)
     PriorDisplay.from_estimator(coder, coder.impute(incomplete))
+
+
+@pytest.mark.parametrize(
+    "estimator", [SparseCodingMixture(2, 4, tol=1e-2), SparseCodingDetector()]
+)
+def test_estimators_that_are_no_coders_are_refused(estimator):
+    message = f"but got {type(estimator).__name__}"
+    with pytest.raises(TypeError, match=message):
+        PriorDisplay.from_estimator(estimator.fit(X), X)

@@ -9,6 +9,7 @@ from skscn import (
     ConvSparseCoder,
     OrthogonalSparseCoder,
     ReconstructionDisplay,
+    SparseCodingDetector,
 )
 
 X = load_digits().data[:200]
@@ -97,3 +98,9 @@ def test_the_difference_keeps_its_colors(rng):
     assert [image.norm.vmin for image in images[:2]] == [-3, -3]
     np.testing.assert_allclose(images[2].get_clim(), (-0.1, 0.1))
     assert {image.get_interpolation() for image in images} == {"nearest"}
+
+
+def test_estimators_that_do_not_reconstruct_are_refused():
+    detector = SparseCodingDetector().fit(X)
+    with pytest.raises(TypeError, match="inverse_transform, but got SparseCodingDet"):
+        ReconstructionDisplay.from_estimator(detector, X)

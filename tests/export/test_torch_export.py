@@ -230,3 +230,5 @@ def test_errors_name_the_remedy(digits, labels):
         from_torch(nn.Sequential(nn.Linear(3, 3)), classes=[0, 1])
     with warnings.catch_warnings(), pytest.raises(TypeError):
         from_torch(to_torch(coder)[:0])
+    with pytest.raises(ValueError, match="keeps the labels of its model"):
+        from_torch(to_torch(coder), classes=["no", "yes"])

@@ -166,7 +166,7 @@ def from_torch(network, *, classes=None, orthonormal=False):
     classes : array-like of shape (n_classes,), default=None
         The labels of the outputs of a perceptron, in the order of the outputs. For a
         single output, positive scores stand for the second class. None returns a
-        regressor.
+        regressor. A network from :func:`to_torch` keeps the labels of its model.
     orthonormal : bool, default=False
         Whether trained atoms are replaced by the nearest orthonormal ones, for which
         likelihoods and inverses are exact. The outputs of the model then differ from
@@ -188,7 +188,8 @@ def from_torch(network, *, classes=None, orthonormal=False):
         values since they are on the meta device or belong to a lazy module; if a
         perceptron has hooks, or a module with a forward of its own; if layers were
         added to the network, removed from it or replaced by others; if the numbers
-        of outputs and classes differ, or there are duplicate classes.
+        of outputs and classes differ, or there are duplicate classes; or if `classes`
+        are given for a network from :func:`to_torch`.
 
     Warns
     -----
@@ -227,6 +228,11 @@ def from_torch(network, *, classes=None, orthonormal=False):
 
     if not isinstance(network, TorchNetwork) or network.model is None:
         return sequential_to_perceptron(network, classes)
+    if classes is not None:
+        raise ValueError(
+            "classes are those of a perceptron, but the network comes from to_torch "
+            "and keeps the labels of its model. Give classes=None."
+        )
     check_structure(network)
     model = deepcopy(network.model)
     module = network if isinstance(model, Pipeline) else network[0]
