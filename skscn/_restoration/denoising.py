@@ -37,6 +37,8 @@ from skscn._restoration.validation import (
 )
 
 PATCH_SIZES = {2: 8, 3: 4}  # by the number of axes of images and volumes
+# Of the first pass, if others follow. Patches of 4 voxels would overlap too little.
+PILOT_STRIDES = {2: 2, 3: 1}
 
 
 def denoise_image(
@@ -110,7 +112,8 @@ def denoise_image(
         in which white noise remains white. Axes with less than four patches side by
         side are not halved, and 1 means the resolution of the image only.
     n_classes : int, default=48
-        Maximum number of classes of patches in these passes, each with a dictionary.
+        Maximum number of classes of patches in these passes, each with a dictionary;
+        half as many at each coarser scale.
     max_patches : int, default=40000
         Maximum number of patches that a dictionary is learned from; half as many at
         each coarser scale.
@@ -266,8 +269,13 @@ class PatchDenoiser:
         if n_scales > 1 and shape != fine_shape:
             coarse = take_coarse_scale(noisy, shape, denoised.dtype)
             sigma = sigma * coarse_noise(fine_shape, shape)
-            # Smaller images need smaller samples: learning takes less of the time.
-            denoiser = replace(self, max_patches=-(-self.max_patches // 2))
+            # Smaller images need smaller samples and fewer classes: learning takes less
+            # of the time.
+            denoiser = replace(
+                self,
+                n_classes=-(-self.n_classes // 2),
+                max_patches=-(-self.max_patches // 2),
+            )
             coarse = denoiser.denoise(coarse, sigma, n_scales - 1)
             replace_low_frequencies(denoised, coarse)
         return denoised
@@ -280,18 +288,20 @@ class PatchDenoiser:
             noisy,
             transform=transform,
             kernel=kernel,
-            stride=self.stride,
             n_jobs=self.n_jobs,
         )
         coding_pass = fit_coding_pass(
             noisy, transform, kernel, self.coder, max_patches, rng, self.unit
         )
-        estimate = average(None, coding_pass)
+        stride = self.stride
+        if self.n_refinements:
+            stride = max(stride, PILOT_STRIDES[len(kernel)])
+        estimate = average(None, coding_pass, stride=stride)
         for _ in range(self.n_refinements):
             wiener_pass = fit_wiener_pass(
                 estimate, kernel, self.n_classes, max_patches, rng
             )
-            estimate = average(estimate, wiener_pass)
+            estimate = average(estimate, wiener_pass, stride=self.stride)
         return transform.inverse_transform(estimate)
 
 
