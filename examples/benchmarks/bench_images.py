@@ -214,11 +214,11 @@ def make_models(name):
     if name in ("synthetic", "fashion", "cifar10"):
         del models[4]  # HistGradientBoosting is slow on many features
     if name in ("digits", "usps"):
-        title, kernel = "SVC, RBF", SVC(C=10, gamma=5e-5, cache_size=1000)
+        title, kernel = "SVC, RBF", SVC(C=10, gamma=2.5e-5, cache_size=1000)
     else:
         title = "Nystroem, RBF, and ridge"
-        values = {"cifar10": (8000, 2e-5, 1e-6), "fashion": (8000, 5e-5, 1e-6)}
-        kernel = nystroem_classifier(*values.get(name, (4000, 5e-5, 1e-4)))
+        values = {"cifar10": (8000, 2e-5, 1e-6), "fashion": (8000, 2.5e-5, 1e-6)}
+        kernel = nystroem_classifier(*values.get(name, (4000, 2.5e-5, 1e-4)))
     title = f'skscn, "{preset}", {title}'
     models.append(Model(title, partial(network_classifier, preset, kernel)))
     if name == "cifar10":

@@ -28,8 +28,8 @@ from skscn import ConvSparseCoder, SpatialPool, make_sparse_coding_network
 # Learning
 # --------
 # "digits" is one of the predefined networks. It has four parallel layers with patches
-# of different sizes, each followed by Gaussian pooling on a grid of 4 × 4, and a fifth
-# branch of two layers, one after the other. All of their outputs are features of a
+# of different sizes, each followed by Gaussian pooling on a grid of 4 × 4, and two
+# branches of two layers, one after the other. All of their outputs are features of a
 # logistic regression.
 
 X, y = load_digits(return_X_y=True)

@@ -101,7 +101,7 @@ class ConvSparseCoder(PatchLearningMixin, CallbackSupportMixin, BaseImageTransfo
         made orthonormal. With `max_iter=0` they are baselines for learned atoms.
         Several dictionaries start from the principal axes of clusters of patches, with
         "pca" only.
-    max_iter : int, default=30
+    max_iter : int, default=100
         Maximum number of learning iterations. With 0 the dictionary is the initial one.
     max_patches : int, default=20000
         Maximum number of patches in the sample to learn from.
@@ -244,7 +244,7 @@ class ConvSparseCoder(PatchLearningMixin, CallbackSupportMixin, BaseImageTransfo
         contrast=None,
         whiten=0.01,
         init="pca",
-        max_iter=30,
+        max_iter=100,
         max_patches=20_000,
         image_shape=None,
         n_jobs=None,

@@ -52,25 +52,36 @@ class Preset:
         Number of cells of the pools, down and to the right.
     C : float
         Inverse penalty of the logistic regression.
-    deep : DeepBranch, default=None
-        One more branch.
+    deep : tuple of DeepBranch, default=()
+        Further branches.
     """
 
     n_components: dict
     convolution: dict
     grid: int
     C: float
-    deep: DeepBranch | None = None
+    deep: tuple = ()
 
 
 PRESETS = {
     "digits": Preset(
-        n_components={3: 8, 5: 16, 7: 24, 9: 32},
+        n_components={3: 8, 5: (16, 2), 7: (24, 2), 9: (32, 2)},
         convolution={"padding": "same", "contrast": 0.1, "alpha": 0.5},
         grid=4,
         C=0.01,
-        deep=DeepBranch(
-            (5, 8), (5, 8), {"window": 2, "stride": 1}, grid=3, depthwise=True
+        # The second layer of every map is better for strokes, that of all maps together
+        # for clothes.
+        deep=(
+            DeepBranch(
+                (5, 8), (5, 8), {"window": 2, "stride": 1}, grid=3, depthwise=True
+            ),
+            DeepBranch(
+                (5, 16),
+                (5, (64, 2)),
+                {"window": 3, "stride": 2},
+                grid=3,
+                depthwise=False,
+            ),
         ),
     ),
     "natural": Preset(
@@ -84,12 +95,14 @@ PRESETS = {
         },
         grid=3,
         C=0.01,
-        deep=DeepBranch(
-            (6, (28, 2)),
-            (3, (96, 4)),
-            {"window": 3, "stride": 2},
-            grid=2,
-            depthwise=False,
+        deep=(
+            DeepBranch(
+                (6, (28, 2)),
+                (3, (96, 4)),
+                {"window": 3, "stride": 2},
+                grid=2,
+                depthwise=False,
+            ),
         ),
     ),
     "signals": Preset(
@@ -127,7 +140,7 @@ def make_sparse_coding_network(
         The network, or the layers of a stack. "digits" has parallel patches of 3 to 9
         pixels, pooled on a Gaussian grid of 4 × 4, for small images of lines. "natural"
         has patches of 4 to 8 pixels, pooled on a grid of 3 × 3, for color photographs.
-        Both have one more branch of two layers. "signals" has windows of 5 to 23
+        Both have further branches of two layers. "signals" has windows of 5 to 23
         samples, pooled on a grid of 8, for rows. All pooled codes are square roots.
         "tables" is for columns of any units: the columns, linear splines of each, and
         codes of both signs of the whitened columns, side by side. Missing values are
@@ -263,8 +276,7 @@ def _preset_network(preset, rng):
             ("pool", SpatialPool("gaussian", grid=preset.grid, power=0.5)),
         ]
         branches.append((f"size{kernel_size}", SparseCodingNetwork(layers)))
-    if preset.deep is not None:
-        deep = preset.deep
+    for i, deep in enumerate(preset.deep, 1):
         second = {"padding": "same", "contrast": 0.1, "depthwise": deep.depthwise}
         layers = [
             ("conv1", conv(*deep.first)),
@@ -272,5 +284,5 @@ def _preset_network(preset, rng):
             ("conv2", conv(*deep.second, **second)),
             ("pool2", SpatialPool("gaussian", grid=deep.grid, power=0.5)),
         ]
-        branches.append(("deep", SparseCodingNetwork(layers)))
+        branches.append((f"deep{i}", SparseCodingNetwork(layers)))
     return SparseCodingNetwork(branches, arrangement="parallel")

@@ -21,7 +21,9 @@ MIN_SINGLE_PRECISION_ALPHA = 1e-3
 # of the solution, to 10.
 FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-5, 6)
 MIN_PIVOT = 1e-7  # smaller variances of standardized features are rounding errors
-MAX_RANK_FRACTION = 1 / 8  # up to which eigenvectors are faster than a factorization
+# Up to these fractions of samples and features, eigenvectors are faster than a
+# factorization: if they must be computed, and if the choice of a penalty has them.
+MAX_RANK_FRACTION, MAX_COMPUTED_RANK_FRACTION = 1 / 8, 1 / 5
 MIN_LOW_RANK_ALPHA = 5e-5  # below it MIN_PIVOT leaves too much to refinement
 # Steps of iterative refinement, and the relative residual after which it ends.
 MAX_REFINEMENTS, MAX_EQUATION_ERROR = 10, 1e-12
@@ -254,7 +256,9 @@ class _RidgeEquations:
         With S = B Λ Bᵀ up to rounding, (S + alpha I)⁻¹ is (I − B Λ (Λ + alpha I)⁻¹ Bᵀ)
         / alpha. Refinement makes up for what was rounded.
         """
-        max_rank = MAX_RANK_FRACTION * len(self.covariance)
+        is_computed = "_factor" in vars(self)
+        max_fraction = MAX_COMPUTED_RANK_FRACTION if is_computed else MAX_RANK_FRACTION
+        max_rank = max_fraction * len(self.covariance)
         if self.n_samples > max_rank or alpha < MIN_LOW_RANK_ALPHA:
             return None
         eigenvalues, vectors, factor = self._factor
