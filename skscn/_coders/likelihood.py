@@ -24,7 +24,7 @@ from skscn._data.inputs import FLOAT_DTYPES
 from skscn._data.parallel import map_rows_into, worker_pool
 from skscn._data.row_sums import contains_missing
 from skscn._data.sklearn_compat import as_numpy
-from skscn._data.validation import check_code_limit
+from skscn._data.validation import check_code_limit, check_norms
 
 
 class ScoreMixin:
@@ -167,9 +167,16 @@ class LikelihoodMixin(ScoreMixin):
         -------
         log_likelihood : ndarray of shape (n_samples,), float64
             Of each sample under the model.
+
+        Raises
+        ------
+        ValueError
+            If X is infinite, has another number of features than in `fit`, or if the
+            squared norms of rows leave the range of float64.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="score_samples")
+        check_norms(X)
         model = self._posterior_mean_model(np.float64)
         if isinstance(X, DeviceRows):
             return X.log_likelihood(model)

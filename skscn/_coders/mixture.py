@@ -38,6 +38,7 @@ from skscn._data.sklearn_compat import (
 )
 from skscn._data.validation import (
     check_n_components,
+    check_norms,
     warn_not_converged,
     warn_unused_dictionaries,
 )
@@ -355,11 +356,13 @@ class SparseCodingMixture(
         Raises
         ------
         ValueError
-            If X is infinite or has another number of features than in `fit`, or if
-            `n_nonzero_coefs` is given for codes that are not limited.
+            If X is infinite or has another number of features than in `fit`, if squared
+            norms of rows leave the range of float64, or if `n_nonzero_coefs` is given
+            for codes that are not limited.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="transform")
+        check_norms(X)
         encoder = self._encoding_encoder(X.dtype)
         with worker_pool(X.shape[0], self.n_jobs) as pool:
             if self.sparse_output:

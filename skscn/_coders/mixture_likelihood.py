@@ -14,7 +14,7 @@ from skscn._core.priors import ONE_SIDED, SIGNED
 from skscn._core.sparse_model import SparseModel
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import FLOAT_DTYPES
-from skscn._data.validation import check_code_limit
+from skscn._data.validation import check_code_limit, check_norms
 
 PRIORS = {
     "laplace": SIGNED["laplace"],
@@ -73,9 +73,16 @@ class MixtureLikelihoodMixin(ScoreMixin):
         -------
         log_likelihood : ndarray of shape (n_samples,), float64
             Of each sample under the model.
+
+        Raises
+        ------
+        ValueError
+            If X is infinite, has another number of features than in `fit`, or if the
+            squared norms of rows leave the range of float64.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="score_samples")
+        check_norms(X)
         mixture = self._likelihood_model()
         return self._map_rows(mixture.log_likelihood, X, np.empty(X.shape[0]))
 
@@ -93,9 +100,15 @@ class MixtureLikelihoodMixin(ScoreMixin):
         responsibilities : ndarray of shape (n_samples, n_dictionaries), float64
             Posterior probabilities of the dictionaries. With given thresholds, 1 for
             the dictionary of smallest objective, and 0 for all others.
+
+        Raises
+        ------
+        ValueError
+            As `score_samples`.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="predict_proba")
+        check_norms(X)
         mixture = self._assigning_model()
         out = np.empty((X.shape[0], len(mixture.models)))
         return self._map_rows(mixture.responsibilities, X, out)
@@ -117,10 +130,11 @@ class MixtureLikelihoodMixin(ScoreMixin):
         Raises
         ------
         ValueError
-            If X is infinite or has another number of features than in `fit`.
+            As `score_samples`.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="predict")
+        check_norms(X)
         labels = np.empty(X.shape[0], dtype=np.intp)
         return self._map_rows(self._assigning_model().labels, X, labels)
 
@@ -141,9 +155,15 @@ class MixtureLikelihoodMixin(ScoreMixin):
         -------
         samples : ndarray of shape (n_samples, n_features)
             In the dtype of X.
+
+        Raises
+        ------
+        ValueError
+            As `score_samples`.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="reconstruct")
+        check_norms(X)
         encoder = self._encoder(X.dtype, averages=self._learned_prior)
         out = np.empty(X.shape, dtype=X.dtype)
         return self._map_rows(encoder.reconstruct, X, out)

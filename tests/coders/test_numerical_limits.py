@@ -121,6 +121,22 @@ def test_squares_that_just_fit_or_not_raise_no_warning(coder, missing, weighted)
     assert results == [True] * n_finite + [message] * (12 - n_finite)
 
 
+@pytest.mark.parametrize("alpha", [1.0, "auto"])
+@pytest.mark.parametrize("as_rows", [np.array, sparse.csr_array])
+@unfinished
+def test_rows_whose_squared_norms_overflow_have_no_likelihood(alpha, as_rows, rng):
+    X = rng.normal(size=(100, 6))
+    mixture = SparseCodingMixture(2, 4, alpha=alpha, max_iter=3, random_state=0).fit(X)
+    coder = OrthogonalSparseCoder(4, alpha=alpha, max_iter=3).fit(X)
+    methods = [mixture.transform, mixture.predict, mixture.predict_proba]
+    methods += [mixture.reconstruct, mixture.score_samples, coder.score_samples]
+    rows = rng.normal(size=(3, 6)) * [[1.0], [1.0], [1e152]]
+    for method in methods:
+        assert np.isfinite(method(as_rows(rows))).all()
+        with pytest.raises(ValueError, match="squared norms of rows leave the range"):
+            method(as_rows(rows * 1e50))
+
+
 @pytest.mark.parametrize("scale", [1e3, 1e150])
 def test_equal_sparse_rows_have_no_codes(scale):
     """Their variance is what rounding errors leave of a difference of squares."""
