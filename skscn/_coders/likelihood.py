@@ -176,7 +176,7 @@ class LikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="score_samples")
-        check_norms(X)
+        check_norms(X, self.noise_variance_)
         model = self._posterior_mean_model(np.float64)
         if isinstance(X, DeviceRows):
             return X.log_likelihood(model)
@@ -223,6 +223,7 @@ class LikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="posterior_std")
+        check_norms(X, self.noise_variance_)
         model = self._posterior_mean_model(X.dtype)
         if isinstance(X, DeviceRows):
             return X.posterior_std(model)
@@ -247,6 +248,7 @@ class LikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="impute")
+        check_norms(X, self.noise_variance_)
         check_not_on_device(X, "impute", "Move X to the processor.")
         if not contains_missing(X):
             return X.copy()

@@ -362,7 +362,7 @@ class SparseCodingMixture(
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="transform")
-        check_norms(X)
+        check_norms(X, self.noise_variance_)
         encoder = self._encoding_encoder(X.dtype)
         with worker_pool(X.shape[0], self.n_jobs) as pool:
             if self.sparse_output:

@@ -82,7 +82,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="score_samples")
-        check_norms(X)
+        check_norms(X, self.noise_variance_)
         mixture = self._likelihood_model()
         return self._map_rows(mixture.log_likelihood, X, np.empty(X.shape[0]))
 
@@ -108,7 +108,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="predict_proba")
-        check_norms(X)
+        check_norms(X, self.noise_variance_)
         mixture = self._assigning_model()
         out = np.empty((X.shape[0], len(mixture.models)))
         return self._map_rows(mixture.responsibilities, X, out)
@@ -134,7 +134,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="predict")
-        check_norms(X)
+        check_norms(X, self.noise_variance_)
         labels = np.empty(X.shape[0], dtype=np.intp)
         return self._map_rows(self._assigning_model().labels, X, labels)
 
@@ -163,7 +163,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="reconstruct")
-        check_norms(X)
+        check_norms(X, self.noise_variance_)
         encoder = self._encoder(X.dtype, averages=self._learned_prior)
         out = np.empty(X.shape, dtype=X.dtype)
         return self._map_rows(encoder.reconstruct, X, out)

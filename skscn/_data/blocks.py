@@ -214,11 +214,13 @@ def _slices(X, first, block_bytes):
 
 def check_method(method, estimator):
     """Raise where there is no such method, or where it learns from all samples."""
-    if not callable(getattr(estimator, method, None)):
+    try:
+        getattr(estimator, method)
+    except (AttributeError, TypeError) as error:
         raise TypeError(
-            f"{type(estimator).__name__} has no method {method!r}. Give an estimator "
-            "that has it."
-        )
+            f"{type(estimator).__name__} has no method {method!r}. Give the name of "
+            "one that it has."
+        ) from error
     if method.startswith(("fit", "partial_fit")):
         raise ValueError(
             f"method={method!r} would learn anew from every block. Call fit first, "

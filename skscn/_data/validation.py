@@ -143,24 +143,27 @@ def check_initial_dictionary(init, n_features):
     return init
 
 
-def check_norms(X):
-    """Raise a ValueError for rows whose squared norms leave the range of float64.
+def check_norms(X, noise_variance):
+    """Raise a ValueError for rows whose log-likelihoods leave the range of float64.
 
     Parameters
     ----------
     X : ndarray or CSR of shape (n_rows, n_features)
         NaN does not count. Other arrays, and float32, are not looked at.
+    noise_variance : float or ndarray
+        Of the models, by which squared norms are divided.
     """
     values = X.data if issparse(X) else X
     if not isinstance(values, np.ndarray) or values.dtype != np.float64:
         return
     largest = np.fmax.reduce(values, axis=None, initial=0.0)
     largest = max(largest, -np.fmin.reduce(values, axis=None, initial=0.0))
+    unit = min(1.0, float(np.min(noise_variance)) or 1.0)
     # Rows are centered before they are squared.
-    limit = np.sqrt(np.finfo(np.float64).max / X.shape[1]) / 4
+    limit = np.sqrt(np.finfo(np.float64).max / X.shape[1]) * np.sqrt(unit) / 4
     if largest > limit:
         raise ValueError(
-            f"The squared norms of rows leave the range of float64: the entries of X "
+            "The squared norms of rows leave the range of float64: the entries of X "
             f"are up to {largest:.3g}, and may be up to {limit:.3g}. Multiply X by a "
             "constant, so that they are about 1."
         )

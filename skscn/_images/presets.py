@@ -140,7 +140,7 @@ def make_sparse_coding_network(
         The network, or the layers of a stack. "digits" has parallel patches of 3 to 9
         pixels, pooled on a Gaussian grid of 4 × 4, for small images of lines. "natural"
         has patches of 4 to 8 pixels, pooled on a grid of 3 × 3, for color photographs.
-        Both have further branches of two layers. "signals" has windows of 5 to 23
+        Both have one or two branches of two layers. "signals" has windows of 5 to 23
         samples, pooled on a grid of 8, for rows. All pooled codes are square roots.
         "tables" is for columns of any units: the columns, linear splines of each, and
         codes of both signs of the whitened columns, side by side. Missing values are

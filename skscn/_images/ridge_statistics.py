@@ -21,9 +21,9 @@ MIN_SINGLE_PRECISION_ALPHA = 1e-3
 # of the solution, to 10.
 FIRST_ALPHA, ALPHA_STEP, ALPHA_STEPS = 10**-1.5, 10**0.5, range(-5, 6)
 MIN_PIVOT = 1e-7  # smaller variances of standardized features are rounding errors
-# Up to these fractions of samples and features, eigenvectors are faster than a
-# factorization: if they must be computed, and if the choice of a penalty has them.
-MAX_RANK_FRACTION, MAX_COMPUTED_RANK_FRACTION = 1 / 8, 1 / 5
+# Largest n_samples / n_features for which eigenvectors are faster than a factorization:
+# for a given penalty, and for one whose choice has computed them already.
+MAX_SAMPLE_FRACTION, MAX_SAMPLE_FRACTION_AUTO = 1 / 8, 1 / 5
 MIN_LOW_RANK_ALPHA = 5e-5  # below it MIN_PIVOT leaves too much to refinement
 # Steps of iterative refinement, and the relative residual after which it ends.
 MAX_REFINEMENTS, MAX_EQUATION_ERROR = 10, 1e-12
@@ -199,7 +199,8 @@ class RidgeStatistics:
         with single_blas_thread() if is_small else nullcontext():
             is_auto = isinstance(self.alpha, str)
             alpha = equations.best_alpha() if is_auto else float(self.alpha)
-            coef = equations.solve(alpha)
+            max_fraction = MAX_SAMPLE_FRACTION_AUTO if is_auto else MAX_SAMPLE_FRACTION
+            coef = equations.solve(alpha, max_fraction * n_features)
         if coef is None:
             raise ValueError(
                 f"alpha={alpha:g} is too small for these {n_features} features: "
@@ -230,15 +231,18 @@ class _RidgeEquations:
     target_variance: float
     n_samples: float
 
-    def solve(self, alpha):
+    def solve(self, alpha, max_rank):
         """Return W, or None where the equations are singular up to rounding.
+
+        Eigenvectors are tried for up to `max_rank` samples.
 
         `scipy.linalg.solve` warns of an ill-conditioned matrix. To catch its warning
         would change the filters of all threads.
         """
-        coef = self._solve_low_rank(alpha)
-        if coef is not None:
-            return coef
+        if self.n_samples <= max_rank and alpha >= MIN_LOW_RANK_ALPHA:
+            coef = self._solve_low_rank(alpha)
+            if coef is not None:
+                return coef
         system = self._penalized(alpha)
         norm = dlange("1", system)
         try:
@@ -251,16 +255,11 @@ class _RidgeEquations:
         return cho_solve(factor, self.target_covariance)
 
     def _solve_low_rank(self, alpha):
-        """Return W by the eigenvectors of S, or None where this is no faster or fails.
+        """Return W by the eigenvectors of S, or None where this is not accurate.
 
         With S = B Λ Bᵀ up to rounding, (S + alpha I)⁻¹ is (I − B Λ (Λ + alpha I)⁻¹ Bᵀ)
         / alpha. Refinement makes up for what was rounded.
         """
-        is_computed = "_factor" in vars(self)
-        max_fraction = MAX_COMPUTED_RANK_FRACTION if is_computed else MAX_RANK_FRACTION
-        max_rank = max_fraction * len(self.covariance)
-        if self.n_samples > max_rank or alpha < MIN_LOW_RANK_ALPHA:
-            return None
         eigenvalues, vectors, factor = self._factor
         basis = factor.T @ (vectors / np.sqrt(eigenvalues))
         shrinkage = (eigenvalues / (eigenvalues + alpha))[:, None]

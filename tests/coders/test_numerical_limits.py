@@ -130,7 +130,10 @@ def test_rows_whose_squared_norms_overflow_have_no_likelihood(alpha, as_rows, rn
     coder = OrthogonalSparseCoder(4, alpha=alpha, max_iter=3).fit(X)
     methods = [mixture.transform, mixture.predict, mixture.predict_proba]
     methods += [mixture.reconstruct, mixture.score_samples, coder.score_samples]
-    rows = rng.normal(size=(3, 6)) * [[1.0], [1.0], [1e152]]
+    methods.append(coder.posterior_std)
+    if as_rows is np.array:
+        methods.append(coder.impute)
+    rows = rng.normal(size=(3, 6)) * [[1.0], [1.0], [1e151]]
     for method in methods:
         assert np.isfinite(method(as_rows(rows))).all()
         with pytest.raises(ValueError, match="squared norms of rows leave the range"):
