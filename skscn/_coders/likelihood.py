@@ -27,6 +27,16 @@ from skscn._data.sklearn_compat import as_numpy
 from skscn._data.validation import check_code_limit, check_norms
 
 
+def check_range(model, X, *, is_likelihood):
+    """Raise a ValueError for rows whose scores leave the range of float64.
+
+    With given thresholds, noise has no influence but on likelihoods, and estimating its
+    variance takes time.
+    """
+    needs_noise = is_likelihood or model._learned_prior
+    check_norms(X, model.noise_variance_ if needs_noise else 1.0)
+
+
 class ScoreMixin:
     """The mean log-likelihood of samples, and information criteria."""
 
@@ -176,7 +186,7 @@ class LikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="score_samples")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=True)
         model = self._posterior_mean_model(np.float64)
         if isinstance(X, DeviceRows):
             return X.log_likelihood(model)
@@ -223,7 +233,7 @@ class LikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="posterior_std")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=True)
         model = self._posterior_mean_model(X.dtype)
         if isinstance(X, DeviceRows):
             return X.posterior_std(model)
@@ -248,7 +258,7 @@ class LikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="impute")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=False)
         check_not_on_device(X, "impute", "Move X to the processor.")
         if not contains_missing(X):
             return X.copy()

@@ -16,6 +16,7 @@ from sklearn.utils import ClassifierTags
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
+from skscn._coders.likelihood import check_range
 from skscn._coders.mixture_likelihood import PRIORS, MixtureLikelihoodMixin
 from skscn._coders.mixture_start import check_labels
 from skscn._coders.mixture_stream import MixtureStreamMixin
@@ -38,7 +39,6 @@ from skscn._data.sklearn_compat import (
 )
 from skscn._data.validation import (
     check_n_components,
-    check_norms,
     warn_not_converged,
     warn_unused_dictionaries,
 )
@@ -362,7 +362,7 @@ class SparseCodingMixture(
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="transform")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=False)
         encoder = self._encoding_encoder(X.dtype)
         with worker_pool(X.shape[0], self.n_jobs) as pool:
             if self.sparse_output:

@@ -6,7 +6,12 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skscn._coders.likelihood import ScoreMixin, check_n_samples, sample_rows
+from skscn._coders.likelihood import (
+    ScoreMixin,
+    check_n_samples,
+    check_range,
+    sample_rows,
+)
 from skscn._core.encoders import MapEncoder, PosteriorMeanEncoder
 from skscn._core.mixture import MixtureModel
 from skscn._core.mixture_codes import MixtureEncoder
@@ -14,7 +19,7 @@ from skscn._core.priors import ONE_SIDED, SIGNED
 from skscn._core.sparse_model import SparseModel
 from skscn._data.blocks import blockwise
 from skscn._data.inputs import FLOAT_DTYPES
-from skscn._data.validation import check_code_limit, check_norms
+from skscn._data.validation import check_code_limit
 
 PRIORS = {
     "laplace": SIGNED["laplace"],
@@ -82,7 +87,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="score_samples")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=True)
         mixture = self._likelihood_model()
         return self._map_rows(mixture.log_likelihood, X, np.empty(X.shape[0]))
 
@@ -108,7 +113,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="predict_proba")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=False)
         mixture = self._assigning_model()
         out = np.empty((X.shape[0], len(mixture.models)))
         return self._map_rows(mixture.responsibilities, X, out)
@@ -134,7 +139,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="predict")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=False)
         labels = np.empty(X.shape[0], dtype=np.intp)
         return self._map_rows(self._assigning_model().labels, X, labels)
 
@@ -163,7 +168,7 @@ class MixtureLikelihoodMixin(ScoreMixin):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="reconstruct")
-        check_norms(X, self.noise_variance_)
+        check_range(self, X, is_likelihood=False)
         encoder = self._encoder(X.dtype, averages=self._learned_prior)
         out = np.empty(X.shape, dtype=X.dtype)
         return self._map_rows(encoder.reconstruct, X, out)
