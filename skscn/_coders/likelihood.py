@@ -230,6 +230,11 @@ class LikelihoodMixin(ScoreMixin):
         std : ndarray of shape (n_samples, n_components)
             Posterior standard deviations about the posterior means, which `transform`
             returns with `inference="mean"`.
+
+        Raises
+        ------
+        ValueError
+            As `score_samples`.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="posterior_std")
@@ -255,6 +260,11 @@ class LikelihoodMixin(ScoreMixin):
         X : ndarray of shape (n_samples, n_features)
             A copy without NaN; CSR for CSR. Missing values are mean + codes D, with the
             posterior means of the codes; measured values stay.
+
+        Raises
+        ------
+        ValueError
+            As `score_samples`.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False, method="impute")

@@ -174,6 +174,13 @@ def test_auto_alpha_of_a_stream_is_that_of_all_samples(rng):
     np.testing.assert_allclose(stream.coef_, explicit.coef_)
 
 
+def test_auto_alpha_is_found_with_fewer_samples_than_features(rng):
+    X, y = rng.normal(size=(12, 60)).astype(np.float32), np.arange(12) % 3
+    classifier = StreamingRidgeClassifier().fit(X, y)
+    assert 1e-4 <= classifier.alpha_ <= 10
+    assert np.isfinite(classifier.coef_).all()
+
+
 def expected_decision_function(X, y, alpha, weights=None):
     """Return the decision function of RidgeClassifier on standardized features."""
     scaler = FlooredScaler().fit(X, sample_weight=weights)
@@ -184,7 +191,7 @@ def expected_decision_function(X, y, alpha, weights=None):
 
 
 @pytest.mark.parametrize("n_samples", [12, 35, 60])
-def test_auto_alpha_is_found_with_fewer_samples_than_features(rng, n_samples):
+def test_few_samples_have_the_coefficients_of_ridge_classifier(rng, n_samples):
     y = np.arange(n_samples) % 3
     X = rng.normal(size=(3, 200))[y] + rng.normal(size=(n_samples, 200))
     classifier = StreamingRidgeClassifier().fit(X, y)
